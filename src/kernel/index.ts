@@ -1,0 +1,37 @@
+export { BoundedMap } from "./bounded-map.ts";
+export { type Clock, type Random, systemClock, systemRandom } from "./clock.ts";
+export {
+  createTenantContext,
+  PLATFORM_ROLES,
+  type PlatformPrincipal,
+  type PlatformRole,
+  type Principal,
+  type ProvedBy,
+  type Scope,
+  SCOPES,
+  TENANT_ROLES,
+  type TenantContext,
+  type TenantPrincipal,
+  type TenantRole,
+  type Trace,
+} from "./context.ts";
+export { Fault, type FaultCode, type FaultPublic, FAULTS, toFault } from "./fault.ts";
+export { type Json, JSON_BOUNDS, type JsonBounds, parseJson } from "./json.ts";
+export { createKeyring, type Keyring, ROOT_KEY_BYTES } from "./keyring.ts";
+export { Secret } from "./secret.ts";
+export {
+  AGENT_PROTOCOLS,
+  type AgentConfig,
+  type AgentProtocol,
+  type BillingConfig,
+  type ChannelConfig,
+  ISOLATION_LEVELS,
+  type IsolationLevel,
+  type RequestRate,
+  type ResourceQuotas,
+  type Tenant,
+  TENANT_STATUSES,
+  type TenantStatus,
+} from "./tenant.ts";
+export { parseTenantId, TENANT_ID_LENGTH_MAX, type TenantId } from "./tenant-id.ts";
+export { isUuid, uuidV5, uuidV7 } from "./uuid.ts";

@@ -1,0 +1,28 @@
+import { hkdfSync } from "node:crypto";
+
+/** Bytes that a root key must have. */
+export const ROOT_KEY_BYTES = 32;
+
+/** Gives one independent key per purpose, all derived from the installation's root key. */
+export interface Keyring {
+  /** 32 bytes that are the same in every process with this root key, and tell nothing about any other purpose (RFC 5869). */
+  key(purpose: KeyPurpose): Buffer;
+}
+
+/** Every use a derived key has. A purpose is never used for a second thing. */
+export type KeyPurpose = "database-context" | "database-password-app" | "database-password-system" | "api-key-check" | "event-seal" | "cursor";
+
+/** A keyring over a root key of 32 bytes. */
+export function createKeyring(rootKey: Uint8Array): Keyring {
+  if (rootKey.length !== ROOT_KEY_BYTES) throw new RangeError(`a root key has ${ROOT_KEY_BYTES} bytes, not ${rootKey.length}`);
+  const keys = new Map<KeyPurpose, Buffer>();
+  return {
+    key(purpose) {
+      const known = keys.get(purpose);
+      if (known) return known;
+      const key = Buffer.from(hkdfSync("sha256", rootKey, "freehold/1", purpose, 32));
+      keys.set(purpose, key);
+      return key;
+    },
+  };
+}

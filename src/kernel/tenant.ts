@@ -1,0 +1,86 @@
+import type { TenantId } from "./tenant-id.ts";
+
+/** Where a tenant is in its life. Only `active` is served. */
+export const TENANT_STATUSES = ["provisioning", "active", "suspended", "moving", "deleting", "erased"] as const;
+export type TenantStatus = (typeof TENANT_STATUSES)[number];
+
+/** A preset for the placement of all layers of a tenant. */
+export const ISOLATION_LEVELS = ["shared", "dedicated", "isolated"] as const;
+export type IsolationLevel = (typeof ISOLATION_LEVELS)[number];
+
+/** The most a tenant may have or use. */
+export interface ResourceQuotas {
+  readonly maxUsers: number;
+  readonly maxProjects: number;
+  /** Calls to agents and models per calendar month (UTC). */
+  readonly maxAIRequests: number;
+  /** Bytes. */
+  readonly storageLimit: number;
+  /** CPU milliseconds per calendar month (UTC). */
+  readonly computeLimit: number;
+  /** Bytes per second. */
+  readonly networkBandwidth: number;
+}
+
+/** How fast a tenant may call, whatever the quota. */
+export interface RequestRate {
+  readonly requestsPerSecond: number;
+  /** Requests that may come at once after a pause. */
+  readonly burst: number;
+}
+
+export interface BillingConfig {
+  /** ISO 4217. */
+  readonly currency: string;
+  /** Whole minor units (cents) per month. */
+  readonly monthlyPriceMinor: number;
+  readonly email: string | null;
+}
+
+export const AGENT_PROTOCOLS = ["builtin", "webhook", "openai"] as const;
+export type AgentProtocol = (typeof AGENT_PROTOCOLS)[number];
+
+/** The tenant's agent. */
+export interface AgentConfig {
+  /** Where it answers; null only for `builtin`. */
+  readonly invokeUrl: string | null;
+  /** Time limit of one answer in milliseconds. */
+  readonly timeout: number;
+  readonly protocol: AgentProtocol;
+  /** Answers under way at once; more are refused. */
+  readonly concurrency: number;
+  /** The model to name, for `openai`. */
+  readonly model: string | null;
+}
+
+/** The settings of a tenant's channels and agent. Tokens are held apart, sealed; here stands only whether there is one. */
+export interface ChannelConfig {
+  readonly web: { readonly enabled: boolean };
+  readonly slack: { readonly botToken: boolean; readonly appToken: boolean };
+  readonly discord: { readonly token: boolean };
+}
+
+/** One version of one tenant, as every part of Freehold sees it. Frozen. */
+export interface Tenant {
+  readonly id: TenantId;
+  /** The internal id. It is never reused, not even when the name is. */
+  readonly uuid: string;
+  readonly name: string;
+  readonly plan: string;
+  readonly isolationLevel: IsolationLevel;
+  readonly quotas: ResourceQuotas;
+  readonly rate: RequestRate;
+  readonly features: readonly string[];
+  readonly billing: BillingConfig;
+  /** BCP 47, for example `en` or `de-CH`. */
+  readonly locale: string;
+  readonly status: TenantStatus;
+  readonly agentConfig: AgentConfig;
+  readonly channels: ChannelConfig;
+  /** Own words per error code, shown as the title. */
+  readonly errorTexts: Readonly<Record<string, string>>;
+  /** Counts up by one with each change. */
+  readonly version: number;
+  /** ISO 8601, UTC. */
+  readonly createdAt: string;
+}
