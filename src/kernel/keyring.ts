@@ -10,7 +10,13 @@ export interface Keyring {
 }
 
 /** Every use a derived key has. A purpose is never used for a second thing. */
-export type KeyPurpose = "database-context" | "database-password-app" | "database-password-system" | "api-key-check" | "event-seal" | "cursor";
+export type KeyPurpose =
+  | "database-context"
+  | "database-password-app"
+  | "database-password-system"
+  | "api-key-check"
+  | "event-seal"
+  | "cursor";
 
 /** A keyring over a root key of 32 bytes. */
 export function createKeyring(rootKey: Uint8Array): Keyring {

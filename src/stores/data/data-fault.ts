@@ -1,0 +1,46 @@
+import { Fault, type FaultCode } from "../../kernel/index.ts";
+
+/** SQLSTATE (or its class) to what the caller is told. Texts of the engine stay in the log: they can hold other people's values. */
+const BY_STATE: Readonly<Record<string, FaultCode>> = {
+  "23505": "conflict", // unique_violation
+  "23503": "conflict", // foreign_key_violation
+  "42501": "forbidden", // insufficient_privilege, also a row outside the tenant
+  "53100": "storage_full", // disk_full
+  "55P03": "overloaded", // lock_not_available
+  "57014": "overloaded", // query_canceled: the statement's time limit
+  "08": "dependency_unavailable",
+  "53": "overloaded", // insufficient resources
+  "57": "dependency_unavailable", // shutdown
+  "58": "dependency_unavailable", // system error
+};
+
+const RETRY_STATES: ReadonlySet<string> = new Set(["40001", "40P01"]);
+
+/** The SQLSTATE of an error of the engine, undefined for any other. */
+export function sqlState(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
+  return /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
+}
+
+/** Whether the transaction lost a race and can simply be run again. */
+export function isRetryable(error: unknown): boolean {
+  return RETRY_STATES.has(sqlState(error) ?? "");
+}
+
+/** Any error of the engine or its connection as a Fault. */
+export function toDataFault(error: unknown): Fault {
+  if (error instanceof Fault) return error;
+  const state = sqlState(error);
+  const message = error instanceof Error ? error.message : String(error);
+  if (state !== undefined) {
+    const code = BY_STATE[state] ?? BY_STATE[state.slice(0, 2)] ?? "internal";
+    return new Fault(code, `database: ${state} ${message}`, { cause: error });
+  }
+  if (error instanceof Error && "errno" in error) return unavailable(error, message); // a socket error
+  if (/connection|timeout exceeded|Client (?:was closed|has encountered)/i.test(message)) return unavailable(error, message);
+  return new Fault("internal", `database: ${message}`, { cause: error });
+}
+
+function unavailable(cause: unknown, message: string): Fault {
+  return new Fault("dependency_unavailable", `database: ${message}`, { cause, public: { retryAfterMs: 1000 } });
+}

@@ -1,0 +1,3 @@
+export { createDataStore, type DataLocation, type DataPorts } from "./data-store.ts";
+export type { DataCapabilities, DataStore, Queryable, Rows, SystemData, TenantData } from "./port.ts";
+export { sql, type Statement } from "./sql.ts";

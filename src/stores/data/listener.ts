@@ -1,0 +1,117 @@
+import pg from "pg";
+import { Fault } from "../../kernel/index.ts";
+
+interface Subscription {
+  readonly onMessage: (payload: string) => void;
+  readonly onGap: () => void;
+}
+
+/** Hears NOTIFY for the whole process. */
+export interface Listener {
+  listen(channel: string, onMessage: (payload: string) => void, onGap: () => void): Promise<() => Promise<void>>;
+  /** Listens on this connection from now on (embedded engine: its one connection). */
+  attach(client: pg.ClientBase): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** How long to wait before a lost connection is tried again. */
+const RECONNECT_MS = 500;
+const CHANNEL = /^[a-z_]{1,60}$/;
+
+/** Where the listener gets connections: one of its own, or, with the embedded engine, the one that everybody shares. */
+export type ListenerSource =
+  | { readonly kind: "dedicated"; readonly url: string; readonly report: (fault: Fault) => void }
+  | { readonly kind: "shared"; readonly run: (text: string) => Promise<void> };
+
+/**
+ * Subscriptions to notification channels that survive the loss of the connection: after each new one all channels are listened to again
+ * and every subscriber is told that it may have missed something.
+ */
+export function createListener(source: ListenerSource): Listener {
+  const channels = new Map<string, Set<Subscription>>();
+  const dedicated = source.kind === "dedicated" ? new DedicatedConnection(source.url, source.report, (client) => attach(client)) : undefined;
+
+  const attach = async (client: pg.ClientBase): Promise<void> => {
+    client.on("notification", ({ channel, payload }) => {
+      for (const { onMessage } of channels.get(channel) ?? []) onMessage(payload ?? "");
+    });
+    for (const channel of channels.keys()) await client.query(`listen ${channel}`);
+    for (const subscriptions of channels.values()) for (const { onGap } of subscriptions) onGap();
+  };
+
+  return {
+    attach,
+    async listen(channel, onMessage, onGap) {
+      if (!CHANNEL.test(channel)) throw new RangeError(`not a channel name: ${channel}`);
+      const subscription = { onMessage, onGap };
+      const subscriptions = channels.get(channel) ?? new Set();
+      subscriptions.add(subscription);
+      channels.set(channel, subscriptions);
+      if (source.kind === "shared") await source.run(`listen ${channel}`);
+      else await dedicated?.listen(channel);
+      return async () => {
+        subscriptions.delete(subscription);
+      };
+    },
+    close: async () => await dedicated?.close(),
+  };
+}
+
+/** A connection that is opened again whenever it is lost. */
+class DedicatedConnection {
+  readonly #url: string;
+  readonly #report: (fault: Fault) => void;
+  readonly #attach: (client: pg.ClientBase) => Promise<void>;
+  #client: pg.Client | undefined;
+  #connecting: Promise<void> | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(url: string, report: (fault: Fault) => void, attach: (client: pg.ClientBase) => Promise<void>) {
+    this.#url = url;
+    this.#report = report;
+    this.#attach = attach;
+  }
+
+  async listen(channel: string): Promise<void> {
+    if (!this.#client) await this.#reconnect(); // listens to every channel
+    else await this.#client.query(`listen ${channel}`);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    await this.#connecting;
+    await this.#client?.end();
+  }
+
+  async #connect(): Promise<void> {
+    const client = new pg.Client({ connectionString: this.#url, application_name: "freehold-listen", keepAlive: true });
+    client.on("error", (error) => this.#report(new Fault("dependency_unavailable", error.message, { cause: error })));
+    client.on("end", () => {
+      if (this.#client === client) this.#client = undefined;
+      this.#again();
+    });
+    await client.connect();
+    await this.#attach(client);
+    this.#client = client;
+  }
+
+  async #reconnect(): Promise<void> {
+    if (this.#closed) return;
+    this.#connecting ??= this.#connect()
+      .catch(() => this.#again()) // the client's own error event has reported it
+      .finally(() => {
+        this.#connecting = undefined;
+      });
+    await this.#connecting;
+  }
+
+  #again(): void {
+    if (this.#closed || this.#retry) return;
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      void this.#reconnect();
+    }, RECONNECT_MS).unref();
+  }
+}

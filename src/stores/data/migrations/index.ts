@@ -1,0 +1,6 @@
+import { registry } from "./0001-registry.ts";
+import { tenantData } from "./0002-tenant-data.ts";
+import type { Migration } from "./migration.ts";
+
+/** All steps of the schema, in order. */
+export const MIGRATIONS: readonly Migration[] = [registry, tenantData];

@@ -1,0 +1,194 @@
+import { Duplex } from "node:stream";
+import { Worker } from "node:worker_threads";
+import { Fault } from "../../kernel/index.ts";
+
+export type ToWorker = { readonly type: "exchange"; readonly id: number; readonly bytes: Uint8Array } | { readonly type: "close" };
+
+export type FromWorker =
+  | { readonly type: "ready" }
+  | { readonly type: "closed" }
+  | { readonly type: "answer"; readonly id: number; readonly bytes: Uint8Array }
+  | { readonly type: "failure"; readonly id: number; readonly message: string };
+
+interface Exchange {
+  readonly resolve: (bytes: Uint8Array) => void;
+  readonly reject: (error: Error) => void;
+  readonly watchdog: NodeJS.Timeout;
+}
+
+/** How long one exchange with the embedded database may take. Its own statement_timeout never fires, so the thread is ended instead. */
+export const EXCHANGE_TIMEOUT_MS = 30_000;
+
+const WORKER_FILE = new URL(import.meta.url.endsWith(".ts") ? "./pglite-worker.ts" : "./pglite-worker.js", import.meta.url);
+
+/**
+ * PostgreSQL as WebAssembly in a thread, speaking the PostgreSQL protocol over `connect()`.
+ * There is one session only: sockets share it, so at most one may be open at a time (the pool has one place).
+ */
+export class PgliteServer {
+  readonly #folder: string;
+  readonly #exchangeTimeoutMs: number;
+  #worker: Worker | undefined;
+  #starting: Promise<Worker> | undefined;
+  #nextId = 1;
+  readonly #exchanges = new Map<number, Exchange>();
+
+  constructor(folder: string, exchangeTimeoutMs = EXCHANGE_TIMEOUT_MS) {
+    this.#folder = folder;
+    this.#exchangeTimeoutMs = exchangeTimeoutMs;
+  }
+
+  /** A connection, in the shape node-postgres expects of a socket. */
+  connect(): Duplex {
+    return new PgliteSocket(this);
+  }
+
+  /** Sends whole protocol messages and gives the answer's bytes. Starts the thread where none runs. */
+  async exchange(bytes: Uint8Array): Promise<Uint8Array> {
+    const worker = this.#worker ?? (await this.start());
+    return await new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      const watchdog = setTimeout(() => this.#end(worker, "a statement took longer than allowed"), this.#exchangeTimeoutMs);
+      this.#exchanges.set(id, { resolve, reject, watchdog });
+      worker.postMessage({ type: "exchange", id, bytes } satisfies ToWorker);
+    });
+  }
+
+  /** Ends the thread as it is. What was acknowledged stays; the next exchange starts a new thread over the same folder. */
+  restart(reason: string): void {
+    if (this.#worker) this.#end(this.#worker, reason);
+  }
+
+  /** Closes the database in order. */
+  async close(): Promise<void> {
+    const worker = this.#worker ?? (await this.#starting?.catch(() => undefined));
+    if (!worker) return;
+    const closed = new Promise<void>((resolve) => {
+      worker.on("message", (message: FromWorker) => {
+        if (message.type === "closed") resolve();
+      });
+      worker.once("exit", () => resolve());
+    });
+    worker.postMessage({ type: "close" } satisfies ToWorker);
+    await closed;
+    this.#end(worker, "the store is closed");
+  }
+
+  /** Starts the thread where none runs. The first start over a new folder takes some seconds. */
+  async start(): Promise<Worker> {
+    this.#starting ??= this.#launch().finally(() => {
+      this.#starting = undefined;
+    });
+    return await this.#starting;
+  }
+
+  async #launch(): Promise<Worker> {
+    const worker = new Worker(WORKER_FILE, { workerData: { folder: this.#folder } });
+    await new Promise<void>((resolve, reject) => {
+      worker.once("message", () => resolve());
+      worker.once("error", reject);
+      worker.once("exit", (code) => reject(new Error(`the embedded database ended with code ${code} while starting`)));
+    });
+    worker.on("message", (message: FromWorker) => this.#receive(message));
+    worker.on("error", (error) => this.#end(worker, error.message));
+    worker.on("exit", () => this.#end(worker, "the embedded database ended"));
+    this.#worker = worker;
+    return worker;
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.type !== "answer" && message.type !== "failure") return;
+    const exchange = this.#exchanges.get(message.id);
+    if (!exchange) return;
+    this.#exchanges.delete(message.id);
+    clearTimeout(exchange.watchdog);
+    if (message.type === "answer") exchange.resolve(message.bytes);
+    else exchange.reject(new Error(message.message));
+  }
+
+  #end(worker: Worker, reason: string): void {
+    if (this.#worker === worker) this.#worker = undefined;
+    else if (this.#exchanges.size === 0) return;
+    for (const [id, exchange] of this.#exchanges) {
+      this.#exchanges.delete(id);
+      clearTimeout(exchange.watchdog);
+      exchange.reject(new Fault("dependency_unavailable", reason));
+    }
+    void worker.terminate();
+  }
+}
+
+const SYNC = 0x53;
+const QUERY = 0x51;
+const TERMINATE = 0x58;
+const PASSWORD = 0x70;
+
+/**
+ * Collects messages until one that the server answers at once (Sync, Query, start-up) and exchanges them together: the embedded
+ * database loses its place when a message that failed and its Sync arrive apart.
+ */
+class PgliteSocket extends Duplex {
+  readonly #server: PgliteServer;
+  #pending: Buffer[] = [];
+  #started = false;
+
+  constructor(server: PgliteServer) {
+    super();
+    this.#server = server;
+  }
+
+  /** The rest of the socket interface that node-postgres calls. */
+  connect(): this {
+    queueMicrotask(() => this.emit("connect"));
+    return this;
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+
+  setKeepAlive(): this {
+    return this;
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#take([chunk]).then(() => done(), done);
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    this.#take(chunks.map(({ chunk }) => chunk)).then(() => done(), done);
+  }
+
+  override _final(done: () => void): void {
+    this.push(null);
+    done();
+  }
+
+  async #take(messages: readonly Buffer[]): Promise<void> {
+    for (const message of messages) {
+      if (message[0] === TERMINATE && this.#started) continue; // the one session goes on
+      this.#pending.push(message);
+      if (this.#started && !isAnsweredAtOnce(message)) continue;
+      this.#started = true;
+      const bytes = Uint8Array.from(Buffer.concat(this.#pending));
+      this.#pending = [];
+      this.push(await this.#server.exchange(bytes));
+    }
+  }
+}
+
+/** Whether the chunk ends with a message that the server answers: node-postgres writes Sync, Query and Password as chunks of their own. */
+function isAnsweredAtOnce(message: Buffer): boolean {
+  const type = message[0];
+  return type === SYNC || type === QUERY || type === PASSWORD;
+}

@@ -1,0 +1,53 @@
+import type { TenantContext } from "../../kernel/index.ts";
+import type { Statement } from "./sql.ts";
+
+/** The rows of one statement. `count` is how many rows it returned or changed. */
+export interface Rows<R> {
+  readonly rows: readonly R[];
+  readonly count: number;
+}
+
+/** Something that runs statements. */
+export interface Queryable {
+  query<R = Record<string, unknown>>(statement: Statement): Promise<Rows<R>>;
+}
+
+/**
+ * All rows of one tenant and no others. The engine itself enforces it: row security is forced, the role neither owns nor bypasses, and
+ * the setting that names the tenant cannot be reached by any statement that this handle accepts.
+ */
+export interface TenantData extends Queryable {
+  /**
+   * Runs `work` in one transaction: all of it or nothing. Use only the given handle inside; keep network calls outside.
+   * A transaction that lost a race (serialisation, deadlock) is run again, so `work` must be free of other effects.
+   */
+  transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
+}
+
+/** Rows of the platform itself and, where a policy names it, of all tenants. Only listed files may use it. */
+export interface SystemData extends Queryable {
+  transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
+  /**
+   * Calls `onMessage` for each notification on the channel. `onGap` is called after the connection was lost and found again, when
+   * notifications may have been missed.
+   */
+  listen(channel: string, onMessage: (payload: string) => void, onGap: () => void): Promise<() => Promise<void>>;
+}
+
+/** What an engine offers to the search store. */
+export interface DataCapabilities {
+  readonly engine: "pglite" | "postgres";
+  /** Whether the `vector` type of pgvector can be used. */
+  readonly vector: boolean;
+}
+
+/** The data store: PostgreSQL, embedded or real, behind one code path. */
+export interface DataStore {
+  readonly capabilities: DataCapabilities;
+  /** The rows of the context's tenant. Cheap: may be called once per request. */
+  forTenant(context: TenantContext): TenantData;
+  readonly system: SystemData;
+  /** Whether statements are being answered at the moment, and if not, why in a few public words. */
+  health(): { readonly ok: true } | { readonly ok: false; readonly reason: string };
+  close(): Promise<void>;
+}

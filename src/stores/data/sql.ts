@@ -1,0 +1,51 @@
+import { createHash } from "node:crypto";
+import { Fault } from "../../kernel/index.ts";
+
+/** One parameterised statement. It can only be made by the `sql` tag, so that text and values never mix. */
+export interface Statement {
+  readonly text: string;
+  readonly values: readonly unknown[];
+  /** Name under which each connection keeps it prepared: the digest of its text. */
+  readonly name: string;
+}
+
+interface Compiled {
+  readonly text: string;
+  readonly name: string;
+}
+
+const compiledOf = new WeakMap<TemplateStringsArray, Compiled>();
+
+/**
+ * A statement whose every `${value}` is sent as a parameter, never as text.
+ * Only one SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES or WITH is taken; anything else throws when it is first used.
+ */
+export function sql(strings: TemplateStringsArray, ...values: readonly unknown[]): Statement {
+  let compiled = compiledOf.get(strings);
+  if (!compiled) {
+    compiled = compile(strings.reduce((text, part, index) => `${text}$${index}${part}`));
+    compiledOf.set(strings, compiled);
+  }
+  return { text: compiled.text, name: compiled.name, values };
+}
+
+function compile(text: string): Compiled {
+  assertDataStatement(text);
+  return { text, name: `s${createHash("sha256").update(text).digest("base64url").slice(0, 22)}` };
+}
+
+const DATA_STATEMENTS: ReadonlySet<string> = new Set(["select", "insert", "update", "delete", "merge", "values", "with"]);
+
+/**
+ * Throws `forbidden` unless the text begins with a word that can only begin a data statement.
+ * Statements such as SET, RESET, COMMIT, DO, COPY or LISTEN act on the session instead of on rows: they could leave the tenant.
+ * The engine takes one statement per message, so the first word decides.
+ */
+export function assertDataStatement(text: string): void {
+  const word = /^(?:\s|--[^\n]*(?:\n|$))*\(*\s*([a-z]+)/i.exec(text)?.[1]?.toLowerCase();
+  if (word === undefined || !DATA_STATEMENTS.has(word)) {
+    throw new Fault("forbidden", `statement begins with ${word ?? "no word"}`, {
+      public: { detail: "Only SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES and WITH can be sent through a tenant's data handle." },
+    });
+  }
+}
