@@ -16,6 +16,8 @@ export type KeyPurpose =
   | "database-password-system"
   | "api-key-check"
   | "event-seal"
+  | "tenant-secrets"
+  | "token-signing"
   | "cursor";
 
 /** A keyring over a root key of 32 bytes. */

@@ -77,8 +77,8 @@ export interface Tenant {
   readonly status: TenantStatus;
   readonly agentConfig: AgentConfig;
   readonly channels: ChannelConfig;
-  /** Own words per error code, shown as the title. */
-  readonly errorTexts: Readonly<Record<string, string>>;
+  /** Own titles of errors: code -> language -> text. */
+  readonly errorTexts: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** Counts up by one with each change. */
   readonly version: number;
   /** ISO 8601, UTC. */

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { Fault } from "../kernel/index.ts";
 
 /** Header fields as they arrived: order, case and repetition kept. Lookup folds case only. */
 export interface HeaderList {
@@ -69,9 +70,10 @@ export interface HttpHandler {
   handle(exchange: Exchange): Promise<Answer>;
   upgrade(exchange: UpgradeExchange): Promise<void>;
   /** The answer to a request that could not be read. */
-  refuse(fault: import("../kernel/index.ts").Fault): Answer;
+  refuse(fault: Fault): Answer;
 }
 
+/** A listening port. */
 export interface HttpServer {
   /** `http://host:port`. */
   readonly url: string;

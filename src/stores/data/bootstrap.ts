@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import pg from "pg";
+import type pg from "pg";
 import { Fault, type Keyring, type Random } from "../../kernel/index.ts";
+import { sqlState, toDataFault } from "./data-fault.ts";
 import { hardeningSql, rolesSql } from "./hardening.ts";
 import { MIGRATIONS } from "./migrations/index.ts";
 import type { MigrationTarget } from "./migrations/migration.ts";
@@ -31,54 +32,66 @@ export interface BootstrapOptions {
   readonly appEnters: boolean;
 }
 
+interface Administrator {
+  readonly database: string;
+  readonly role: string;
+  readonly superuser: boolean;
+  /** Whether it may take advisory locks; once hardened, only superusers and the owner may. */
+  readonly locks: boolean;
+  readonly version: string;
+}
+
 /**
  * Brings the database behind this connection to what this program needs: roles, hardening, tenant context and migrations.
  * A connection as the application's or the system's own role changes nothing and only reads what is there.
+ * The connection is not used again: it holds a lock, so that programs that start at once do this one after the other.
  */
 export async function bootstrap(client: pg.ClientBase, options: BootstrapOptions): Promise<Installation> {
-  const who = await one<{ database: string; role: string; superuser: boolean; version: string }>(
-    client,
-    `select current_database() as database, current_user::text as role, r.rolsuper as superuser,
-       current_setting('server_version_num') as version from pg_catalog.pg_roles r where r.rolname = current_user`,
-  );
-  if (Number(who.version) < SERVER_VERSION_MIN) {
-    throw unusable(`PostgreSQL ${who.version} is too old; version 15 or newer is needed.`);
-  }
-  const roles = rolesOf(who.database);
-  if (who.role === roles.app || who.role === roles.system) return await readInstallation(client, who.database, roles);
-  await client.query(rolesLock(who.superuser, roles));
   try {
-    return await install(client, who.database, roles, who.superuser, options);
-  } finally {
-    await client.query("reset role");
-    await client.query(`select pg_catalog.pg_advisory_unlock(${MIGRATION_LOCK})`);
+    const who = await one<Administrator>(
+      client,
+      `select current_database() as database, current_user::text as role, r.rolsuper as superuser,
+         has_function_privilege('pg_catalog.pg_advisory_lock(bigint)', 'execute') as locks,
+         current_setting('server_version_num') as version from pg_catalog.pg_roles r where r.rolname = current_user`,
+    );
+    if (Number(who.version) < SERVER_VERSION_MIN) {
+      throw unusable(`PostgreSQL ${who.version} is too old; version 15 or newer is needed.`);
+    }
+    const roles = rolesOf(who.database);
+    if (who.role === roles.app || who.role === roles.system) return await readInstallation(client, who.database, roles);
+    await client.query(`${who.locks ? "" : `set role ${roles.owner};`} select pg_catalog.pg_advisory_lock(${MIGRATION_LOCK}); reset role`);
+    return await install(client, who, roles, options);
+  } catch (error) {
+    throw toSetUpFault(error);
   }
 }
 
-function rolesLock(superuser: boolean, roles: Roles): string {
-  // once hardened, only a superuser and the owner may take locks
-  return `${superuser ? "" : `set role ${roles.owner}; `}select pg_catalog.pg_advisory_lock(${MIGRATION_LOCK})${superuser ? "" : "; reset role"}`;
+/** Who sets up is the operator, and no tenant's value is in sight: the engine's own words may be shown. */
+function toSetUpFault(error: unknown): Fault {
+  const fault = toDataFault(error);
+  if (sqlState(error) === undefined || fault === error || fault.code === "storage_full") return fault;
+  return new Fault("dependency_unavailable", fault.message, {
+    cause: error,
+    public: { detail: `The database could not be set up: ${error instanceof Error ? error.message : ""}.` },
+  });
 }
 
-async function install(
-  client: pg.ClientBase,
-  database: string,
-  roles: Roles,
-  superuser: boolean,
-  options: BootstrapOptions,
-): Promise<Installation> {
+async function install(client: pg.ClientBase, who: Administrator, roles: Roles, options: BootstrapOptions): Promise<Installation> {
+  const { database, superuser } = who;
+  const known = await knownMigrations(client, roles);
+  assertNotNewer(known); // before anything of a newer program's is changed
   const verifiers = {
     app: scramVerifier(options.passwords.app, options.random),
     system: scramVerifier(options.passwords.system, options.random),
   };
   await client.query(rolesSql(roles, database, verifiers));
   await client.query(schemasSql(roles));
-  const vector = await installVector(client);
-  if (superuser) await client.query(hardeningSql(roles, database));
-  const mode = await contextMode(client, roles);
+  const vector = await installVector(client, known.size === 0);
+  if (superuser) await client.query(hardeningSql(roles));
+  const mode = superuser ? "guarded" : await contextMode(client, roles);
   await client.query(`set role ${roles.owner}`);
   await client.query(contextSql(mode, roles, options.keyring, options.appEnters));
-  const version = await migrate(client, { roles, vector });
+  const version = await migrate(client, known, { roles, vector });
   return { database, roles, mode, vector, version };
 }
 
@@ -86,10 +99,9 @@ function schemasSql(roles: Roles): string {
   return `
 create schema if not exists freehold authorization ${roles.owner};
 create schema if not exists freehold_private authorization ${roles.owner};
+set role ${roles.owner};
 revoke all on schema freehold, freehold_private from public;
 grant usage on schema freehold to ${roles.app}, ${roles.system};
-grant execute on function pg_catalog.pg_advisory_lock(bigint), pg_catalog.pg_advisory_unlock(bigint) to ${roles.owner};
-set role ${roles.owner};
 create table if not exists freehold_private.context_key (id integer primary key, inner_pad bytea not null, outer_pad bytea not null);
 create table if not exists freehold.migrations (
   version integer primary key, name text not null, digest text not null, applied_at timestamptz not null default now());
@@ -97,14 +109,21 @@ grant select on freehold.migrations to ${roles.app}, ${roles.system};
 reset role;`;
 }
 
-async function installVector(client: pg.ClientBase): Promise<boolean> {
-  const { available } = await one<{ available: boolean }>(
-    client,
-    `select exists (select from pg_catalog.pg_available_extensions where name = 'vector') as available`,
-  );
-  if (available) await client.query("create extension if not exists vector with schema freehold");
-  return available;
+/** Takes pgvector in with the first set-up only: the tables that were made without it stay as they are. */
+async function installVector(client: pg.ClientBase, first: boolean): Promise<boolean> {
+  if (first) {
+    const { possible } = await one<{ possible: boolean }>(
+      client,
+      `select exists (select from pg_catalog.pg_available_extension_versions v where v.name = 'vector' and (v.trusted or not v.superuser
+         or (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user))) as possible`,
+    );
+    if (possible) await client.query("create extension if not exists vector with schema freehold");
+  }
+  return (await one<{ vector: boolean }>(client, `select ${HAS_VECTOR} as vector`)).vector;
 }
+
+const HAS_VECTOR = `exists (select from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+  where e.extname = 'vector' and n.nspname = 'freehold')`;
 
 async function contextMode(client: pg.ClientBase, roles: Roles): Promise<ContextMode> {
   const { open } = await one<{ open: boolean }>(
@@ -114,17 +133,34 @@ async function contextMode(client: pg.ClientBase, roles: Roles): Promise<Context
   return open ? "signed" : "guarded";
 }
 
-async function migrate(client: pg.ClientBase, target: MigrationTarget): Promise<number> {
-  const applied = await appliedMigrations(client);
+async function migrate(client: pg.ClientBase, known: ReadonlyMap<number, string>, target: MigrationTarget): Promise<number> {
   for (const migration of MIGRATIONS) {
     const text = migration.sql(target);
     const digest = createHash("sha256").update(text).digest("hex");
-    const known = applied.get(migration.version);
-    if (known === digest) continue;
-    if (known !== undefined) throw unusable(`Migration ${migration.version} (${migration.name}) in the database is not the one of this program.`);
-    await client.query(`begin; ${text}; insert into freehold.migrations (version, name, digest) values (${migration.version}, '${migration.name}', '${digest}'); commit`);
+    const applied = known.get(migration.version);
+    if (applied === digest) continue;
+    if (applied !== undefined) {
+      throw unusable(`Migration ${migration.version} (${migration.name}) in the database is not the one of this program.`);
+    }
+    await client.query(
+      `begin; ${text}; insert into freehold.migrations (version, name, digest) values (${migration.version}, '${migration.name}', '${digest}'); commit`,
+    );
   }
-  return assertNotNewer(applied);
+  return MIGRATIONS.at(-1)?.version ?? 0;
+}
+
+/** The migrations in the database, none where it has not been set up yet. */
+async function knownMigrations(client: pg.ClientBase, roles: Roles): Promise<Map<number, string>> {
+  const { begun } = await one<{ begun: boolean }>(
+    client,
+    "select exists (select from pg_catalog.pg_namespace where nspname = 'freehold') as begun",
+  );
+  if (!begun) return new Map();
+  await client.query(`set role ${roles.owner}`); // who sets up need not be allowed to read
+  const { there } = await one<{ there: boolean }>(client, "select to_regclass('freehold.migrations') is not null as there");
+  const known = there ? await appliedMigrations(client) : new Map<number, string>();
+  await client.query("reset role");
+  return known;
 }
 
 async function appliedMigrations(client: pg.ClientBase): Promise<Map<number, string>> {
@@ -132,25 +168,31 @@ async function appliedMigrations(client: pg.ClientBase): Promise<Map<number, str
   return new Map(rows.map(({ version, digest }) => [version, digest]));
 }
 
-function assertNotNewer(applied: ReadonlyMap<number, string>): number {
+function assertNotNewer(applied: ReadonlyMap<number, string>): void {
   const newest = MIGRATIONS.at(-1)?.version ?? 0;
   const found = Math.max(newest, ...applied.keys());
   if (found > newest) throw unusable(`The database has schema version ${found}; this program knows up to ${newest}. Use a newer Freehold.`);
-  return newest;
 }
 
 async function readInstallation(client: pg.ClientBase, database: string, roles: Roles): Promise<Installation> {
-  const applied = await appliedMigrations(client).catch(() => new Map<number, string>());
-  const version = assertNotNewer(applied);
+  const applied = await appliedMigrations(client).catch((error: unknown) => {
+    if (UNDEFINED.has(sqlState(error) ?? "")) return new Map<number, string>();
+    throw error;
+  });
+  assertNotNewer(applied);
+  const version = MIGRATIONS.at(-1)?.version ?? 0;
   if (!applied.has(version)) {
     throw unusable("The database has not been set up for this version. Start Freehold once with the URL of an administrator.");
   }
   const found = await one<{ mode: ContextMode; vector: boolean }>(
     client,
-    `select freehold.context_mode() as mode, exists (select from pg_catalog.pg_type where typname = 'vector') as vector`,
+    `select freehold.context_mode() as mode, ${HAS_VECTOR} as vector`,
   );
   return { database, roles, version, ...found };
 }
+
+/** undefined_table, invalid_schema_name, insufficient_privilege: not set up, or not for this role. */
+const UNDEFINED: ReadonlySet<string> = new Set(["42P01", "3F000", "42501"]);
 
 async function one<R extends pg.QueryResultRow>(client: pg.ClientBase, text: string): Promise<R> {
   const { rows } = await client.query<R>(text);

@@ -1,3 +1,4 @@
+import pg from "pg";
 import { Fault, type FaultCode } from "../../kernel/index.ts";
 
 /** SQLSTATE (or its class) to what the caller is told. Texts of the engine stay in the log: they can hold other people's values. */
@@ -6,9 +7,11 @@ const BY_STATE: Readonly<Record<string, FaultCode>> = {
   "23503": "conflict", // foreign_key_violation
   "42501": "forbidden", // insufficient_privilege, also a row outside the tenant
   "53100": "storage_full", // disk_full
+  "25P03": "overloaded", // idle_in_transaction_session_timeout
   "55P03": "overloaded", // lock_not_available
   "57014": "overloaded", // query_canceled: the statement's time limit
   "08": "dependency_unavailable",
+  "40": "overloaded", // lost a race more often than it was run again
   "53": "overloaded", // insufficient resources
   "57": "dependency_unavailable", // shutdown
   "58": "dependency_unavailable", // system error
@@ -16,10 +19,10 @@ const BY_STATE: Readonly<Record<string, FaultCode>> = {
 
 const RETRY_STATES: ReadonlySet<string> = new Set(["40001", "40P01"]);
 
-/** The SQLSTATE of an error of the engine, undefined for any other. */
+/** The SQLSTATE of an error of the engine, or of a Fault made from one; undefined for any other (`EPIPE` only looks like one). */
 export function sqlState(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
-  return /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
+  if (error instanceof Fault) return sqlState(error.cause);
+  return error instanceof pg.DatabaseError ? error.code : undefined;
 }
 
 /** Whether the transaction lost a race and can simply be run again. */

@@ -15,7 +15,7 @@ import { createContextSigner } from "./tenant-context.ts";
 /** Where the data is: in a folder (embedded), or in a PostgreSQL server. */
 export type DataLocation =
   | { readonly kind: "embedded"; readonly folder: string; readonly exchangeTimeoutMs?: number }
-  | { readonly kind: "postgres"; readonly url: string; readonly connectionsMax: number };
+  | { readonly kind: "postgres"; readonly url: string; readonly connectionsMax: number; readonly statementTimeoutMs?: number };
 
 export interface DataPorts {
   readonly keyring: Keyring;
@@ -70,7 +70,7 @@ export async function createDataStore(location: DataLocation, ports: DataPorts):
     listen: (channel, onMessage, onGap) => engine.listener.listen(channel, onMessage, onGap),
   };
   try {
-    await proveIsolation({ tenant, nobody: new Runner(engine.app, engine.nobody, events) }, mode === "signed");
+    await proveIsolation({ tenant, nobody: new Runner(engine.app, engine.nobody, events) }, mode);
   } catch (error) {
     await engine.close();
     throw error;
@@ -96,7 +96,8 @@ async function openEmbedded(location: DataLocation & { kind: "embedded" }, ports
     idleTimeoutMillis: 0,
     connectionTimeoutMillis: ACQUIRE_TIMEOUT_MS,
     stream: () => server.connect(),
-    onConnect: (client) => known.installation && prepareEmbedded(client, known.installation, listener),
+    // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for it, its type does not say so
+    onConnect: (client) => (known.installation ? prepareEmbedded(client, known.installation, listener) : undefined),
   });
   const listener = createListener({
     kind: "shared",
@@ -104,7 +105,7 @@ async function openEmbedded(location: DataLocation & { kind: "embedded" }, ports
       await pool.query(text);
     },
   });
-  pool.on("error", (error) => ports.report(new Fault("dependency_unavailable", error.message, { cause: error })));
+  watch(pool, ports);
   const close = async (): Promise<void> => {
     await pool.end();
     await server.close();
@@ -153,7 +154,11 @@ async function prepareEmbedded(client: pg.ClientBase, { roles }: Installation, l
   await client.query("rollback");
   await client.query("discard all");
   await client.query(`set search_path = ${SEARCH_PATH}`);
-  await prepareConnection(client, [embeddedEnter(roles.app), embeddedRole("fh_nobody", roles.app), embeddedRole("fh_platform", roles.system)]);
+  await prepareConnection(client, [
+    embeddedEnter(roles.app),
+    embeddedRole("fh_nobody", roles.app),
+    embeddedRole("fh_platform", roles.system),
+  ]);
   await listener.attach(client);
 }
 
@@ -170,14 +175,15 @@ async function openServer(location: DataLocation & { kind: "postgres" }, ports: 
       max: connectionsMax,
       idleTimeoutMillis: IDLE_TIMEOUT_MS,
       connectionTimeoutMillis: ACQUIRE_TIMEOUT_MS,
-      statement_timeout: STATEMENT_TIMEOUT_MS,
+      statement_timeout: location.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
       lock_timeout: LOCK_TIMEOUT_MS,
       idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
       application_name: "freehold",
       options: `-c search_path=${SEARCH_PATH.replaceAll(" ", "")}`,
+      // oxlint-disable-next-line typescript/no-misused-promises -- the pool waits for it, its type does not say so
       onConnect: (client) => prepareConnection(client, preambles),
     });
-    pool.on("error", (error) => ports.report(new Fault("dependency_unavailable", error.message, { cause: error })));
+    watch(pool, ports);
     return pool;
   };
   const enter: Statement = { name: "fh_enter", text: "select freehold.enter($1)", values: [""] };
@@ -198,6 +204,12 @@ async function openServer(location: DataLocation & { kind: "postgres" }, ports: 
       await Promise.all([listener.close(), app.end(), system.end()]);
     },
   };
+}
+
+function watch(pool: pg.Pool, ports: DataPorts): void {
+  pool.on("error", (error) => ports.report(new Fault("dependency_unavailable", error.message, { cause: error })));
+  // while a connection is in use and no statement under way, nobody else listens: without this its loss would end the process
+  pool.on("connect", (client) => client.on("error", () => {}));
 }
 
 async function setUp(url: string, options: Parameters<typeof bootstrap>[1]): Promise<Installation> {

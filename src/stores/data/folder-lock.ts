@@ -19,7 +19,9 @@ export function lockFolder(folder: string): { release(): void } {
     lock.close();
     if (!isBusy(error)) throw error;
     throw new Fault("store_locked", `the folder ${folder} is used by process ${readOwner(owner)}`, {
-      public: { detail: `The data folder ${folder} is in use by process ${readOwner(owner)}. Stop that process, or choose another folder with --data.` },
+      public: {
+        detail: `The data folder ${folder} is in use by process ${readOwner(owner)}. Stop that process, or choose another folder with --data.`,
+      },
     });
   }
   writeFileSync(owner, String(process.pid));

@@ -1,3 +1,4 @@
 export { createDataStore, type DataLocation, type DataPorts } from "./data-store.ts";
 export type { DataCapabilities, DataStore, Queryable, Rows, SystemData, TenantData } from "./port.ts";
+export { readRootKey } from "./root-key.ts";
 export { sql, type Statement } from "./sql.ts";

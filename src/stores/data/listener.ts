@@ -29,7 +29,8 @@ export type ListenerSource =
  */
 export function createListener(source: ListenerSource): Listener {
   const channels = new Map<string, Set<Subscription>>();
-  const dedicated = source.kind === "dedicated" ? new DedicatedConnection(source.url, source.report, (client) => attach(client)) : undefined;
+  const dedicated =
+    source.kind === "dedicated" ? new DedicatedConnection(source.url, source.report, (client) => attach(client)) : undefined;
 
   const attach = async (client: pg.ClientBase): Promise<void> => {
     client.on("notification", ({ channel, payload }) => {

@@ -8,9 +8,10 @@ export type FromWorker =
   | { readonly type: "ready" }
   | { readonly type: "closed" }
   | { readonly type: "answer"; readonly id: number; readonly bytes: Uint8Array }
-  | { readonly type: "failure"; readonly id: number; readonly message: string };
+  | { readonly type: "failure"; readonly message: string };
 
 interface Exchange {
+  readonly worker: Worker;
   readonly resolve: (bytes: Uint8Array) => void;
   readonly reject: (error: Error) => void;
   readonly watchdog: NodeJS.Timeout;
@@ -18,6 +19,9 @@ interface Exchange {
 
 /** How long one exchange with the embedded database may take. Its own statement_timeout never fires, so the thread is ended instead. */
 export const EXCHANGE_TIMEOUT_MS = 30_000;
+
+/** Deep enough that the engine's own check of its stack comes first, so that a statement nested too deep fails and the thread lives. */
+const STACK_MB = 64;
 
 const WORKER_FILE = new URL(import.meta.url.endsWith(".ts") ? "./pglite-worker.ts" : "./pglite-worker.js", import.meta.url);
 
@@ -49,7 +53,7 @@ export class PgliteServer {
     return await new Promise((resolve, reject) => {
       const id = this.#nextId++;
       const watchdog = setTimeout(() => this.#end(worker, "a statement took longer than allowed"), this.#exchangeTimeoutMs);
-      this.#exchanges.set(id, { resolve, reject, watchdog });
+      this.#exchanges.set(id, { worker, resolve, reject, watchdog });
       worker.postMessage({ type: "exchange", id, bytes } satisfies ToWorker);
     });
   }
@@ -83,33 +87,38 @@ export class PgliteServer {
   }
 
   async #launch(): Promise<Worker> {
-    const worker = new Worker(WORKER_FILE, { workerData: { folder: this.#folder } });
+    const worker = new Worker(WORKER_FILE, { workerData: { folder: this.#folder }, resourceLimits: { stackSizeMb: STACK_MB } });
     await new Promise<void>((resolve, reject) => {
       worker.once("message", () => resolve());
       worker.once("error", reject);
       worker.once("exit", (code) => reject(new Error(`the embedded database ended with code ${code} while starting`)));
     });
-    worker.on("message", (message: FromWorker) => this.#receive(message));
-    worker.on("error", (error) => this.#end(worker, error.message));
+    worker.on("message", (message: FromWorker) => this.#receive(worker, message));
+    worker.on("error", (error: Error) => this.#end(worker, error.message));
     worker.on("exit", () => this.#end(worker, "the embedded database ended"));
     this.#worker = worker;
     return worker;
   }
 
-  #receive(message: FromWorker): void {
-    if (message.type !== "answer" && message.type !== "failure") return;
+  #receive(worker: Worker, message: FromWorker): void {
+    if (message.type === "failure") {
+      // the program itself failed, not a statement: its memory can be in any state
+      this.#end(worker, message.message);
+      return;
+    }
+    if (message.type !== "answer") return;
     const exchange = this.#exchanges.get(message.id);
     if (!exchange) return;
     this.#exchanges.delete(message.id);
     clearTimeout(exchange.watchdog);
-    if (message.type === "answer") exchange.resolve(message.bytes);
-    else exchange.reject(new Error(message.message));
+    exchange.resolve(message.bytes);
   }
 
+  /** Ends this thread and fails what it was asked. A thread that was started since goes on. */
   #end(worker: Worker, reason: string): void {
     if (this.#worker === worker) this.#worker = undefined;
-    else if (this.#exchanges.size === 0) return;
     for (const [id, exchange] of this.#exchanges) {
+      if (exchange.worker !== worker) continue;
       this.#exchanges.delete(id);
       clearTimeout(exchange.watchdog);
       exchange.reject(new Fault("dependency_unavailable", reason));

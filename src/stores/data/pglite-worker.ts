@@ -10,6 +10,7 @@ if (!port) throw new Error("this file is a worker thread");
 // checked by the thread that starts this one, which is ours
 const { folder } = workerData as { folder: string };
 const database = await PGlite.create({ dataDir: folder, extensions: { vector }, postgresqlconf: ["shared_buffers=16MB"] });
+endOnTrap();
 const send = (message: FromWorker, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
 
 port.on("message", (message: ToWorker) => {
@@ -22,7 +23,33 @@ port.on("message", (message: ToWorker) => {
       const copy = Uint8Array.from(bytes); // the result may be a view of the database's own memory
       send({ type: "answer", id: message.id, bytes: copy }, [copy.buffer]);
     },
-    (error: unknown) => send({ type: "failure", id: message.id, message: error instanceof Error ? error.message : JSON.stringify(error) }),
+    (error: unknown) => send({ type: "failure", message: error instanceof Error ? error.message : JSON.stringify(error) }),
   );
 });
 send({ type: "ready" });
+
+/**
+ * PGlite goes on with the next message after any exception in the engine. That is right for the engine's own jump out of a failed
+ * statement. After anything else (a stack overflow, memory at its end) it would answer as if all were well, and commit half a statement:
+ * then this thread ends at once, and what was not committed is undone when the folder is opened again.
+ */
+/* oxlint-disable no-underscore-dangle -- the engine exports its functions under such names */
+function endOnTrap(): void {
+  const engine = database.Module;
+  const once = engine._PostgresMainLoopOnce.bind(engine);
+  engine._PostgresMainLoopOnce = () => {
+    try {
+      once();
+    } catch (error) {
+      if (!isStatementError(error)) process.exit(1); // ends this thread only
+      throw error;
+    }
+  };
+}
+
+/* oxlint-enable no-underscore-dangle */
+
+/** Whether this is how the engine, written in C, leaves a statement that failed (PGlite: POSTGRES_MAIN_LONGJMP). */
+function isStatementError(error: unknown): boolean {
+  return typeof error === "object" && error !== null && "status" in error && error.status === 100;
+}

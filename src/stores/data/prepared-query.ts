@@ -1,8 +1,8 @@
 import pg from "pg";
 import { prepareValue } from "pg/lib/utils.js";
+import { Fault } from "../../kernel/index.ts";
 import type { Rows } from "./port.ts";
 import type { Statement } from "./sql.ts";
-
 
 /** What this file uses of node-postgres's connection: the extended query protocol, written message by message. */
 export interface ProtocolConnection {
@@ -69,14 +69,16 @@ export class PreparedQuery<R> {
     const known = columnsFor(connection).get(this.name);
     connection.stream.cork(); // all messages leave in one write
     try {
+      // before anything is written: the client's write buffer is one for all connections
+      const values = this.#values.map(prepareValue);
       if (this.#preamble) bindAndExecute(connection, this.#preamble);
       if (connection.parsedStatements[this.name] === undefined) connection.parse({ name: this.name, text: this.text });
-      connection.bind({ portal: "", statement: this.name, values: this.#values, valueMapper: prepareValue });
+      connection.bind({ portal: "", statement: this.name, values, valueMapper: asItIs });
       if (known) this.#columns = known;
       else connection.describe({ type: "P", name: "" });
       connection.execute({ portal: "", rows: 0 });
     } catch (error) {
-      // a value that cannot be encoded; what was written so far changes nothing without an Execute of this statement
+      // a value that cannot be encoded
       this.#failure = error instanceof Error ? error : new Error(String(error));
     } finally {
       connection.sync();
@@ -87,7 +89,7 @@ export class PreparedQuery<R> {
   handleRowDescription(message: { fields: readonly Field[] }): void {
     this.#columns = message.fields.map(({ name, dataTypeID }) => ({
       name,
-      parse: dataTypeID === INT8_OID ? parseInt8 : pg.types.getTypeParser(dataTypeID, "text"),
+      parse: dataTypeID === INT8_OID ? parseInt8 : (pg.types.getTypeParser(dataTypeID, "text") as Column["parse"]),
     }));
   }
 
@@ -110,6 +112,9 @@ export class PreparedQuery<R> {
   handleCommandComplete(message: { text: string }): void {
     if (this.#inPreamble) this.#inPreamble = false;
     else this.#count = Number(/(\d+)$/.exec(message.text)?.[1] ?? 0);
+    // a COMMIT of a transaction in which a statement failed is answered so, and not with an error: nothing was stored
+    if (message.text === "ROLLBACK")
+      this.#failure = new Fault("internal", "the transaction was not stored: one of its statements had failed");
   }
 
   handleReadyForQuery(connection: ProtocolConnection): void {
@@ -157,6 +162,10 @@ export class Preparation {
   handleError(error: Error): void {
     this.#done(error);
   }
+}
+
+function asItIs(value: unknown): unknown {
+  return value;
 }
 
 function bindAndExecute(connection: ProtocolConnection, statement: Statement): void {

@@ -8,7 +8,8 @@ import type { Statement } from "./sql.ts";
 /** How long one transaction may stay open. */
 export const TRANSACTION_TIMEOUT_MS = 15_000;
 const TRANSACTION_TRIES_MAX = 4;
-const STATEMENT_UNKNOWN = "26000";
+/** The client's and the server's ideas of what is prepared differ: unknown, already there, or of another shape since. */
+const PREPARED_WRONGLY: ReadonlySet<string> = new Set(["26000", "42P05", "0A000"]);
 
 /** Session statements. They are ours and constant, so they are not held to what a tenant's handle accepts. */
 export const BEGIN: Statement = { name: "fh_begin", text: "begin", values: [] };
@@ -43,15 +44,19 @@ export class Runner {
 
   /** One statement in one round trip and a transaction of its own. */
   async query<R>(statement: Statement): Promise<Rows<R>> {
-    return await this.#withClient((client) => run<R>(client, this.#preamble, statement));
+    return await this.#untilWon((client) => run<R>(client, this.#preamble, statement));
   }
 
   async transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
+    return await this.#untilWon((client) => this.#attempt(client, work));
+  }
+
+  async #untilWon<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#withClient((client) => this.#attempt(client, work));
+        return await this.#withClient(use);
       } catch (error) {
-        if (!(error instanceof Fault) || !isRetryable(error.cause) || tries >= TRANSACTION_TRIES_MAX) throw error;
+        if (!isRetryable(error) || tries >= TRANSACTION_TRIES_MAX) throw error;
       }
     }
   }
@@ -82,7 +87,7 @@ export class Runner {
       this.#events.answered();
       return result;
     } catch (error) {
-      if (client && sqlState(error) !== undefined && sqlState(error) !== STATEMENT_UNKNOWN) clean = await settles(client);
+      if (client) clean = (await settles(client)) && !PREPARED_WRONGLY.has(sqlState(error) ?? "");
       const fault = toDataFault(error);
       this.#events.failed(fault);
       throw fault;
@@ -104,7 +109,11 @@ class TransactionScope implements Queryable {
 
   async query<R>(statement: Statement): Promise<Rows<R>> {
     if (!this.#open) throw new Fault("internal", "a transaction's handle was used after the transaction");
-    return await run<R>(this.#client, undefined, statement);
+    try {
+      return await run<R>(this.#client, undefined, statement);
+    } catch (error) {
+      throw toDataFault(error);
+    }
   }
 
   end(): void {
@@ -142,7 +151,11 @@ function submit<R>(client: pg.ClientBase, query: PreparedQuery<R> | Preparation)
 
 interface ClientState {
   readonly readyForQuery: boolean;
-  readonly connection: ProtocolConnection & { once(event: string, listener: () => void): void; off(event: string, listener: () => void): void };
+  readonly connection: ProtocolConnection & {
+    readonly stream: { readonly destroyed: boolean };
+    once(event: string, listener: () => void): void;
+    off(event: string, listener: () => void): void;
+  };
   getTransactionStatus(): string | null;
 }
 
@@ -151,13 +164,14 @@ function stateOf(client: pg.ClientBase): ClientState {
 }
 
 function isIdle(client: pg.ClientBase): boolean {
-  return stateOf(client).getTransactionStatus() === "I";
+  const { readyForQuery, connection } = stateOf(client);
+  return readyForQuery && !connection.stream.destroyed && stateOf(client).getTransactionStatus() === "I";
 }
 
-/** After a failed statement: waits for the server's word that it is ready again, and tells whether no transaction is left open. */
+/** After a failure: waits for the server's word that it is ready again, and tells whether no transaction is left open. */
 async function settles(client: pg.ClientBase): Promise<boolean> {
   const { connection, readyForQuery } = stateOf(client);
-  if (!readyForQuery) {
+  if (!readyForQuery && !connection.stream.destroyed) {
     await new Promise<void>((resolve) => {
       const done = (): void => {
         connection.off("readyForQuery", done);
@@ -170,4 +184,3 @@ async function settles(client: pg.ClientBase): Promise<boolean> {
   }
   return isIdle(client);
 }
-

@@ -30,9 +30,17 @@ export function sql(strings: TemplateStringsArray, ...values: readonly unknown[]
 }
 
 function compile(text: string): Compiled {
+  // a NUL ends the text in the protocol; what follows would be read as another part of the message
+  if (text.includes("\0")) throw new Fault("forbidden", "a statement holds a NUL");
   assertDataStatement(text);
   return { text, name: `s${createHash("sha256").update(text).digest("base64url").slice(0, 22)}` };
 }
+
+/**
+ * Spaces, line comments and opening parentheses as the engine's scanner knows them, then a whole word. To the scanner a carriage return
+ * ends a line comment too: `--\r set … --\n select` is a SET. Block comments nest and are not taken.
+ */
+const FIRST_WORD = /^(?:[ \t\n\r\f(]|--[^\n\r]*(?:[\n\r]|$))*([a-z]+)(?![\w$\u0080-\uffff])/i;
 
 const DATA_STATEMENTS: ReadonlySet<string> = new Set(["select", "insert", "update", "delete", "merge", "values", "with"]);
 
@@ -42,7 +50,7 @@ const DATA_STATEMENTS: ReadonlySet<string> = new Set(["select", "insert", "updat
  * The engine takes one statement per message, so the first word decides.
  */
 export function assertDataStatement(text: string): void {
-  const word = /^(?:\s|--[^\n]*(?:\n|$))*\(*\s*([a-z]+)/i.exec(text)?.[1]?.toLowerCase();
+  const word = FIRST_WORD.exec(text)?.[1]?.toLowerCase();
   if (word === undefined || !DATA_STATEMENTS.has(word)) {
     throw new Fault("forbidden", `statement begins with ${word ?? "no word"}`, {
       public: { detail: "Only SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES and WITH can be sent through a tenant's data handle." },

@@ -1,6 +1,6 @@
 import { type Migration, tenantTable } from "./migration.ts";
 
-/** Tenants, plans, keys and the feed of their changes; the audit trail; the rows of the boot self-test. */
+/** Tenants, plans, keys and the feed of their changes; the audit trail; exact counters; the rows of the boot self-test. */
 export const registry: Migration = {
   version: 1,
   name: "registry",
@@ -102,6 +102,14 @@ create table freehold.audit_entries (
   primary key (tenant_id, id)
 );
 ${tenantTable("audit_entries", roles, { app: "select", system: "select, insert" })}
+
+create table freehold.counters (
+  tenant_id uuid not null,
+  name text not null,
+  value bigint not null check (value >= 0),
+  primary key (tenant_id, name)
+);
+${tenantTable("counters", roles, { app: "select, insert, update" })}
 
 create table freehold.isolation_probe (
   tenant_id uuid not null,

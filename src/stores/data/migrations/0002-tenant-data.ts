@@ -84,13 +84,17 @@ ${tenantTable("messages", roles, { app: ROWS })}
 create table freehold.outbox (
   tenant_id uuid not null,
   id uuid not null,
-  subject text not null,
-  partition_key text not null,
+  -- the order of events: one counter for all processes, where clocks differ
+  seq bigint not null generated always as identity,
+  topic text not null,
+  partition_key text collate "C" not null,
   envelope text not null,
   created_at timestamptz not null default now(),
   primary key (tenant_id, id)
 );
-${tenantTable("outbox", roles, { app: "insert", system: "select, delete" })}
+create index outbox_order on freehold.outbox (tenant_id, seq);
+-- locking a row takes the right to update a column
+${tenantTable("outbox", roles, { app: "insert", system: "select, delete, update (topic)" })}
 create function freehold.wake_events() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
 begin
   perform pg_notify('freehold_events', '');
@@ -101,24 +105,54 @@ create trigger wake after insert on freehold.outbox for each statement execute f
 
 create table freehold.deliveries (
   tenant_id uuid not null,
-  consumer text not null,
+  consumer text collate "C" not null,
   event_id uuid not null,
-  partition_key text not null,
+  seq bigint not null,
+  partition_key text collate "C" not null,
   envelope text not null,
+  created_at timestamptz not null default now(),
   attempts integer not null default 0,
-  due_at timestamptz not null default now(),
+  -- null: waits behind an older event of its key
+  due_at timestamptz default now(),
   lease uuid,
   last_error text,
   primary key (tenant_id, consumer, event_id)
 );
-create index deliveries_due on freehold.deliveries (consumer, due_at);
-create index deliveries_order on freehold.deliveries (tenant_id, consumer, partition_key, event_id);
-${tenantTable("deliveries", roles, { app: "select", system: ROWS })}
+create index deliveries_due on freehold.deliveries (consumer, tenant_id, due_at) where due_at is not null;
+create index deliveries_lane on freehold.deliveries (tenant_id, consumer, partition_key, seq);
+${tenantTable("deliveries", roles, { app: "select (tenant_id, consumer, event_id, attempts, due_at, lease, last_error)", system: ROWS })}
 create trigger wake after insert on freehold.deliveries for each statement execute function freehold.wake_events();
+-- Only the oldest event of a key has a time at which it is due. The lock keeps that one from going away unseen, so that whoever
+-- removes it finds the event that was put behind it.
+create function freehold.join_lane() returns trigger language plpgsql set search_path = pg_catalog as $$
+begin
+  perform from freehold.deliveries d
+    where d.tenant_id = new.tenant_id and d.consumer = new.consumer and d.partition_key = new.partition_key and d.seq < new.seq
+    order by d.seq limit 1 for key share;
+  if found then
+    new.due_at := null;
+  end if;
+  return new;
+end $$;
+create function freehold.leave_lane() returns trigger language plpgsql set search_path = pg_catalog as $$
+begin
+  update freehold.deliveries d set due_at = now()
+    from (select distinct g.tenant_id, g.consumer, g.partition_key from gone g) lane
+    cross join lateral (
+      select n.event_id from freehold.deliveries n
+      where n.tenant_id = lane.tenant_id and n.consumer = lane.consumer and n.partition_key = lane.partition_key
+      order by n.seq limit 1 for no key update) head
+    where d.tenant_id = lane.tenant_id and d.consumer = lane.consumer and d.event_id = head.event_id and d.due_at is null;
+  return null;
+end $$;
+revoke all on function freehold.join_lane(), freehold.leave_lane() from public;
+create trigger join_lane before insert on freehold.deliveries for each row execute function freehold.join_lane();
+create trigger leave_lane after delete on freehold.deliveries referencing old table as gone
+  for each statement execute function freehold.leave_lane();
 
 create table freehold.inbox (
   tenant_id uuid not null,
-  consumer text not null,
+  consumer text collate "C" not null,
   event_id uuid not null,
   handled_at timestamptz not null default now(),
   primary key (tenant_id, consumer, event_id)
@@ -128,14 +162,18 @@ ${tenantTable("inbox", roles, { app: "select, insert", system: "select, delete" 
 
 create table freehold.dead_letters (
   tenant_id uuid not null,
-  consumer text not null,
+  consumer text collate "C" not null,
   event_id uuid not null,
+  seq bigint not null,
+  partition_key text collate "C" not null,
   envelope text not null,
+  created_at timestamptz not null,
   attempts integer not null,
   reason text not null,
   failed_at timestamptz not null default now(),
   primary key (tenant_id, consumer, event_id)
 );
-${tenantTable("dead_letters", roles, { app: "select", system: ROWS })}
+-- the envelope is not for the tenant's eyes: one that was found in the wrong place can be another tenant's
+${tenantTable("dead_letters", roles, { app: "select (tenant_id, consumer, event_id, attempts, reason, failed_at)", system: ROWS })}
 `,
 };

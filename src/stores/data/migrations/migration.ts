@@ -19,11 +19,7 @@ export interface Migration {
  * admits exactly the rows of the tenant in force, and only the named privileges (never TRUNCATE, REFERENCES or TRIGGER).
  * With `system`, the platform's role gets a policy and privileges of its own.
  */
-export function tenantTable(
-  table: string,
-  roles: Roles,
-  grants: { readonly app: string; readonly system?: string },
-): string {
+export function tenantTable(table: string, roles: Roles, grants: { readonly app: string; readonly system?: string }): string {
   const system = grants.system
     ? `create policy system on freehold.${table} for all to ${roles.system} using (true) with check (true);
 grant ${grants.system} on freehold.${table} to ${roles.system};`

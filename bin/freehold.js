@@ -1,0 +1,26 @@
+#!/usr/bin/env node
+// Freehold runs its TypeScript sources as they are, which needs Node 24. Started under an older one, this hands over to the Node that
+// the project pins as a dependency.
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { constants } from "node:os";
+import { fileURLToPath } from "node:url";
+
+const NODE_MAJOR_MIN = 24;
+const main = new URL("../src/cli/main.ts", import.meta.url);
+
+if (Number(process.versions.node.split(".")[0]) >= NODE_MAJOR_MIN) {
+  await import(main.href);
+} else {
+  handOver(fileURLToPath(new URL("../node_modules/.bin/node", import.meta.url)));
+}
+
+function handOver(node) {
+  if (!existsSync(node)) {
+    process.stderr.write(`error: Freehold needs Node ${NODE_MAJOR_MIN}; this is ${process.versions.node}. Run npm ci first.\n`);
+    process.exit(1);
+  }
+  const child = spawn(node, [fileURLToPath(main), ...process.argv.slice(2)], { stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  child.on("exit", (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
+}

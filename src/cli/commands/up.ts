@@ -1,0 +1,81 @@
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { systemRandom } from "../../kernel/index.ts";
+import { type App, createApp } from "../app.ts";
+import { type DemoCredential, ensureDemo } from "../demo.ts";
+import { announce } from "../installation.ts";
+import { readSettings, type UpFlags } from "../options.ts";
+import { loadRootKey, ROOT_KEY_VARIABLE } from "../root-key.ts";
+import type { Settings } from "../settings.ts";
+import { bold, print, progress } from "../terminal.ts";
+
+const DAY_MS = 86_400_000;
+
+/** Starts everything and stays until SIGINT or SIGTERM. */
+export async function up(flags: UpFlags): Promise<void> {
+  const settings = readSettings(flags, process.env);
+  const rootKey = await loadRootKey(settings, process.env[ROOT_KEY_VARIABLE], systemRandom);
+  if (!flags.json) announceFirstStart(settings);
+  const app = await createApp({
+    settings,
+    rootKey,
+    agentInvokeUrl: process.env["AGENT_INVOKE_URL"],
+    readVariable: (name) => process.env[name],
+  });
+  const retract = announce(settings, app);
+  const stopped = stopOnSignal(app, retract);
+  const platformToken = app.services.identity.tokens.issuePlatform({ sub: "operator", roles: ["admin"], lifetimeMs: DAY_MS });
+  const credentials = settings.demo ? await ensureDemo(app, platformToken, flags.json ? () => {} : progress) : [];
+  if (flags.json) print(readyLine(app, credentials, platformToken));
+  else printWelcome(app, settings, credentials);
+  await stopped;
+}
+
+function announceFirstStart({ data, database }: Settings): void {
+  if (database.url === undefined && !existsSync(path.join(data, "pg"))) progress(`Creating the data folder ${data} (a few seconds, only once) …`);
+}
+
+function readyLine({ url, adminUrl }: App, credentials: readonly DemoCredential[], platformToken: string): string {
+  return JSON.stringify({ url, adminUrl, tenants: credentials.map(({ id, token }) => ({ id, token })), platformToken });
+}
+
+/** Resolves when the process may end: once everything is closed. A second signal ends it at once. */
+function stopOnSignal(app: App, retract: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let stopping = false;
+    const stop = (): void => {
+      if (stopping) process.exit(1);
+      stopping = true;
+      retract();
+      app.close().then(resolve, reject);
+    };
+    process.on("SIGINT", stop);
+    process.on("SIGTERM", stop);
+  });
+}
+
+function printWelcome(app: App, settings: Settings, credentials: readonly DemoCredential[]): void {
+  print(`\n${bold("Freehold")} ${app.services.version} is ready at ${bold(app.url)}   (health and metrics: ${app.adminUrl}, data: ${describeStore(settings)})`);
+  if (credentials.length === 0) return print(`\nMake a tenant:  freehold tenant create my-tenant --name "My tenant"\n`);
+  print("\nTwo demo tenants, each with users, documents and an agent of its own:\n");
+  for (const { id, token, apiKey } of credentials) {
+    print(`  ${bold(id.padEnd(7))} Authorization: Bearer ${settings.identity.developmentToken ? `${id}:user-1` : token}`);
+    if (apiKey !== undefined) print(`  ${"".padEnd(7)} x-api-key: ${apiKey}   (shown only now)`);
+  }
+  const [first] = credentials;
+  if (first) printTour(app.url, settings.identity.developmentToken ? `${first.id}:user-1` : first.token);
+  print("Stop with Ctrl-C. The same again with your own tenants: freehold up --no-demo\n");
+}
+
+function printTour(url: string, token: string): void {
+  const call = (path: string, body?: string): string =>
+    `curl -s ${url}${path} -H 'Authorization: Bearer ${token}'${body === undefined ? "" : ` -H 'Content-Type: application/json' -d '${body}'`}`;
+  print(`\nPaste one of these into another terminal:\n`);
+  print(`  ${call("/api/chat", '{"message":"How long do I have to return an order?"}')}\n`);
+  print(`  ${call("/search", '{"query":"support at night","limit":3}')}\n`);
+  print(`  ${call("/api/sessions")}\n`);
+}
+
+function describeStore({ data, database }: Settings): string {
+  return database.url === undefined ? data : `PostgreSQL at ${new URL(database.url).host}`;
+}

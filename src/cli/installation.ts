@@ -1,0 +1,79 @@
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { createKeyring, Fault, FAULTS, type Json, systemClock, systemRandom } from "../kernel/index.ts";
+import { createTokenIssuer, ownSigningKey } from "../tenancy/identity/index.ts";
+import { callApi } from "../wire/index.ts";
+import { createApp } from "./app.ts";
+import { loadRootKey, ROOT_KEY_VARIABLE } from "./root-key.ts";
+import { type CommonFlags, readSettings } from "./options.ts";
+import type { Settings } from "./settings.ts";
+
+const RUN_FILE = "run.json";
+const TOKEN_LIFETIME_MS = 5 * 60_000;
+
+/** Where a running process can be reached: for commands on the same machine. */
+interface RunFile {
+  readonly pid: number;
+  readonly url: string;
+  readonly adminUrl: string;
+}
+
+/** Calls to the management API of an installation. */
+export interface Management {
+  /** The JSON of the answer. A refusal is thrown as the Fault that it names. */
+  call(method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE", route: string, body?: Json): Promise<Json>;
+}
+
+/** Writes where this process listens into the data folder; the result takes it away again. */
+export function announce(settings: Settings, urls: { readonly url: string; readonly adminUrl: string }): () => void {
+  const file = path.join(settings.data, RUN_FILE);
+  const run: RunFile = { pid: process.pid, ...urls };
+  writeFileSync(file, JSON.stringify(run), { mode: 0o600 });
+  return () => rmSync(file, { force: true });
+}
+
+/**
+ * Runs `work` against the installation that the flags name: through the process that serves it where one runs, and otherwise by opening
+ * it for the time of the command. Either way the calls are the same and pass the same checks.
+ */
+export async function withManagement<T>(flags: CommonFlags, work: (management: Management) => Promise<T>): Promise<T> {
+  const settings = readSettings({ ...flags, port: "0", adminPort: "0", logLevel: "error", demo: false }, process.env);
+  const rootKey = await loadRootKey(settings, process.env[ROOT_KEY_VARIABLE], systemRandom);
+  const tokens = createTokenIssuer(ownSigningKey(createKeyring(rootKey)), systemClock);
+  const token = tokens.issuePlatform({ sub: "command-line", roles: ["admin"], lifetimeMs: TOKEN_LIFETIME_MS });
+  const running = readRunFile(settings);
+  if (running) return await work(managementAt(running.adminUrl, token));
+  const app = await createApp({ settings, rootKey, agentInvokeUrl: undefined, readVariable: (name) => process.env[name] });
+  try {
+    return await work(managementAt(app.adminUrl, token));
+  } finally {
+    await app.close();
+  }
+}
+
+function managementAt(adminUrl: string, token: string): Management {
+  return {
+    async call(method, route, body) {
+      const answer = await callApi({ url: adminUrl + route, method, token, ...(body !== undefined && { body }) });
+      if (answer.status < 400) return answer.body;
+      throw toFault(answer.body);
+    },
+  };
+}
+
+/** The run file of a process that is alive, undefined for none or one that is left over. */
+export function readRunFile(settings: Settings): RunFile | undefined {
+  try {
+    const run = JSON.parse(readFileSync(path.join(settings.data, RUN_FILE), "utf8")) as RunFile; // written by `announce`
+    process.kill(run.pid, 0); // throws when there is no such process
+    return run;
+  } catch {
+    return undefined;
+  }
+}
+
+function toFault(problem: Json): Fault {
+  const { code, title, detail } = (problem ?? {}) as { code?: keyof typeof FAULTS; title?: string; detail?: string }; // our own API
+  const known = code !== undefined && code in FAULTS ? code : "internal";
+  return new Fault(known, title ?? known, { public: { detail: detail ?? title ?? known } });
+}

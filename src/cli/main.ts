@@ -1,0 +1,75 @@
+import { Command, Option } from "commander";
+import { doctor } from "./commands/doctor.ts";
+import { createKey, listKeys, revokeKey } from "./commands/key.ts";
+import { createTenant, listTenants, resumeTenant, showTenant, suspendTenant } from "./commands/tenant.ts";
+import { token } from "./commands/token.ts";
+import { up } from "./commands/up.ts";
+import { printFailure } from "./terminal.ts";
+
+const program = new Command("freehold")
+  .description("Many customers on one AI platform, each as if alone.")
+  .showHelpAfterError()
+  .configureHelp({ sortSubcommands: false });
+
+/** The flags that say which installation a command works on. */
+function onInstallation(command: Command): Command {
+  return command
+    .option("--config <file>", "settings file (default: freehold.yaml where it exists)")
+    .option("--data <folder>", "data folder of the embedded database (default: .freehold)")
+    .option("--database-url <url>", "PostgreSQL instead of the embedded database (also FREEHOLD_DATABASE_URL)")
+    .addOption(new Option("--profile <profile>", "development only where just this machine can connect").choices(["development", "production"]))
+    .option("--json", "print JSON for machines");
+}
+
+onInstallation(program.command("up"))
+  .description("start everything and serve until Ctrl-C")
+  .option("--port <port>", "port of the API, 0 for a free one (default: 8080)")
+  .option("--admin-port <port>", "loopback port of health, metrics and management, 0 for a free one (default: 9090)")
+  .option("--host <address>", "address to listen on (default: 127.0.0.1)")
+  .option("--log-level <level>", "fatal, error, warn, info, debug or silent (default: info)")
+  .option("--demo", "make the tenants acme and globex where missing (default in development)")
+  .option("--no-demo", "start without the demo tenants")
+  .action(up);
+
+const tenant = program.command("tenant").description("register, list, read, suspend and resume tenants");
+onInstallation(tenant.command("create <id>"))
+  .description("register a tenant; what is not set comes from its plan")
+  .option("--name <name>", "name for people (default: the id)")
+  .option("--plan <plan>", "starter, professional, enterprise or a plan of your own")
+  .option("--isolation <level>", "shared, dedicated or isolated")
+  .option("--locale <tag>", "language, for example en or de-CH")
+  .option("--agent-url <url>", "where the tenant's agent answers")
+  .option("--agent-protocol <protocol>", "builtin, webhook or openai")
+  .option("--agent-model <model>", "model to name to an openai agent")
+  .option("--agent-timeout <ms>", "time limit of one answer")
+  .action(createTenant);
+onInstallation(tenant.command("list")).description("list all tenants").action(listTenants);
+onInstallation(tenant.command("show <id>")).description("read one tenant").action(showTenant);
+onInstallation(tenant.command("suspend <id>")).description("refuse every call of a tenant").action(suspendTenant);
+onInstallation(tenant.command("resume <id>")).description("serve a suspended tenant again").action(resumeTenant);
+
+const key = program.command("key").description("make, list and revoke the API keys of a tenant");
+onInstallation(key.command("create <tenant>"))
+  .description("make an API key; it is shown once")
+  .option("--name <name>", "what the key is for")
+  .option("--role <role>", "member or admin (default: member)")
+  .option("--scopes <scopes>", "comma-separated: chat,search,documents,users,tenant (default: all but tenant)")
+  .option("--expires-in-days <days>", "when the key ends (default: never)")
+  .action(createKey);
+onInstallation(key.command("list <tenant>")).description("list a tenant's keys").action(listKeys);
+onInstallation(key.command("revoke <tenant> <key>")).description("revoke a key everywhere within a second").action(revokeKey);
+
+onInstallation(program.command("token [tenant]"))
+  .description("print a JWT of the platform's own issuer for a tenant's user, or without a tenant for an operator")
+  .option("--user <id>", "who the token is for", "command-line")
+  .option("--role <role>", "member or admin, in the tenant", "member")
+  .option("--lifetime <seconds>", "60 to 86400", "3600")
+  .action(token);
+
+onInstallation(program.command("doctor")).description("check this machine and the installation").action(doctor);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = printFailure(error, process.argv.includes("--json"));
+}

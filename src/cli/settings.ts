@@ -1,0 +1,73 @@
+import { z } from "zod";
+import { Fault } from "../kernel/index.ts";
+import { identitySettings } from "../tenancy/identity/index.ts";
+import { tenantIdSchema } from "../tenancy/registry/index.ts";
+
+const port = z.int().min(0).max(65_535);
+const LOOPBACK_HOSTS: ReadonlySet<string> = new Set(["127.0.0.1", "::1", "localhost"]);
+
+/**
+ * The settings of one process: the shape of `freehold.yaml`. Flags of the command line come over it, key by key.
+ * `profile` is `development` only where nobody but this machine can connect; otherwise it has to be said.
+ */
+export const settingsSchema = z
+  .strictObject({
+    profile: z.enum(["development", "production"]).optional(),
+    host: z.string().min(1).max(253).default("127.0.0.1"),
+    port: port.default(8080),
+    adminPort: port.default(9090),
+    /** The folder of the embedded database, the root key and what the command line needs to find this process. */
+    data: z.string().min(1).default(".freehold"),
+    database: z
+      .strictObject({
+        /** `postgres://…`; without it the database is embedded. */
+        url: z.string().regex(/^postgres(?:ql)?:\/\//, "must begin with postgres://").optional(),
+        connectionsMax: z.int().min(4).max(1_000).default(20),
+      })
+      .prefault({}),
+    /** Checked by the schema of identity itself, once the profile is known. */
+    identity: z.record(z.string(), z.unknown()).default({}),
+    search: z
+      .strictObject({
+        embedder: z
+          .discriminatedUnion("kind", [
+            z.strictObject({ kind: z.literal("lexical") }),
+            z.strictObject({
+              kind: z.literal("openai"),
+              url: z.url(),
+              model: z.string().min(1).max(200),
+              dimensions: z.int().min(8).max(4_096),
+              /** The name of the environment variable that holds the key. */
+              apiKeyEnv: z.string().regex(/^[A-Z][A-Z0-9_]*$/).optional(),
+            }),
+          ])
+          .prefault({ kind: "lexical" }),
+      })
+      .prefault({}),
+    /** Browser origins besides the own host that may open a WebSocket. */
+    origins: z.array(z.url()).max(100).default([]),
+    /** The tenant whose agent AGENT_INVOKE_URL sets. No request is ever given to it for want of a tenant. */
+    defaultTenant: tenantIdSchema.optional(),
+    logLevel: z.enum(["fatal", "error", "warn", "info", "debug", "silent"]).default("info"),
+    /** Whether the tenants acme and globex are made where they are missing. Default: in the development profile. */
+    demo: z.boolean().optional(),
+  })
+  .transform((given, context) => {
+    const profile = given.profile ?? (LOOPBACK_HOSTS.has(given.host) ? "development" : "production");
+    const identity = identitySettings.safeParse({ developmentToken: profile === "development", ...given.identity, profile });
+    if (!identity.success) {
+      for (const issue of identity.error.issues) context.addIssue({ code: "custom", message: issue.message, path: ["identity", ...issue.path] });
+      return z.NEVER;
+    }
+    return { ...given, profile, identity: identity.data, demo: given.demo ?? profile === "development" };
+  });
+
+export type Settings = z.output<typeof settingsSchema>;
+
+/** The settings, or `invalid_settings` with the place and what is wrong there. */
+export function parseSettings(value: unknown, origin: string): Settings {
+  const result = settingsSchema.safeParse(value);
+  if (result.success) return result.data;
+  const lines = result.error.issues.map((issue) => `${issue.path.join(".") || "settings"}: ${issue.message}`);
+  throw new Fault("invalid_settings", `${origin}: ${lines.join("; ")}`, { public: { detail: `${origin}: ${lines.join("; ")}` } });
+}

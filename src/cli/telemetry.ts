@@ -1,0 +1,77 @@
+import pino, { type Logger } from "pino";
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry as MetricsRegistry } from "prom-client";
+import { type Fault, FAULTS } from "../kernel/index.ts";
+import type { RequestRecord } from "../gateway/index.ts";
+import type { EventLag } from "../stores/events/index.ts";
+
+/** Log and metrics of the process. */
+export interface Telemetry {
+  readonly log: Logger;
+  /** One line and the counters of a request. Bodies, credentials and query strings never reach it. */
+  observe(record: RequestRecord): void;
+  /** A fault that no caller can be told of. */
+  report(fault: Fault): void;
+  metrics(): Promise<string>;
+}
+
+/**
+ * Log lines as JSON on standard error. Metrics carry no tenant: their number must not grow with what callers send; who wants to know
+ * about one tenant asks the log.
+ */
+export function createTelemetry(level: string, lag: () => Promise<EventLag>): Telemetry {
+  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, redact: ["*.authorization", "*.token", "*.key"] }, pino.destination({ fd: 2, sync: true }));
+  const registry = new MetricsRegistry();
+  collectDefaultMetrics({ register: registry });
+  const requests = new Counter({ name: "freehold_requests_total", help: "Requests answered.", labelNames: ["route", "method", "status"], registers: [registry] });
+  const faults = new Counter({ name: "freehold_faults_total", help: "Faults by code.", labelNames: ["code"], registers: [registry] });
+  const seconds = new Histogram({
+    name: "freehold_request_seconds",
+    help: "Time until the head of the answer.",
+    labelNames: ["route"],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers: [registry],
+  });
+  registerLag(registry, lag);
+  return {
+    log,
+    observe(record) {
+      const route = record.route || "none";
+      requests.inc({ route, method: METHODS.has(record.method) ? record.method : "other", status: String(record.status) });
+      seconds.observe({ route }, record.durationMs / 1000);
+      if (record.fault) faults.inc({ code: record.fault.code });
+      logRequest(log, record);
+    },
+    report(fault) {
+      faults.inc({ code: fault.code });
+      log.error({ code: fault.code, err: fault }, fault.message);
+    },
+    metrics: () => registry.metrics(),
+  };
+}
+
+const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
+function logRequest(log: Logger, { fault, durationMs, ...record }: RequestRecord): void {
+  const line = { ...record, durationMs: Math.round(durationMs * 100) / 100, ...(fault && { code: fault.code, why: fault.message }) };
+  // our own faults come with their cause; what callers did wrong is told in a line
+  if (fault && FAULTS[fault.code].status >= 500) log.error({ ...line, err: fault }, "request");
+  else log.info(line, "request");
+}
+
+function registerLag(registry: MetricsRegistry, lag: () => Promise<EventLag>): void {
+  const gauges = {
+    pending: new Gauge({ name: "freehold_events_pending", help: "Events that wait to be handled.", registers: [registry] }),
+    oldest: new Gauge({ name: "freehold_events_oldest_seconds", help: "Age of the oldest event that waits.", registers: [registry] }),
+    dead: new Gauge({
+      name: "freehold_events_dead_letters",
+      help: "Events that were given up.",
+      registers: [registry],
+      async collect() {
+        const { pending, oldestMs, deadLetters } = await lag();
+        gauges.pending.set(pending);
+        gauges.oldest.set(oldestMs / 1000);
+        gauges.dead.set(deadLetters);
+      },
+    }),
+  };
+}

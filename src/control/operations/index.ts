@@ -1,0 +1,83 @@
+import type { Operation } from "../../gateway/index.ts";
+import type { Services } from "../services.ts";
+import { ownAudit, platformAudit } from "./audit/read.ts";
+import { sendMessage } from "./chat/send.ts";
+import { chatSocket } from "./chat/socket.ts";
+import { ownDeadLetters } from "./dead-letters/own.ts";
+import { listDocuments } from "./documents/list.ts";
+import { putDocument } from "./documents/put.ts";
+import { removeDocument } from "./documents/remove.ts";
+import { showDocument } from "./documents/show.ts";
+import { healthOperations } from "./health/own.ts";
+import { keysOfTenant } from "./keys/of-tenant.ts";
+import { ownKeys } from "./keys/own.ts";
+import { listPlans } from "./plans/list.ts";
+import { putPlan } from "./plans/put.ts";
+import { search } from "./search/run.ts";
+import { listAll } from "./sessions/list.ts";
+import { removeOne } from "./sessions/remove.ts";
+import { showSession } from "./sessions/show.ts";
+import { ownTenant } from "./tenant/own.ts";
+import { createTenant } from "./tenants/create.ts";
+import { issueToken } from "./tenants/issue-token.ts";
+import { listTenants } from "./tenants/list.ts";
+import { resumeTenant, suspendTenant } from "./tenants/set-status.ts";
+import { showTenant } from "./tenants/show.ts";
+import { updateTenant } from "./tenants/update.ts";
+import { createUser } from "./users/create.ts";
+import { listUsers } from "./users/list.ts";
+import { removeUser } from "./users/remove.ts";
+import { showUser } from "./users/show.ts";
+import { updateUser } from "./users/update.ts";
+import { apiDocument } from "./well-known/api-document.ts";
+import { keySet } from "./well-known/key-set.ts";
+
+/** The route table: every call the platform answers by itself, per listening port. */
+export interface RouteTable {
+  /** What callers reach. */
+  readonly main: readonly Operation[];
+  /** What operators and their machines reach on the loopback port. */
+  readonly admin: readonly Operation[];
+}
+
+export function createRouteTable(services: Services): RouteTable {
+  const tenant = [
+    sendMessage(services),
+    chatSocket(services),
+    listAll(services),
+    showSession(),
+    removeOne(),
+    listUsers(services),
+    createUser(services),
+    showUser(),
+    updateUser(services),
+    removeUser(),
+    putDocument(services),
+    listDocuments(services),
+    showDocument(),
+    removeDocument(),
+    search(services),
+    ...ownTenant(services),
+    ...ownKeys(services),
+    ...ownDeadLetters(services),
+    ownAudit(services),
+  ];
+  const platform = [
+    listTenants(services),
+    createTenant(services),
+    showTenant(services),
+    updateTenant(services),
+    suspendTenant(services),
+    resumeTenant(services),
+    issueToken(services),
+    ...keysOfTenant(services),
+    listPlans(services),
+    putPlan(services),
+    platformAudit(services),
+  ];
+  const main = [...tenant, ...platform, keySet(services)];
+  return {
+    main: [...main, apiDocument(main, services.version)],
+    admin: [...healthOperations(services), ...platform],
+  };
+}

@@ -1,0 +1,29 @@
+import type { Chat } from "../agents/index.ts";
+import type { Clock, Keyring, Random } from "../kernel/index.ts";
+import type { EventWorker } from "../stores/events/index.ts";
+import type { Audit } from "../tenancy/audit/index.ts";
+import type { Identity } from "../tenancy/identity/index.ts";
+import type { Registry } from "../tenancy/registry/index.ts";
+
+/** Whether each part that requests need is working: `ok` or what is wrong with it. */
+export interface HealthReport {
+  readonly ok: boolean;
+  readonly parts: Readonly<Record<string, string>>;
+}
+
+/** What the platform's own operations work with, besides the scope of the calling tenant. */
+export interface Services {
+  readonly registry: Registry;
+  readonly identity: Identity;
+  readonly audit: Audit;
+  readonly chat: Chat;
+  readonly worker: EventWorker;
+  readonly keyring: Keyring;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly health: () => Promise<HealthReport>;
+  /** The metrics in the text format of Prometheus. */
+  readonly metrics: () => Promise<string>;
+  /** The version of this program. */
+  readonly version: string;
+}

@@ -1,0 +1,115 @@
+import type { z } from "zod";
+import type { PlatformPrincipal, TenantContext } from "../kernel/index.ts";
+import type { TenantScope } from "../stores/index.ts";
+import type { Access } from "../tenancy/policy/index.ts";
+import type { Answer, RequestHead, WebSocketConnection } from "../wire/index.ts";
+
+export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+
+/** What every call brings, whoever makes it. */
+export interface Call<Body, Query> {
+  /** The values of the `{names}` in the path, decoded. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Query;
+  readonly body: Body;
+  readonly head: RequestHead;
+  readonly requestId: string;
+  /** Aborts when the caller goes away, or when the tenant may no longer be served. */
+  readonly signal: AbortSignal;
+  /** Counts one more request of the caller's tenant, as for each message of a socket. Throws `rate_limited`. */
+  readonly admit: () => void;
+}
+
+/** A call of a principal of one tenant. */
+export interface TenantCall<Body, Query> extends Call<Body, Query> {
+  readonly context: TenantContext;
+  readonly scope: TenantScope;
+}
+
+/** A call of an operator. */
+export interface PlatformCall<Body, Query> extends Call<Body, Query> {
+  readonly principal: PlatformPrincipal;
+}
+
+interface OperationParts<Body, Query> {
+  readonly method: Method;
+  /** Segments are literal or `{name}`. */
+  readonly path: string;
+  /** One sentence for the documentation. */
+  readonly summary: string;
+  readonly body?: z.ZodType<Body>;
+  readonly query?: z.ZodType<Query>;
+  /** Bytes of the body, 1 MiB unless set. */
+  readonly bytesMax?: number;
+}
+
+/** One call of the platform's own API: where it is, who may make it, what it takes and what it does. The route table is made of these. */
+export interface Operation {
+  readonly method: Method;
+  readonly path: string;
+  readonly summary: string;
+  readonly access: Access;
+  readonly body: z.ZodType | undefined;
+  readonly query: z.ZodType | undefined;
+  readonly bytesMax: number | undefined;
+  /** Whether this is a WebSocket; then `run` is `undefined` and `accept` is not, and the other way round. */
+  readonly run: ((call: AnyCall) => Promise<Answer> | Answer) | undefined;
+  readonly accept: ((call: AnyCall, connection: WebSocketConnection) => Promise<void>) | undefined;
+}
+
+/** A call whose parts were checked against the operation's own schemas and access rule. */
+export interface AnyCall extends Call<unknown, unknown> {
+  readonly context: TenantContext | undefined;
+  readonly scope: TenantScope | undefined;
+  readonly principal: PlatformPrincipal | undefined;
+}
+
+/** A call that anybody may make. */
+export function publicOperation<Query = undefined>(
+  parts: OperationParts<undefined, Query> & { run(call: Call<undefined, Query>): Promise<Answer> | Answer },
+): Operation {
+  return operation(parts, { realm: "public" }, (call) => parts.run(call as Call<undefined, Query>));
+}
+
+/** A call inside a tenant. `run` gets the scope of that tenant and can reach nothing else. */
+export function tenantOperation<Body = undefined, Query = undefined>(
+  access: Omit<Extract<Access, { realm: "tenant" }>, "realm">,
+  parts: OperationParts<Body, Query> & { run(call: TenantCall<Body, Query>): Promise<Answer> | Answer },
+): Operation {
+  // the pipeline has checked body and query against these schemas, and fills in context and scope for the realm "tenant"
+  return operation(parts, { realm: "tenant", ...access }, (call) => parts.run(call as TenantCall<Body, Query>));
+}
+
+/** A WebSocket inside a tenant, bound to it for life. */
+export function tenantSocket(
+  access: Omit<Extract<Access, { realm: "tenant" }>, "realm">,
+  parts: {
+    readonly path: string;
+    readonly summary: string;
+    accept(call: TenantCall<undefined, undefined>, connection: WebSocketConnection): Promise<void>;
+  },
+): Operation {
+  const made = operation({ method: "GET", ...parts }, { realm: "tenant", ...access }, undefined);
+  return { ...made, accept: (call, connection) => parts.accept(call as TenantCall<undefined, undefined>, connection) };
+}
+
+/** A call of the platform's operators. */
+export function platformOperation<Body = undefined, Query = undefined>(
+  access: Omit<Extract<Access, { realm: "platform" }>, "realm">,
+  parts: OperationParts<Body, Query> & { run(call: PlatformCall<Body, Query>): Promise<Answer> | Answer },
+): Operation {
+  return operation(parts, { realm: "platform", ...access }, (call) => parts.run(call as PlatformCall<Body, Query>));
+}
+
+function operation<Body, Query>(parts: OperationParts<Body, Query>, access: Access, run: Operation["run"]): Operation {
+  const { method, path, summary, body, query, bytesMax } = parts;
+  return { method, path, summary, access, body, query, bytesMax, run, accept: undefined };
+}
+
+/** A JSON answer. */
+export function json(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status, headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(value) };
+}
+
+/** The answer that says only that it is done. */
+export const NO_CONTENT: Answer = { status: 204, headers: {}, body: undefined };

@@ -1,0 +1,293 @@
+import {
+  type Clock,
+  Fault,
+  type PlatformPrincipal,
+  type Random,
+  type Tenant,
+  type TenantContext,
+  toFault,
+  type Trace,
+  uuidV7,
+} from "../kernel/index.ts";
+import type { Stores } from "../stores/index.ts";
+import type { Audit } from "../tenancy/audit/index.ts";
+import { type Identified, type Identity, unauthenticated } from "../tenancy/identity/index.ts";
+import { type RateDecision, rateHeaders, type RateLimiter } from "../tenancy/limits/index.ts";
+import { authorise } from "../tenancy/policy/index.ts";
+import { acceptWebSocket, type Answer, type Exchange, type HttpHandler, parseTarget, type RequestHead, type UpgradeExchange } from "../wire/index.ts";
+import { readInput, readQuery } from "./input.ts";
+import { createLiveRequests, type LiveRequest, type LiveRequests } from "./live-requests.ts";
+import type { AnyCall, Operation } from "./operation.ts";
+import { toProblem } from "./problem.ts";
+import { createRouter, type Match, type Router } from "./router.ts";
+
+/** What the pipeline tells the log and the metrics about each request. It holds no secrets and no bodies. */
+export interface RequestRecord {
+  readonly requestId: string;
+  readonly tenantId: string | undefined;
+  readonly principal: string | undefined;
+  readonly method: string;
+  /** The path of the route table, not of the request: a bounded set. */
+  readonly route: string;
+  readonly status: number;
+  /** Until the head of the answer. */
+  readonly durationMs: number;
+  readonly fault: Fault | undefined;
+}
+
+/** What the pipeline is built from. */
+export interface PipelinePorts {
+  readonly identity: Identity;
+  readonly limiter: RateLimiter;
+  readonly stores: Stores;
+  readonly audit: Audit;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly observe: (record: RequestRecord) => void;
+  /** Browser origins besides the own host that may open a WebSocket. */
+  readonly origins: readonly string[];
+}
+
+/** The one way in: every listening port of the platform serves its operations through it. */
+export interface Pipeline {
+  handlerFor(operations: readonly Operation[]): HttpHandler;
+  readonly live: LiveRequests;
+}
+
+const SOCKET_BOUNDS = { messageBytesMax: 256 * 1024, queuedMax: 32 } as const;
+const CLOSE_GOING_AWAY = 1001;
+const CLOSE_INTERNAL = 1011;
+
+export function createPipeline(ports: PipelinePorts): Pipeline {
+  const live = createLiveRequests();
+  return { live, handlerFor: (operations) => new Handler(ports, live, createRouter(operations)) };
+}
+
+/** What is known of one request so far; the log line and the answer's fields are made from it at the end. */
+class Passage {
+  readonly requestId: string;
+  readonly trace: Trace;
+  readonly startedMs: number;
+  identified: Extract<Identified, { ok: true }> | undefined;
+  operation: Operation | undefined;
+  rate: RateDecision | undefined;
+  fault: Fault | undefined;
+
+  constructor({ clock, random }: Pick<PipelinePorts, "clock" | "random">) {
+    this.startedMs = clock.monotonic();
+    this.requestId = uuidV7(clock, random);
+    this.trace = { traceId: random.bytes(16).toString("hex"), spanId: random.bytes(8).toString("hex"), sampled: false };
+  }
+
+  get context(): TenantContext | undefined {
+    return this.identified?.realm === "tenant" ? this.identified.context : undefined;
+  }
+
+  get operator(): PlatformPrincipal | undefined {
+    return this.identified?.realm === "platform" ? this.identified.principal : undefined;
+  }
+
+  get tenant(): Tenant | undefined {
+    return this.context?.tenant;
+  }
+}
+
+class Handler implements HttpHandler {
+  readonly #ports: PipelinePorts;
+  readonly #live: LiveRequests;
+  readonly #router: Router;
+
+  constructor(ports: PipelinePorts, live: LiveRequests, router: Router) {
+    this.#ports = ports;
+    this.#live = live;
+    this.#router = router;
+  }
+
+  async handle(exchange: Exchange): Promise<Answer> {
+    const passage = new Passage(this.#ports);
+    try {
+      const match = await this.#admit(exchange.head, passage);
+      const { run } = match.operation;
+      if (!run) throw new Fault("malformed_request", "not an upgrade", { public: { detail: "Open a WebSocket here." } });
+      return this.#finish(await this.#run(exchange, passage, match, run), exchange.head, passage);
+    } catch (error) {
+      return this.#refusal(toFault(error), exchange.head, passage);
+    }
+  }
+
+  async upgrade(exchange: UpgradeExchange): Promise<void> {
+    const passage = new Passage(this.#ports);
+    try {
+      assertOwnOrigin(exchange.head, this.#ports.origins);
+      const match = await this.#admit(exchange.head, passage);
+      const { accept } = match.operation;
+      const context = passage.context;
+      if (!accept || !context) throw new Fault("not_found", "no socket here");
+      await this.#socket(exchange, passage, match, accept, context);
+    } catch (error) {
+      exchange.refuse(this.#refusal(toFault(error), exchange.head, passage));
+    }
+  }
+
+  refuse(fault: Fault): Answer {
+    return this.#refusal(fault, undefined, new Passage(this.#ports));
+  }
+
+  /** Everything that is decided before the body is read: who, for whom, how much, where to, and whether they may. */
+  async #admit(head: RequestHead, passage: Passage): Promise<Match> {
+    const identified = await this.#ports.identity.identify(head, passage.requestId, passage.trace);
+    if (!identified.ok) throw identified.fault;
+    passage.identified = identified;
+    if (passage.tenant) this.#take(passage, passage.tenant);
+    const match = this.#router.match(head.method, parseTarget(identified.routePath).segments);
+    passage.operation = match.operation;
+    this.#assertMay(passage, head, match.operation);
+    return match;
+  }
+
+  #take(passage: Passage, tenant: Tenant): void {
+    const rate = this.#ports.limiter.take(tenant);
+    passage.rate = rate;
+    if (rate.allow) return;
+    throw new Fault("rate_limited", `${tenant.id} is over ${rate.rate.requestsPerSecond}/s`, {
+      public: { policy: rate.policy, retryAfterMs: rate.retryAfterMs },
+    });
+  }
+
+  #assertMay(passage: Passage, head: RequestHead, operation: Operation): void {
+    const principal = passage.context?.principal ?? passage.operator;
+    const decision = authorise(principal, operation.access);
+    if (decision.allow) return;
+    if (!principal) throw unauthenticated("no credential");
+    const actorTenant = passage.tenant ? { id: passage.tenant.id, uuid: passage.tenant.uuid } : null;
+    this.#ports.audit.record({
+      action: "privilege_denied",
+      reason: decision.rule,
+      actor: principal.id,
+      actorTenant,
+      targetTenant: null,
+      requestId: passage.requestId,
+      source: head.remoteAddress,
+      detail: { method: operation.method, route: operation.path },
+    });
+    throw new Fault("forbidden", `${principal.realm} principal refused by ${decision.rule}`);
+  }
+
+  async #run(exchange: Exchange, passage: Passage, match: Match, run: NonNullable<Operation["run"]>): Promise<Answer> {
+    const { context } = passage;
+    const live = context ? this.#live.begin(context, exchange.signal) : undefined;
+    try {
+      const query = readQuery(exchange.head, match.operation);
+      const body = await readInput(exchange, match.operation);
+      const answer = await run(this.#call(exchange.head, passage, match, live?.signal ?? exchange.signal, query, body));
+      return live ? untilSent(answer, live) : answer;
+    } catch (error) {
+      live?.end();
+      throw error;
+    }
+  }
+
+  #call(head: RequestHead, passage: Passage, match: Match, signal: AbortSignal, query: unknown, body: unknown): AnyCall {
+    const { context, operator, requestId } = passage;
+    return {
+      params: match.params,
+      query,
+      body,
+      head,
+      requestId,
+      signal,
+      context,
+      scope: context && this.#ports.stores.scope(context),
+      principal: operator,
+      admit: () => {
+        if (context) this.#take(passage, context.tenant);
+      },
+    };
+  }
+
+  async #socket(
+    exchange: UpgradeExchange,
+    passage: Passage,
+    match: Match,
+    accept: NonNullable<Operation["accept"]>,
+    context: TenantContext,
+  ): Promise<void> {
+    const connection = await acceptWebSocket(exchange, SOCKET_BOUNDS);
+    const live = this.#live.begin(context, undefined);
+    live.signal.addEventListener("abort", () => connection.close(CLOSE_GOING_AWAY, "The tenant is no longer served."));
+    this.#observe(101, exchange.head, passage);
+    try {
+      await accept(this.#call(exchange.head, passage, match, live.signal, undefined, undefined), connection);
+    } catch (error) {
+      passage.fault = toFault(error);
+      this.#observe(passage.fault.status, exchange.head, passage);
+      connection.close(CLOSE_INTERNAL, "Something went wrong on our side.");
+    } finally {
+      live.end();
+    }
+  }
+
+  #refusal(fault: Fault, head: RequestHead | undefined, passage: Passage): Answer {
+    passage.fault = fault;
+    const language = head?.headers.all("accept-language").join(",");
+    return this.#finish(toProblem(fault, passage.requestId, passage.tenant, language), head, passage);
+  }
+
+  #finish(answer: Answer, head: RequestHead | undefined, passage: Passage): Answer {
+    this.#observe(answer.status, head, passage);
+    return {
+      ...answer,
+      headers: {
+        // no cache between us and the caller may keep what belongs to a tenant (RFC 9111, 3.5)
+        "cache-control": "private, no-store",
+        vary: "Authorization, X-Tenant-ID",
+        "x-content-type-options": "nosniff",
+        "x-request-id": passage.requestId,
+        ...(passage.rate && rateHeaders(passage.rate)),
+        ...answer.headers,
+      },
+    };
+  }
+
+  #observe(status: number, head: RequestHead | undefined, passage: Passage): void {
+    this.#ports.observe({
+      requestId: passage.requestId,
+      tenantId: passage.tenant?.id,
+      principal: passage.context?.principal.id ?? passage.operator?.id,
+      method: head?.method ?? "",
+      route: passage.operation?.path ?? "",
+      status,
+      durationMs: this.#ports.clock.monotonic() - passage.startedMs,
+      fault: passage.fault,
+    });
+  }
+}
+
+/** A browser sends Origin with every WebSocket and no check of its own; another site must not use its user's session (RFC 6455, 10.2). */
+function assertOwnOrigin(head: RequestHead, origins: readonly string[]): void {
+  const origin = head.headers.one("origin");
+  if (origin === undefined || origins.includes(origin)) return;
+  const own = URL.parse(origin)?.host === head.headers.one("host");
+  if (!own) throw new Fault("forbidden", `origin ${origin}`, { public: { detail: "This origin may not open a WebSocket here." } });
+}
+
+/** The answer, which counts as under way until its last byte is taken. */
+function untilSent(answer: Answer, live: LiveRequest): Answer {
+  const { body } = answer;
+  if (body === undefined || typeof body === "string" || body instanceof Uint8Array) {
+    live.end();
+    return answer;
+  }
+  return { ...answer, body: endingWith(body, live) };
+}
+
+async function* endingWith(pieces: AsyncIterable<Uint8Array | string>, live: LiveRequest): AsyncGenerator<Uint8Array | string, void> {
+  try {
+    for await (const piece of pieces) {
+      live.signal.throwIfAborted();
+      yield piece;
+    }
+  } finally {
+    live.end();
+  }
+}

@@ -1,0 +1,199 @@
+import { type Clock, Fault, type Keyring, type Random, toFault } from "../../kernel/index.ts";
+import type { DataStore } from "../data/index.ts";
+import type { Delivery, EventBus } from "./bus.ts";
+import type { ContextOpener, EventConsumer, WorkerReport } from "./consumer.ts";
+import { createEnvelopes } from "./envelope.ts";
+import { handleDelivery, type HandlingPorts } from "./handle-delivery.ts";
+import { cleanInbox } from "./inbox.ts";
+import { type EventLag, measureLag } from "./lag.ts";
+
+/** How long a claim holds: the time limits of a handler and of a transaction, and some more. */
+export const LEASE_MS = 60_000;
+/** Time limit of one handler. */
+export const HANDLER_TIMEOUT_MS = 30_000;
+/** How often a worker looks without being called. */
+export const POLL_MS = 1_000;
+const CLEAN_EVERY_MS = 10 * 60 * 1000;
+
+/** What a worker is made of. */
+export interface WorkerSettings {
+  readonly bus: EventBus;
+  readonly data: DataStore;
+  readonly keyring: Keyring;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly openContext: ContextOpener;
+  readonly consumers: readonly EventConsumer[];
+  readonly report: WorkerReport;
+  /** Deliveries under way at once in this process, in all (16) and of one tenant (4). */
+  readonly concurrency?: { readonly total: number; readonly perTenant: number };
+  /** Milliseconds; default 30,000. */
+  readonly handlerTimeoutMs?: number;
+}
+
+/** Handles events: each effect once, each tenant by itself. */
+export interface EventWorker {
+  /** Handles whatever comes from now on. */
+  start(): Promise<void>;
+  /** Relays and handles until nothing is due and nothing is under way here. What waits for a later time is left. */
+  drain(): Promise<void>;
+  /**
+   * Sends one dead letter again; whether its tenant is served is asked when it is handled, as for every event. It has lost its place in
+   * the order of its key. False when there is no such letter, or its consumer is gone.
+   */
+  redrive(tenantUuid: string, consumer: string, eventId: string): Promise<boolean>;
+  /** Takes on nothing more, and ends when what is under way has ended. */
+  close(): Promise<void>;
+  lag(): Promise<EventLag>;
+}
+
+/** A worker over the bus, for exactly these consumers. */
+export function createWorker(settings: WorkerSettings): EventWorker {
+  const { keyring, handlerTimeoutMs = HANDLER_TIMEOUT_MS } = settings;
+  const loop = new Loop(settings, { ...settings, envelopes: createEnvelopes(keyring), handlerTimeoutMs });
+  return {
+    start: () => loop.start(),
+    drain: () => loop.drain(),
+    redrive: (tenantUuid, consumer, eventId) => settings.bus.redrive(tenantUuid, consumer, eventId),
+    close: () => loop.close(),
+    lag: () => measureLag(settings.data),
+  };
+}
+
+class Loop {
+  readonly #settings: WorkerSettings;
+  readonly #handling: HandlingPorts;
+  readonly #total: number;
+  readonly #perTenant: number;
+  readonly #underWay = new Map<string, number>();
+  readonly #running = new Set<Promise<void>>();
+  /** Steps run one after the other, whoever asks for them. */
+  #steps: Promise<unknown> = Promise.resolve();
+  #firstConsumer = 0;
+  /** Counts the deliveries that are no longer under way. */
+  #ended = 0;
+  #cleanAt = 0;
+  #looping: Promise<void> | undefined;
+  #stopListening: (() => Promise<void>) | undefined;
+  #closed = false;
+  /** Ends the pause of the loop, or makes the next one end at once. */
+  #nudge: () => void = () => {};
+
+  constructor(settings: WorkerSettings, handling: HandlingPorts) {
+    this.#settings = settings;
+    this.#handling = handling;
+    const { total, perTenant } = settings.concurrency ?? { total: 16, perTenant: 4 };
+    if (!(perTenant >= 1 && total >= perTenant)) throw new RangeError("concurrency: perTenant is at least 1 and at most total");
+    this.#total = total;
+    this.#perTenant = perTenant;
+  }
+
+  async start(): Promise<void> {
+    if (this.#looping || this.#closed) throw new RangeError("a worker is started once");
+    this.#looping = this.#loop();
+    this.#stopListening = await this.#settings.bus.wake(() => this.#nudge());
+  }
+
+  async drain(): Promise<void> {
+    for (;;) {
+      const ended = this.#ended;
+      if (await this.#step()) continue;
+      if (this.#running.size > 0) await Promise.race(this.#running);
+      else if (ended === this.#ended) return; // whatever ended after the step had looked may have made room for more
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#nudge();
+    await this.#stopListening?.();
+    await this.#looping;
+    await this.#steps;
+    await Promise.all(this.#running);
+  }
+
+  async #loop(): Promise<void> {
+    while (!this.#closed) {
+      const pause = this.#pause(); // from here on nothing that happens is missed
+      try {
+        if (await this.#step()) pause.end();
+        await this.#clean();
+      } catch (error) {
+        this.#settings.report.onFault(toFault(error)); // most likely the database is out of reach: try again after the pause
+      }
+      await pause.ended;
+    }
+  }
+
+  #pause(): { readonly ended: Promise<void>; end(): void } {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, POLL_MS);
+    const end = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    this.#nudge = end;
+    if (this.#closed) end();
+    return { ended: promise, end };
+  }
+
+  /** Relays a batch and takes on what there is room for. False when there was nothing to do, or no room. */
+  #step(): Promise<boolean> {
+    const step = this.#steps.then(async () => {
+      if (this.#closed) return false;
+      const relayed = await this.#settings.bus.relay();
+      const claimed = await this.#claim();
+      return relayed + claimed > 0;
+    });
+    this.#steps = step.catch(() => {}); // whoever asked for the step is told
+    return step;
+  }
+
+  async #claim(): Promise<number> {
+    const { bus, consumers } = this.#settings;
+    let claimed = 0;
+    for (let i = 0; i < consumers.length; i++) {
+      const consumer = consumers[(this.#firstConsumer + i) % consumers.length];
+      const limit = this.#total - this.#running.size;
+      if (!consumer || limit <= 0) break;
+      const bounds = { limit, perTenantMax: this.#perTenant, underWay: this.#underWay, leaseMs: LEASE_MS };
+      const deliveries = await bus.claim(consumer.name, bounds);
+      for (const delivery of deliveries) this.#begin(consumer, delivery);
+      claimed += deliveries.length;
+    }
+    this.#firstConsumer++; // each consumer gets the first turn in turn
+    return claimed;
+  }
+
+  #begin(consumer: EventConsumer, delivery: Delivery): void {
+    const { tenantUuid } = delivery;
+    this.#underWay.set(tenantUuid, (this.#underWay.get(tenantUuid) ?? 0) + 1);
+    const running = this.#handle(consumer, delivery).finally(() => {
+      this.#running.delete(running);
+      this.#ended++;
+      const left = (this.#underWay.get(tenantUuid) ?? 1) - 1;
+      if (left === 0) this.#underWay.delete(tenantUuid);
+      else this.#underWay.set(tenantUuid, left);
+      this.#nudge();
+    });
+    this.#running.add(running);
+  }
+
+  async #handle(consumer: EventConsumer, delivery: Delivery): Promise<void> {
+    try {
+      const outcome = await handleDelivery(this.#handling, consumer, delivery);
+      await this.#settings.bus.settle(delivery, outcome);
+    } catch (error) {
+      // it is delivered again when its lease ends; what has happened is in the inbox
+      const { code, message } = toFault(error);
+      this.#settings.report.onFault(new Fault(code, `event ${delivery.eventId} was not settled: ${message}`, { cause: error }));
+    }
+  }
+
+  async #clean(): Promise<void> {
+    const { clock, data } = this.#settings;
+    if (clock.monotonic() < this.#cleanAt) return;
+    const { more } = await cleanInbox(data);
+    if (!more) this.#cleanAt = clock.monotonic() + CLEAN_EVERY_MS;
+  }
+}

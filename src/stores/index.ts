@@ -1,0 +1,1 @@
+export { createStores, type Stores, type TenantScope } from "./scope.ts";

@@ -1,0 +1,5 @@
+export type { Embedder } from "./embedder.ts";
+export { createLexicalEmbedder, type LexicalSettings } from "./embedders/lexical.ts";
+export { createOpenAiEmbedder, type EmbedderPorts, type OpenAiEmbedderSettings } from "./embedders/openai.ts";
+export type { PreparedItem, SearchHit, SearchItem, SearchKind, SearchQuery, TenantSearch } from "./port.ts";
+export { createSearchStore, type SearchStore, type SearchStoreOptions } from "./search-store.ts";

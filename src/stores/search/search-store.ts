@@ -1,0 +1,147 @@
+import { Fault, type TenantContext, uuidV5 } from "../../kernel/index.ts";
+import type { DataStore, Queryable } from "../data/index.ts";
+import { chunk } from "./chunk.ts";
+import type { Embedder } from "./embedder.ts";
+import { fuse, type Ranked } from "./fuse.ts";
+import { type GridVector, toGrid } from "./grid.ts";
+import {
+  type FoundPoint,
+  matching,
+  nearestByArray,
+  nearestByVector,
+  type NewPoint,
+  type PointItem,
+  putPoints,
+  removePoints,
+} from "./points.ts";
+import type { PreparedItem, SearchHit, SearchItem, SearchKind, SearchQuery, TenantSearch } from "./port.ts";
+import { parseFilter } from "./search-filter.ts";
+import { checkItem, checkKey, checkText, refused, toPayload } from "./search-item.ts";
+import { textSearchLanguage } from "./text-search-language.ts";
+
+/** What the search store is made of. */
+export interface SearchStoreOptions {
+  readonly data: DataStore;
+  readonly embedder: Embedder;
+}
+
+/** Gives each tenant its search. */
+export interface SearchStore {
+  /** The search of the context's tenant. Cheap: may be called once per request. */
+  forTenant(context: TenantContext): TenantSearch;
+}
+
+/** The namespace of point ids. It never changes: the ids of all stored points come from it. */
+const POINTS_NAMESPACE = "3fee2058-c312-46a0-8ae3-c60fb5985fd1";
+
+const QUERY_LENGTH_MAX = 2_000;
+const LIMIT_MAX = 50;
+/** Places of each list that take part in the fusion. */
+const CANDIDATES = 100;
+
+/** What is inside a prepared item. It is kept apart, so that nothing outside can change it or make one. */
+interface Prepared {
+  readonly tenant: string;
+  readonly item: PointItem;
+  readonly points: readonly NewPoint[];
+}
+
+/**
+ * Search in the table of points: by vector and by full text, over the tenant's rows alone. Every statement names the tenant, the engine
+ * admits no other rows, and a row that still said it is another's would end the request with `isolation_violation`.
+ */
+export function createSearchStore(options: SearchStoreOptions): SearchStore {
+  const prepared = new WeakMap<PreparedItem, Prepared>();
+  return {
+    forTenant: (context) => ({
+      prepare: async (item, signal) => {
+        const contents = await prepare(context, options.embedder, item, signal);
+        const handle = Object.freeze({ kind: item.kind, ref: item.ref, passages: contents.points.length });
+        prepared.set(handle, contents);
+        return handle;
+      },
+      put: async (tx, item) => {
+        const contents = prepared.get(item);
+        if (!contents) throw new Fault("internal", "an item that this store has not prepared");
+        if (contents.tenant !== context.tenant.uuid) throw new Fault("isolation_violation", "an item prepared for another tenant");
+        await putPoints(tx, contents.tenant, contents.item, contents.points);
+      },
+      remove: async (tx: Queryable, kind: SearchKind, ref: string) => {
+        checkKey(kind, ref);
+        await removePoints(tx, context.tenant.uuid, kind, ref);
+      },
+      query: (query, signal) => search(context, options, query, signal),
+    }),
+  };
+}
+
+async function prepare({ tenant }: TenantContext, embedder: Embedder, item: SearchItem, signal?: AbortSignal): Promise<Prepared> {
+  checkItem(item);
+  const { kind, ref, title } = item;
+  const payload = toPayload(item.payload, tenant.id);
+  const passages = chunk(item.text).map(({ text }) => text);
+  const bodies = passages.length > 0 ? passages : [""]; // the title alone can be found too
+  const vectors = await embedAll(
+    embedder,
+    bodies.map((body) => `${title}\n${body}`),
+    signal,
+  );
+  const points = bodies.map((body, part) => ({
+    id: uuidV5(POINTS_NAMESPACE, [tenant.uuid, kind, ref, String(part)]),
+    part,
+    body,
+    vector: vectors[part] ?? new Int16Array(embedder.dimensions),
+  }));
+  const language = textSearchLanguage(tenant.locale);
+  return { tenant: tenant.uuid, item: { kind, ref, title, payload, embedder: embedder.name, language }, points };
+}
+
+async function embedAll(embedder: Embedder, texts: readonly string[], signal?: AbortSignal): Promise<GridVector[]> {
+  const vectors = await embedder.embed(texts, signal);
+  if (vectors.length !== texts.length) throw new Fault("upstream_invalid", `${vectors.length} vectors for ${texts.length} texts`);
+  return vectors.map((vector) => toGrid(vector, embedder.dimensions));
+}
+
+async function search(context: TenantContext, options: SearchStoreOptions, query: SearchQuery, signal?: AbortSignal): Promise<SearchHit[]> {
+  const { tenant } = context;
+  const { question, limit } = checkQuery(query);
+  const filter = parseFilter(query.filter, tenant.id);
+  const { data, embedder } = options;
+  const [vector] = await embedAll(embedder, [question], signal);
+  const rows = data.forTenant(context);
+  const nearest = data.capabilities.vector ? nearestByVector : nearestByArray;
+  const likest =
+    vector?.some((value) => value !== 0) === true
+      ? rows.query<FoundPoint>(nearest(tenant.uuid, vector, embedder.name, filter, CANDIDATES))
+      : { rows: [] }; // nothing to compare: every likeness would be 0
+  const matches = rows.query<FoundPoint>(matching(tenant.uuid, question, textSearchLanguage(tenant.locale), filter, CANDIDATES));
+  const [byVector, byText] = await Promise.all([likest, matches]);
+  for (const row of [...byVector.rows, ...byText.rows]) assertOwn(row, context);
+  return fuse([byVector.rows.map(toRanked), byText.rows.map(toRanked)])
+    .slice(0, limit)
+    .map(({ value, score }) => toHit(value, score));
+}
+
+function checkQuery({ query, limit }: SearchQuery): { question: string; limit: number } {
+  const question = query.trim();
+  if (question === "") throw refused("query", "The query is empty.");
+  if (query.length > QUERY_LENGTH_MAX) throw refused("query", `A query may have ${QUERY_LENGTH_MAX} characters.`);
+  checkText("query", question);
+  if (!Number.isSafeInteger(limit) || limit < 1 || limit > LIMIT_MAX)
+    throw refused("limit", `The limit is a whole number from 1 to ${LIMIT_MAX}.`);
+  return { question, limit };
+}
+
+/** Whoever assembles a prompt or an answer from hits relies on this. */
+function assertOwn(row: FoundPoint, { tenant }: TenantContext): void {
+  if (row.payload["tenantId"] !== tenant.id)
+    throw new Fault("isolation_violation", "a search hit does not say that it belongs to the tenant");
+}
+
+function toRanked(row: FoundPoint): Ranked<FoundPoint> {
+  return { key: `${row.ref}\0${row.kind}\0${String(row.part).padStart(4, "0")}`, value: row };
+}
+
+function toHit({ kind, ref, part, title, body, payload }: FoundPoint, score: number): SearchHit {
+  return { kind, ref, part, title, text: body, score, payload };
+}

@@ -1,0 +1,1 @@
+export { type Audit, type AuditEntry, type AuditEvent, createAudit } from "./audit.ts";

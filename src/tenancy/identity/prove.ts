@@ -1,0 +1,101 @@
+import {
+  type Clock,
+  type Keyring,
+  parseTenantId,
+  type PlatformPrincipal,
+  type ProvedBy,
+  SCOPES,
+  type TenantId,
+  type TenantPrincipal,
+} from "../../kernel/index.ts";
+import { API_KEY_PREFIX, type ApiKeyRecord, isKeyOf, parseApiKey, type PresentedApiKey } from "./api-key.ts";
+import type { Credential } from "./carriers.ts";
+import type { TokenVerdict, TokenVerifier } from "./jwt.ts";
+import { whenReady } from "./when-ready.ts";
+
+// a JSON Web Token has dots and no colon, so the two are never mistaken for each other
+const DEVELOPMENT_TOKEN = /^([^:.]+):([A-Za-z0-9._@-]{1,128})$/;
+
+/** Whom a credential proves; when it proves nobody, why, and what is known of who tried. */
+export type Proof =
+  | {
+      readonly ok: true;
+      readonly realm: "tenant";
+      readonly tenantId: TenantId;
+      readonly principal: TenantPrincipal;
+      readonly provedBy: ProvedBy;
+    }
+  | { readonly ok: true; readonly realm: "platform"; readonly principal: PlatformPrincipal; readonly provedBy: ProvedBy }
+  | {
+      readonly ok: false;
+      readonly reason: string;
+      readonly actor?: string;
+      readonly actorTenant?: TenantId | null;
+      readonly claimedTenant?: TenantId;
+    };
+
+/** What credentials are proved with. */
+export interface ProofPorts {
+  readonly clock: Clock;
+  readonly keyring: Keyring;
+  readonly findKey: (id: string) => ApiKeyRecord | undefined | Promise<ApiKeyRecord | undefined>;
+  readonly tokens: TokenVerifier;
+  readonly developmentToken: boolean;
+}
+
+/** Proves one credential by its own kind. Kinds are told apart by text alone and never tried one after the other. */
+export function prove(credential: Credential, ports: ProofPorts): Proof | Promise<Proof> {
+  const { text } = credential;
+  if (text === "") return { ok: false, reason: "empty_credential" };
+  // what a browser sends by itself is only ever a session
+  const isCookie = credential.carrier === "cookie";
+  if (!isCookie && text.startsWith(API_KEY_PREFIX)) return proveApiKey(text, ports);
+  if (!isCookie && ports.developmentToken && text.includes(":")) return proveDevelopmentToken(text);
+  return whenReady(ports.tokens.verifyToken(text), fromVerdict);
+}
+
+function proveApiKey(text: string, ports: ProofPorts): Proof | Promise<Proof> {
+  const presented = parseApiKey(text, ports.keyring);
+  if (!presented) return { ok: false, reason: "malformed_key" };
+  return whenReady(ports.findKey(presented.id), (record) => fromRecord(record, presented, ports.clock.now()));
+}
+
+function fromRecord(record: ApiKeyRecord | undefined, presented: PresentedApiKey, nowMs: number): Proof {
+  if (!record || !isKeyOf(record, presented)) return { ok: false, reason: "unknown_key" };
+  const { id, tenantId: actorTenant } = record;
+  if (record.revokedAtMs !== null && record.revokedAtMs <= nowMs) return { ok: false, reason: "revoked_key", actor: id, actorTenant };
+  if (record.expiresAtMs !== null && record.expiresAtMs <= nowMs) return { ok: false, reason: "expired_key", actor: id, actorTenant };
+  const { scopes } = record;
+  return record.realm === "platform"
+    ? { ok: true, realm: "platform", principal: { realm: "platform", kind: "api_key", id, roles: record.roles }, provedBy: "api_key" }
+    : {
+        ok: true,
+        realm: "tenant",
+        tenantId: record.tenantId,
+        principal: { realm: "tenant", kind: "api_key", id, roles: record.roles, scopes },
+        provedBy: "api_key",
+      };
+}
+
+function proveDevelopmentToken(text: string): Proof {
+  const [, slug, id] = DEVELOPMENT_TOKEN.exec(text) ?? [];
+  const tenantId = parseTenantId(slug);
+  if (tenantId === undefined || id === undefined) return { ok: false, reason: "malformed_development_token" };
+  const principal: TenantPrincipal = { realm: "tenant", kind: "user", id, roles: ["admin"], scopes: SCOPES };
+  return { ok: true, realm: "tenant", tenantId, principal, provedBy: "development_token" };
+}
+
+function fromVerdict(verdict: TokenVerdict): Proof {
+  if (!verdict.ok) {
+    const { reason, attempt } = verdict;
+    if (!attempt) return { ok: false, reason };
+    return { ok: false, reason, actor: attempt.subject, actorTenant: attempt.issuerTenant, claimedTenant: attempt.claimedTenant };
+  }
+  const { token } = verdict;
+  const provedBy = "jwt";
+  if (token.realm === "platform") {
+    return { ok: true, realm: "platform", principal: { realm: "platform", kind: "user", id: token.subject, roles: token.roles }, provedBy };
+  }
+  const principal: TenantPrincipal = { realm: "tenant", kind: "user", id: token.subject, roles: token.roles, scopes: SCOPES };
+  return { ok: true, realm: "tenant", tenantId: token.tenantId, principal, provedBy };
+}

@@ -1,0 +1,1 @@
+export { createRateLimiter, type RateDecision, rateHeaders, type RateLimiter } from "./rate-limiter.ts";

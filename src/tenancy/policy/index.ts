@@ -1,0 +1,1 @@
+export { type Access, authorise, type Decision, isWithin } from "./access.ts";

@@ -1,0 +1,13 @@
+export type { KeyInsert, StoredKey } from "./key-store.ts";
+export { createRegistry, type Registry, REGISTRY_BOUNDS, type RegistryBounds, type RegistryPorts } from "./registry.ts";
+export {
+  type Plan,
+  planSchema,
+  type TenantCreate,
+  tenantCreateSchema,
+  tenantIdSchema,
+  tenantSelfUpdateSchema,
+  type TenantUpdate,
+  tenantUpdateSchema,
+} from "./tenant-settings.ts";
+export type { SecretName } from "./tenant-store.ts";

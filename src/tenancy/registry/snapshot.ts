@@ -1,0 +1,53 @@
+import type { AgentConfig, Tenant, TenantId, TenantStatus } from "../../kernel/index.ts";
+import type { PlanDocument, TenantDocument } from "./tenant-settings.ts";
+
+/** One tenant as the database gives it. */
+export interface TenantRow {
+  readonly uuid: string;
+  readonly id: TenantId;
+  readonly plan: string;
+  readonly status: TenantStatus;
+  readonly document: TenantDocument;
+  readonly version: number;
+  readonly created_at: Date;
+  /** Names of the secrets that are set. */
+  readonly secrets: readonly string[];
+}
+
+/** The agent of a tenant that has set none: answers out of the tenant's own documents. */
+export const DEFAULT_AGENT: AgentConfig = { invokeUrl: null, timeout: 30_000, protocol: "builtin", concurrency: 50, model: null };
+
+const DEFAULT_LOCALE = "en";
+
+/** The frozen snapshot of a tenant: its own settings over its plan's. Parts that the tenant did not set are the plan's own objects. */
+export function toTenant(row: TenantRow, plan: PlanDocument): Tenant {
+  const own = row.document;
+  const has = (secret: string): boolean => row.secrets.includes(secret);
+  return Object.freeze({
+    id: row.id,
+    uuid: row.uuid,
+    name: own.name,
+    plan: row.plan,
+    isolationLevel: own.isolationLevel ?? plan.isolationLevel,
+    quotas: over(plan.quotas, own.quotas),
+    rate: over(plan.rate, own.rate),
+    features: own.features ? Object.freeze([...new Set([...plan.features, ...own.features])]) : plan.features,
+    billing: Object.freeze({ email: null, ...plan.billing, ...own.billing }),
+    locale: own.locale ?? DEFAULT_LOCALE,
+    status: row.status,
+    agentConfig: over(DEFAULT_AGENT, own.agentConfig),
+    channels: Object.freeze({
+      web: { enabled: own.web?.enabled ?? true },
+      slack: { botToken: has("slack.botToken"), appToken: has("slack.appToken") },
+      discord: { token: has("discord.token") },
+    }),
+    errorTexts: own.errorTexts ?? {},
+    version: row.version,
+    createdAt: row.created_at.toISOString(),
+  }) as Tenant; // zod's optional parts are `T | undefined`; `over` leaves none undefined
+}
+
+function over<T extends object>(defaults: T, own: object | undefined): T {
+  if (!own || Object.keys(own).length === 0) return defaults;
+  return Object.freeze({ ...defaults, ...own });
+}

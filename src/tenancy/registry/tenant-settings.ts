@@ -1,0 +1,132 @@
+import { z } from "zod";
+import { AGENT_PROTOCOLS, FAULTS, ISOLATION_LEVELS, parseTenantId, TENANT_STATUSES, type TenantId } from "../../kernel/index.ts";
+
+const COUNT_MAX = Number.MAX_SAFE_INTEGER;
+const TEXT_MAX = 200;
+
+const count = z.int().min(0).max(COUNT_MAX);
+const label = z.string().trim().min(1).max(TEXT_MAX);
+const featureKey = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/, "use a key such as custom_models");
+const planName = z.string().regex(/^[a-z][a-z0-9-]{0,62}$/, "use a name such as starter");
+
+/** A tenant's id as the API takes it. */
+export const tenantIdSchema = z.custom<TenantId>((value) => parseTenantId(value) !== undefined, {
+  error: "use 1 to 63 lower-case letters, digits and single hyphens, and no reserved word",
+});
+
+/** A BCP 47 language tag that the runtime knows how to read. */
+export const localeSchema = z.string().max(35).refine(isLocale, "use a language tag such as en or de-CH");
+
+const quotas = z.strictObject({
+  maxUsers: count,
+  maxProjects: count,
+  maxAIRequests: count,
+  storageLimit: count,
+  computeLimit: count,
+  networkBandwidth: count,
+});
+
+const rate = z.strictObject({ requestsPerSecond: z.number().positive().max(1_000_000), burst: z.int().min(1).max(1_000_000) });
+
+const billing = z.strictObject({
+  currency: z.string().regex(/^[A-Z]{3}$/, "use a code such as EUR"),
+  monthlyPriceMinor: count,
+  email: z.email().max(TEXT_MAX).nullable(),
+});
+
+const agentConfig = z.strictObject({
+  invokeUrl: z.string().max(2048).nullable(),
+  timeout: z.int().min(100).max(600_000),
+  protocol: z.enum(AGENT_PROTOCOLS),
+  concurrency: z.int().min(1).max(10_000),
+  model: z.string().min(1).max(TEXT_MAX).nullable(),
+});
+
+const token = z.string().min(8).max(512);
+const host = z
+  .string()
+  .max(253)
+  .regex(/^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/, "use a lower-case host name such as ai.example.com");
+
+/** What a plan gives to every tenant that has no setting of its own. */
+export const planDocumentSchema = z.strictObject({
+  isolationLevel: z.enum(ISOLATION_LEVELS),
+  quotas,
+  rate,
+  features: z.array(featureKey).max(256),
+  billing: billing.pick({ currency: true, monthlyPriceMinor: true }),
+});
+
+/** A plan: named defaults. */
+export const planSchema = planDocumentSchema.extend({ name: planName });
+
+const settings = {
+  name: label,
+  plan: planName,
+  isolationLevel: z.enum(ISOLATION_LEVELS).optional(),
+  quotas: quotas.partial().optional(),
+  rate: rate.partial().optional(),
+  features: z.array(featureKey).max(256).optional(),
+  billing: billing.partial().optional(),
+  locale: localeSchema.optional(),
+  agentConfig: agentConfig.partial().optional(),
+  web: z.strictObject({ enabled: z.boolean() }).optional(),
+  /** Own titles: code -> language -> text. */
+  errorTexts: z.partialRecord(z.enum(Object.keys(FAULTS)), z.record(localeSchema, label)).optional(),
+};
+
+const secrets = {
+  slack: z.strictObject({ botToken: token.nullable().optional(), appToken: token.nullable().optional() }).optional(),
+  discord: z.strictObject({ token: token.nullable().optional() }).optional(),
+};
+
+/** What the database keeps of a tenant besides its id, plan and status: only what differs from the plan. */
+export const tenantDocumentSchema = z.strictObject({ ...settings, plan: z.undefined().optional() });
+
+/** What an operator sends to make a tenant. */
+export const tenantCreateSchema = z.strictObject({
+  ...settings,
+  ...secrets,
+  id: tenantIdSchema,
+  plan: planName.default("starter"),
+  domains: z.array(host).max(32).optional(),
+});
+
+/** What an operator sends to change a tenant: only the given fields change; `version` refuses the change if somebody was faster. */
+export const tenantUpdateSchema = z.strictObject({
+  ...settings,
+  ...secrets,
+  name: label.optional(),
+  plan: planName.optional(),
+  domains: z.array(host).max(32).optional(),
+  version: z.int().min(1).optional(),
+});
+
+/** What a tenant's own admin may change. Plan, quotas, isolation, price and status are not among it. */
+export const tenantSelfUpdateSchema = tenantUpdateSchema.pick({
+  name: true,
+  locale: true,
+  agentConfig: true,
+  web: true,
+  errorTexts: true,
+  slack: true,
+  discord: true,
+  version: true,
+});
+
+/** A status as stored. */
+export const tenantStatusSchema = z.enum(TENANT_STATUSES);
+
+export type PlanDocument = z.infer<typeof planDocumentSchema>;
+export type Plan = z.infer<typeof planSchema>;
+export type TenantDocument = z.infer<typeof tenantDocumentSchema>;
+export type TenantCreate = z.infer<typeof tenantCreateSchema>;
+export type TenantUpdate = z.infer<typeof tenantUpdateSchema>;
+
+function isLocale(tag: string): boolean {
+  try {
+    return Intl.getCanonicalLocales(tag).length === 1;
+  } catch {
+    return false; // RangeError: not a language tag
+  }
+}

@@ -1,0 +1,180 @@
+import { type Clock, Fault, type Keyring, type Random, type Secret, type TenantId, type TenantStatus, uuidV7 } from "../../kernel/index.ts";
+import { type Queryable, sql, type SystemData } from "../../stores/data/index.ts";
+import { openSecret, sealSecret } from "./sealed-secret.ts";
+import type { TenantRow } from "./snapshot.ts";
+import type { Plan, TenantCreate, TenantDocument, TenantUpdate } from "./tenant-settings.ts";
+
+export interface TenantStorePorts {
+  readonly system: SystemData;
+  readonly keyring: Keyring;
+  readonly random: Random;
+  readonly clock: Clock;
+  /** Refuses an address that a tenant's agent may not have. */
+  readonly checkUrl: (url: string) => void;
+}
+
+/** The names under which a tenant's secrets are kept. */
+export type SecretName = "slack.botToken" | "slack.appToken" | "discord.token";
+
+const TRANSITIONS: Readonly<Record<TenantStatus, readonly TenantStatus[]>> = {
+  provisioning: ["active", "deleting"],
+  active: ["suspended", "moving", "deleting"],
+  suspended: ["active", "deleting"],
+  moving: ["active", "suspended"],
+  deleting: ["erased"],
+  erased: [],
+};
+
+/** The rows of these tenants. */
+export async function readTenants(system: Queryable, ids: readonly string[]): Promise<readonly TenantRow[]> {
+  const { rows } = await system.query<TenantRow>(sql`
+    select t.uuid, t.id, t.plan, t.status, t.document, t.version, t.created_at,
+      coalesce((select array_agg(s.name) from freehold.tenant_secrets s where s.tenant_id = t.uuid), '{}') as secrets
+    from freehold.tenants t where t.id = any (${ids})`);
+  return rows;
+}
+
+/** The rows after `after` in the order of their ids. */
+export async function listTenants(system: Queryable, after: string, limit: number): Promise<readonly TenantRow[]> {
+  const { rows } = await system.query<TenantRow>(sql`
+    select t.uuid, t.id, t.plan, t.status, t.document, t.version, t.created_at,
+      coalesce((select array_agg(s.name) from freehold.tenant_secrets s where s.tenant_id = t.uuid), '{}') as secrets
+    from freehold.tenants t where t.id > ${after} order by t.id limit ${limit}`);
+  return rows;
+}
+
+/** Adds a tenant, active at once. Throws `conflict` when the id or a domain is taken, `invalid_settings` when the plan is unknown. */
+export async function insertTenant(ports: TenantStorePorts, input: TenantCreate): Promise<void> {
+  const { id, plan, slack, discord, domains, ...document } = input;
+  checkAgent(ports, document);
+  await ports.system.transaction(async (tx) => {
+    await assertPlan(tx, plan);
+    const uuid = uuidV7(ports.clock, ports.random);
+    const { count } = await tx.query(sql`
+      insert into freehold.tenants (uuid, id, plan, status, document)
+      values (${uuid}, ${id}, ${plan}, 'active', ${JSON.stringify(document)}::jsonb) on conflict (id) do nothing`);
+    if (count === 0) throw new Fault("conflict", `tenant ${id} exists`, { public: { detail: "A tenant with this id exists already.", field: "id" } });
+    await writeSecrets(ports, tx, uuid, { slack, discord });
+    if (domains) await writeDomains(tx, uuid, domains);
+  });
+}
+
+/** Changes the given fields. Throws `not_found`, or `conflict` when `version` is given and no longer the tenant's. */
+export async function changeTenant(ports: TenantStorePorts, id: TenantId, input: TenantUpdate): Promise<void> {
+  const { plan, slack, discord, domains, version, ...changes } = input;
+  await ports.system.transaction(async (tx) => {
+    const row = await lockTenant(tx, id);
+    if (version !== undefined && version !== row.version) {
+      throw new Fault("conflict", `tenant ${id} has version ${row.version}, not ${version}`, {
+        public: { detail: `The tenant has changed since: it is at version ${row.version}.`, field: "version" },
+      });
+    }
+    const document = mergeDocument(row.document, changes);
+    checkAgent(ports, document);
+    if (plan !== undefined) await assertPlan(tx, plan);
+    await writeSecrets(ports, tx, row.uuid, { slack, discord });
+    if (domains) await writeDomains(tx, row.uuid, domains);
+    await tx.query(sql`
+      update freehold.tenants set document = ${JSON.stringify(document)}::jsonb, plan = ${plan ?? row.plan},
+        version = version + 1, updated_at = now() where uuid = ${row.uuid}`);
+  });
+}
+
+/** Moves the tenant to another status, when its life allows it. Saying the status it already has changes nothing. */
+export async function changeStatus(ports: TenantStorePorts, id: TenantId, status: TenantStatus): Promise<void> {
+  await ports.system.transaction(async (tx) => {
+    const row = await lockTenant(tx, id);
+    if (row.status === status) return;
+    if (!TRANSITIONS[row.status].includes(status)) {
+      const detail = `A tenant that is ${row.status} cannot become ${status}.`;
+      throw new Fault("conflict", `${id}: ${detail}`, { public: { detail } });
+    }
+    await tx.query(sql`update freehold.tenants set status = ${status}, version = version + 1, updated_at = now() where uuid = ${row.uuid}`);
+  });
+}
+
+/** One of the tenant's secrets, for the adapter that needs it. */
+export async function readSecret(ports: TenantStorePorts, tenantUuid: string, name: SecretName): Promise<Secret | undefined> {
+  const { rows } = await ports.system.query<{ sealed: Buffer }>(
+    sql`select sealed from freehold.tenant_secrets where tenant_id = ${tenantUuid} and name = ${name}`,
+  );
+  return rows[0] && openSecret(ports.keyring, tenantUuid, name, rows[0].sealed);
+}
+
+/** Makes sure that the plan exists; an existing one is left as the operator has it. */
+export async function insertPlan(system: Queryable, { name, ...document }: Plan): Promise<void> {
+  await system.query(sql`insert into freehold.plans (name, document) values (${name}, ${JSON.stringify(document)}::jsonb) on conflict (name) do nothing`);
+}
+
+/** Makes the plan or replaces its defaults. */
+export async function replacePlan(system: Queryable, { name, ...document }: Plan): Promise<void> {
+  await system.query(sql`
+    insert into freehold.plans (name, document) values (${name}, ${JSON.stringify(document)}::jsonb)
+    on conflict (name) do update set document = excluded.document, version = freehold.plans.version + 1`);
+}
+
+async function lockTenant(tx: Queryable, id: TenantId): Promise<TenantRow> {
+  const { rows } = await tx.query<TenantRow>(sql`
+    select uuid, id, plan, status, document, version, created_at, '{}'::text[] as secrets from freehold.tenants where id = ${id} for update`);
+  const row = rows[0];
+  if (!row) throw new Fault("not_found", `tenant ${id}`);
+  return row;
+}
+
+async function assertPlan(tx: Queryable, plan: string): Promise<void> {
+  const { rows } = await tx.query(sql`select name from freehold.plans where name = ${plan}`);
+  if (rows.length === 0) throw invalid("plan", `There is no plan ${plan}.`);
+}
+
+function checkAgent(ports: TenantStorePorts, { agentConfig }: Pick<TenantDocument, "agentConfig">): void {
+  if (!agentConfig) return;
+  const { protocol = "builtin", invokeUrl = null, model = null } = agentConfig;
+  if (protocol !== "builtin" && invokeUrl === null) throw invalid("agentConfig.invokeUrl", `The protocol ${protocol} needs an invokeUrl.`);
+  if (protocol === "openai" && model === null) throw invalid("agentConfig.model", "The protocol openai needs a model.");
+  if (invokeUrl !== null) ports.checkUrl(invokeUrl);
+}
+
+/** Nested settings are merged one level deep, so that changing the agent's timeout keeps its address. */
+function mergeDocument(old: TenantDocument, changes: Omit<TenantUpdate, "plan" | "slack" | "discord" | "domains" | "version">): TenantDocument {
+  const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
+  return {
+    ...old,
+    ...given, // only what was given: an absent field must not hide the old one
+    ...(changes.quotas && { quotas: { ...old.quotas, ...changes.quotas } }),
+    ...(changes.rate && { rate: { ...old.rate, ...changes.rate } }),
+    ...(changes.billing && { billing: { ...old.billing, ...changes.billing } }),
+    ...(changes.agentConfig && { agentConfig: { ...old.agentConfig, ...changes.agentConfig } }),
+  };
+}
+
+async function writeSecrets(ports: TenantStorePorts, tx: Queryable, uuid: string, { slack, discord }: Pick<TenantUpdate, "slack" | "discord">): Promise<void> {
+  const given: readonly (readonly [SecretName, string | null | undefined])[] = [
+    ["slack.botToken", slack?.botToken],
+    ["slack.appToken", slack?.appToken],
+    ["discord.token", discord?.token],
+  ];
+  for (const [name, value] of given) {
+    if (value === null) await tx.query(sql`delete from freehold.tenant_secrets where tenant_id = ${uuid} and name = ${name}`);
+    if (typeof value !== "string") continue;
+    const sealed = sealSecret(ports.keyring, ports.random, uuid, name, value);
+    await tx.query(sql`
+      insert into freehold.tenant_secrets (tenant_id, name, sealed) values (${uuid}, ${name}, ${sealed})
+      on conflict (tenant_id, name) do update set sealed = excluded.sealed`);
+  }
+}
+
+async function writeDomains(tx: Queryable, uuid: string, domains: readonly string[]): Promise<void> {
+  await tx.query(sql`delete from freehold.tenant_domains where tenant_id = ${uuid} and host <> all (${domains})`);
+  for (const host of domains) {
+    const { rows } = await tx.query<{ tenant_id: string }>(sql`
+      insert into freehold.tenant_domains (host, tenant_id) values (${host}, ${uuid})
+      on conflict (host) do update set tenant_id = freehold.tenant_domains.tenant_id returning tenant_id`);
+    if (rows[0]?.tenant_id !== uuid) {
+      throw new Fault("conflict", `domain ${host} is taken`, { public: { detail: `The domain ${host} is taken.`, field: "domains" } });
+    }
+  }
+}
+
+function invalid(field: string, detail: string): Fault {
+  return new Fault("invalid_settings", detail, { public: { detail, field } });
+}

