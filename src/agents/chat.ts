@@ -23,6 +23,7 @@ export interface Reply {
   readonly events: AsyncIterable<AgentEvent>;
 }
 
+/** What chat is built from. */
 export interface ChatPorts {
   readonly invoker: Invoker;
   readonly clock: Clock;
@@ -34,6 +35,7 @@ export interface Chat {
   send(scope: TenantScope, message: IncomingMessage, signal: AbortSignal, stream: boolean): Promise<Reply>;
 }
 
+/** Chat through this invoker. A turn is stored when its answer is whole, and not otherwise. */
 export function createChat(ports: ChatPorts): Chat {
   return {
     async send(scope, incoming, signal, stream) {

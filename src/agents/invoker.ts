@@ -11,12 +11,14 @@ import type { AnswerPiece, Plan, Protocol } from "./protocols/protocol.ts";
 import { createWebhookProtocol } from "./protocols/webhook.ts";
 import { upstreamInvalid } from "./upstream-invalid.ts";
 
+/** What an invoker is built from. */
 export interface InvokerOptions {
   readonly egress: Egress;
   readonly clock: Clock;
   readonly searchPassages: SearchPassages;
 }
 
+/** How one answer is asked for. */
 export interface InvokeOptions {
   /** Whether the answer is asked for in parts. Parts may come either way. */
   readonly stream: boolean;

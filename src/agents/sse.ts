@@ -8,12 +8,14 @@ export interface SseEvent {
   readonly data: string;
 }
 
+/** Bounds of one event stream. */
 export interface SseBounds {
   readonly eventsMax: number;
   /** Bytes between two blank lines, comments and line ends included. */
   readonly eventBytesMax: number;
 }
 
+/** What an agent may send at most. */
 export const SSE_BOUNDS: SseBounds = { eventsMax: 10_000, eventBytesMax: 64 * 1024 };
 
 const LF = 0x0a;

@@ -1,8 +1,18 @@
 import { readFileSync } from "node:fs";
+import path from "node:path";
 import { createChat, createInvoker, type SearchPassages } from "../agents/index.ts";
 import { createRouteTable, type HealthReport, indexUsers, type Services } from "../control/index.ts";
 import { createPipeline } from "../gateway/index.ts";
-import { createKeyring, createTenantContext, Fault, type Keyring, Secret, systemClock, systemRandom, type Tenant } from "../kernel/index.ts";
+import {
+  createKeyring,
+  createTenantContext,
+  Fault,
+  type Keyring,
+  Secret,
+  systemClock,
+  systemRandom,
+  type Tenant,
+} from "../kernel/index.ts";
 import { createDataStore, type DataStore } from "../stores/data/index.ts";
 import { type ContextOpener, createEventStore, createPostgresBus, createWorker, type EventWorker } from "../stores/events/index.ts";
 import { createStores, type Stores } from "../stores/index.ts";
@@ -30,8 +40,6 @@ export interface App {
 export interface AppInputs {
   readonly settings: Settings;
   readonly rootKey: Buffer;
-  /** AGENT_INVOKE_URL. */
-  readonly agentInvokeUrl: string | undefined;
   /** Reads an environment variable that the settings name. */
   readonly readVariable: (name: string) => string | undefined;
 }
@@ -70,7 +78,10 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const { settings } = inputs;
   const keyring = createKeyring(inputs.rootKey);
   const late: { worker?: EventWorker } = {};
-  const telemetry = createTelemetry(settings.logLevel, async () => (await late.worker?.lag()) ?? { pending: 0, oldestMs: 0, deadLetters: 0 });
+  const telemetry = createTelemetry(
+    settings.logLevel,
+    async () => (await late.worker?.lag()) ?? { pending: 0, oldestMs: 0, deadLetters: 0 },
+  );
   const egress = createEgress({ policy: { loopback: settings.profile === "development", ports: EGRESS_PORTS } });
   closing.add(() => egress.close());
 
@@ -110,9 +121,6 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     metrics: () => telemetry.metrics(),
     version: programVersion(),
   };
-  if (settings.defaultTenant !== undefined && inputs.agentInvokeUrl !== undefined) {
-    await pointDefaultTenant(registry, settings.defaultTenant, inputs.agentInvokeUrl);
-  }
   await worker.start();
   closing.add(() => worker.close());
   const servers = await listen(settings, services, stores, telemetry);
@@ -124,11 +132,17 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
 
 async function openData(settings: Settings, keyring: Keyring, telemetry: Telemetry): Promise<DataStore> {
   const { url, connectionsMax } = settings.database;
-  const location = url === undefined ? { kind: "embedded" as const, folder: settings.data } : { kind: "postgres" as const, url, connectionsMax };
+  const location =
+    url === undefined ? { kind: "embedded" as const, folder: settings.data } : { kind: "postgres" as const, url, connectionsMax };
   return await createDataStore(location, { keyring, random: systemRandom, report: telemetry.report });
 }
 
-async function listen(settings: Settings, services: Services, stores: Stores, telemetry: Telemetry): Promise<readonly [HttpServer, HttpServer]> {
+async function listen(
+  settings: Settings,
+  services: Services,
+  stores: Stores,
+  telemetry: Telemetry,
+): Promise<readonly [HttpServer, HttpServer]> {
   const pipeline = createPipeline({
     identity: services.identity,
     limiter: createRateLimiter(systemClock),
@@ -161,7 +175,14 @@ async function endIfNotServed(registry: Registry, id: Tenant["id"], end: () => v
   if (tenant?.status !== "active" && tenant?.status !== "moving") end();
 }
 
-function openIdentity(settings: Settings, keyring: Keyring, registry: Registry, audit: Audit, egress: Egress, telemetry: Telemetry): Identity {
+function openIdentity(
+  settings: Settings,
+  keyring: Keyring,
+  registry: Registry,
+  audit: Audit,
+  egress: Egress,
+  telemetry: Telemetry,
+): Identity {
   return createIdentity(settings.identity, {
     clock: systemClock,
     keyring,
@@ -178,7 +199,12 @@ function openIdentity(settings: Settings, keyring: Keyring, registry: Registry, 
       const { actorTenant, claimedTenant, remoteAddress, ...event } = entry;
       const tenant = actorTenant === null ? undefined : registry.find(actorTenant);
       const record = (found: Tenant | undefined): void =>
-        audit.record({ ...event, source: remoteAddress, targetTenant: claimedTenant, actorTenant: found ? { id: found.id, uuid: found.uuid } : null });
+        audit.record({
+          ...event,
+          source: remoteAddress,
+          targetTenant: claimedTenant,
+          actorTenant: found ? { id: found.id, uuid: found.uuid } : null,
+        });
       if (tenant instanceof Promise) tenant.then(record, () => record(undefined));
       else record(tenant);
     },
@@ -187,7 +213,13 @@ function openIdentity(settings: Settings, keyring: Keyring, registry: Registry, 
 
 async function fetchKeySet(egress: Egress, url: string): Promise<Uint8Array> {
   const headers = { accept: "application/json" };
-  const response = await egress.request("platform", { method: "GET", url, headers, timeoutMs: KEY_SET_TIMEOUT_MS, bytesMax: KEY_SET_BYTES_MAX });
+  const response = await egress.request("platform", {
+    method: "GET",
+    url,
+    headers,
+    timeoutMs: KEY_SET_TIMEOUT_MS,
+    bytesMax: KEY_SET_BYTES_MAX,
+  });
   if (response.status !== 200) throw new Fault("upstream_invalid", `the key set answered with status ${response.status}`);
   return await response.bytes();
 }
@@ -217,7 +249,14 @@ function createEmbedder({ settings, readVariable }: AppInputs, egress: Egress): 
   );
 }
 
-function openWorker(data: DataStore, keyring: Keyring, registry: Registry, stores: Stores, audit: Audit, telemetry: Telemetry): EventWorker {
+function openWorker(
+  data: DataStore,
+  keyring: Keyring,
+  registry: Registry,
+  stores: Stores,
+  audit: Audit,
+  telemetry: Telemetry,
+): EventWorker {
   const consumers = [indexUsers(stores)];
   return createWorker({
     bus: createPostgresBus(data, consumers),
@@ -278,16 +317,8 @@ function healthOf(data: DataStore): HealthReport {
   return { ok: database.ok, parts: { database: database.ok ? "ok" : database.reason } };
 }
 
-async function pointDefaultTenant(registry: Registry, id: Tenant["id"], invokeUrl: string): Promise<void> {
-  const tenant = await registry.find(id);
-  if (!tenant) throw new Fault("invalid_settings", `no tenant ${id}`, { public: { detail: `defaultTenant: there is no tenant ${id}.` } });
-  if (tenant.agentConfig.invokeUrl === invokeUrl) return;
-  const protocol = tenant.agentConfig.protocol === "builtin" ? "webhook" : tenant.agentConfig.protocol;
-  await registry.update(id, { agentConfig: { invokeUrl, protocol } });
-}
-
 function programVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  const text = readFileSync(path.join(import.meta.dirname, "../../package.json"), "utf8");
   const { version } = JSON.parse(text) as { version: string }; // our own file
   return version;
 }

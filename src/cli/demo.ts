@@ -48,7 +48,11 @@ async function makeTenant(
     return { ...(answer.body as object) }; // every call here answers with an object
   };
   await post("/admin/v1/tenants", { id, name, plan }, platformToken);
-  for (const [user, role] of [["admin", "admin"], ["user-1", "member"], ["user-2", "member"]] as const) {
+  for (const [user, role] of [
+    ["admin", "admin"],
+    ["user-1", "member"],
+    ["user-2", "member"],
+  ] as const) {
     await post("/users/create", { id: user, name: `${name} ${user}`, email: `${user}@${id}.example`, roles: [role] });
   }
   for (const document of tenant.documents) await post("/documents", document);

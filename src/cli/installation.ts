@@ -43,7 +43,7 @@ export async function withManagement<T>(flags: CommonFlags, work: (management: M
   const token = tokens.issuePlatform({ sub: "command-line", roles: ["admin"], lifetimeMs: TOKEN_LIFETIME_MS });
   const running = readRunFile(settings);
   if (running) return await work(managementAt(running.adminUrl, token));
-  const app = await createApp({ settings, rootKey, agentInvokeUrl: undefined, readVariable: (name) => process.env[name] });
+  const app = await createApp({ settings, rootKey, readVariable: (name) => process.env[name] });
   try {
     return await work(managementAt(app.adminUrl, token));
   } finally {

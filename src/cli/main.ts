@@ -17,7 +17,9 @@ function onInstallation(command: Command): Command {
     .option("--config <file>", "settings file (default: freehold.yaml where it exists)")
     .option("--data <folder>", "data folder of the embedded database (default: .freehold)")
     .option("--database-url <url>", "PostgreSQL instead of the embedded database (also FREEHOLD_DATABASE_URL)")
-    .addOption(new Option("--profile <profile>", "development only where just this machine can connect").choices(["development", "production"]))
+    .addOption(
+      new Option("--profile <profile>", "development only where just this machine can connect").choices(["development", "production"]),
+    )
     .option("--json", "print JSON for machines");
 }
 

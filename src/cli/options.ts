@@ -56,7 +56,9 @@ function readFile(file: string): Record<string, unknown> {
 function toRecord(value: unknown): Record<string, unknown> {
   if (value === undefined || value === null) return {};
   if (typeof value === "object" && !Array.isArray(value)) return { ...value };
-  throw new Fault("invalid_settings", "settings are not a mapping", { public: { detail: "The settings must be a mapping of names to values." } });
+  throw new Fault("invalid_settings", "settings are not a mapping", {
+    public: { detail: "The settings must be a mapping of names to values." },
+  });
 }
 
 function toPort(text: string | undefined, flag: string): number | undefined {

@@ -18,7 +18,9 @@ export async function loadRootKey(settings: Settings, environment: string | unde
   if (url === undefined) return keyOfFolder(settings.data, random);
   if (settings.profile === "development") return await readRootKey(url, random);
   throw new Fault("invalid_settings", "no root key", {
-    public: { detail: `Set ${ROOT_KEY_VARIABLE} to 64 hexadecimal digits, the same for every process (for example from: openssl rand -hex 32).` },
+    public: {
+      detail: `Set ${ROOT_KEY_VARIABLE} to 64 hexadecimal digits, the same for every process (for example from: openssl rand -hex 32).`,
+    },
   });
 }
 

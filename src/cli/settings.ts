@@ -21,7 +21,10 @@ export const settingsSchema = z
     database: z
       .strictObject({
         /** `postgres://…`; without it the database is embedded. */
-        url: z.string().regex(/^postgres(?:ql)?:\/\//, "must begin with postgres://").optional(),
+        url: z
+          .string()
+          .regex(/^postgres(?:ql)?:\/\//, "must begin with postgres://")
+          .optional(),
         connectionsMax: z.int().min(4).max(1_000).default(20),
       })
       .prefault({}),
@@ -38,7 +41,10 @@ export const settingsSchema = z
               model: z.string().min(1).max(200),
               dimensions: z.int().min(8).max(4_096),
               /** The name of the environment variable that holds the key. */
-              apiKeyEnv: z.string().regex(/^[A-Z][A-Z0-9_]*$/).optional(),
+              apiKeyEnv: z
+                .string()
+                .regex(/^[A-Z][A-Z0-9_]*$/)
+                .optional(),
             }),
           ])
           .prefault({ kind: "lexical" }),
@@ -56,7 +62,8 @@ export const settingsSchema = z
     const profile = given.profile ?? (LOOPBACK_HOSTS.has(given.host) ? "development" : "production");
     const identity = identitySettings.safeParse({ developmentToken: profile === "development", ...given.identity, profile });
     if (!identity.success) {
-      for (const issue of identity.error.issues) context.addIssue({ code: "custom", message: issue.message, path: ["identity", ...issue.path] });
+      for (const issue of identity.error.issues)
+        context.addIssue({ code: "custom", message: issue.message, path: ["identity", ...issue.path] });
       return z.NEVER;
     }
     return { ...given, profile, identity: identity.data, demo: given.demo ?? profile === "development" };

@@ -8,10 +8,10 @@ import type { EventLag } from "../stores/events/index.ts";
 export interface Telemetry {
   readonly log: Logger;
   /** One line and the counters of a request. Bodies, credentials and query strings never reach it. */
-  observe(record: RequestRecord): void;
+  readonly observe: (record: RequestRecord) => void;
   /** A fault that no caller can be told of. */
-  report(fault: Fault): void;
-  metrics(): Promise<string>;
+  readonly report: (fault: Fault) => void;
+  readonly metrics: () => Promise<string>;
 }
 
 /**
@@ -19,10 +19,18 @@ export interface Telemetry {
  * about one tenant asks the log.
  */
 export function createTelemetry(level: string, lag: () => Promise<EventLag>): Telemetry {
-  const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, redact: ["*.authorization", "*.token", "*.key"] }, pino.destination({ fd: 2, sync: true }));
+  const log = pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, redact: ["*.authorization", "*.token", "*.key"] },
+    pino.destination({ fd: 2, sync: true }),
+  );
   const registry = new MetricsRegistry();
   collectDefaultMetrics({ register: registry });
-  const requests = new Counter({ name: "freehold_requests_total", help: "Requests answered.", labelNames: ["route", "method", "status"], registers: [registry] });
+  const requests = new Counter({
+    name: "freehold_requests_total",
+    help: "Requests answered.",
+    labelNames: ["route", "method", "status"],
+    registers: [registry],
+  });
   const faults = new Counter({ name: "freehold_faults_total", help: "Faults by code.", labelNames: ["code"], registers: [registry] });
   const seconds = new Histogram({
     name: "freehold_request_seconds",

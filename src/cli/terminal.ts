@@ -27,7 +27,11 @@ export function printRows(rows: readonly Readonly<Record<string, unknown>>[], co
   if (rows.length === 0) return print("none");
   const cells = rows.map((row) => columns.map((column) => toCell(row[column])));
   const widths = columns.map((column, i) => Math.max(column.length, ...cells.map((line) => line[i]?.length ?? 0)));
-  const line = (parts: readonly string[]): string => parts.map((part, i) => part.padEnd(widths[i] ?? 0)).join("  ").trimEnd();
+  const line = (parts: readonly string[]): string =>
+    parts
+      .map((part, i) => part.padEnd(widths[i] ?? 0))
+      .join("  ")
+      .trimEnd();
   print(bold(line(columns)));
   for (const parts of cells) print(line(parts));
 }
@@ -52,6 +56,9 @@ function toCell(value: unknown): string {
   if (value === null || value === undefined) return "-";
   if (typeof value === "string") return value;
   if (Array.isArray(value)) return value.length === 0 ? "-" : value.map(toCell).join(", ");
-  if (typeof value === "object") return Object.entries(value).map(([name, part]) => `${name}=${toCell(part)}`).join(" ");
+  if (typeof value === "object")
+    return Object.entries(value)
+      .map(([name, part]) => `${name}=${toCell(part)}`)
+      .join(" ");
   return JSON.stringify(value);
 }

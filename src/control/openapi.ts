@@ -2,7 +2,11 @@ import { z } from "zod";
 import { FAULTS } from "../kernel/index.ts";
 import type { Operation } from "../gateway/index.ts";
 
-const REALM_WORDS = { public: "Anybody may call it.", tenant: "For principals of a tenant", platform: "For operators of the platform" } as const;
+const REALM_WORDS = {
+  public: "Anybody may call it.",
+  tenant: "For principals of a tenant",
+  platform: "For operators of the platform",
+} as const;
 
 /** The route table as an OpenAPI 3.1 document. */
 export function toOpenApi(operations: readonly Operation[], version: string): Record<string, unknown> {

@@ -21,4 +21,3 @@ export const metadata = z
 
 /** Text that people write. */
 export const text = (lengthMax: number): z.ZodString => z.string().trim().min(1).max(lengthMax);
-

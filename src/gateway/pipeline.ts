@@ -14,7 +14,15 @@ import type { Audit } from "../tenancy/audit/index.ts";
 import { type Identified, type Identity, unauthenticated } from "../tenancy/identity/index.ts";
 import { type RateDecision, rateHeaders, type RateLimiter } from "../tenancy/limits/index.ts";
 import { authorise } from "../tenancy/policy/index.ts";
-import { acceptWebSocket, type Answer, type Exchange, type HttpHandler, parseTarget, type RequestHead, type UpgradeExchange } from "../wire/index.ts";
+import {
+  acceptWebSocket,
+  type Answer,
+  type Exchange,
+  type HttpHandler,
+  parseTarget,
+  type RequestHead,
+  type UpgradeExchange,
+} from "../wire/index.ts";
 import { readInput, readQuery } from "./input.ts";
 import { createLiveRequests, type LiveRequest, type LiveRequests } from "./live-requests.ts";
 import type { AnyCall, Operation } from "./operation.ts";

@@ -36,7 +36,11 @@ function retryHeaders(ms: number): Record<string, string> {
   return { "retry-after": String(Math.ceil(ms / 1000)), "retry-after-ms": String(Math.ceil(ms)) };
 }
 
-function ownTitle(fault: Fault, tenant: Tenant | undefined, acceptLanguage: string | undefined): { text: string; language: string } | undefined {
+function ownTitle(
+  fault: Fault,
+  tenant: Tenant | undefined,
+  acceptLanguage: string | undefined,
+): { text: string; language: string } | undefined {
   const texts = tenant?.errorTexts[fault.code];
   if (!tenant || !texts) return undefined;
   for (const wanted of [...parseAcceptLanguage(acceptLanguage ?? ""), tenant.locale]) {

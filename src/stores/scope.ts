@@ -17,6 +17,7 @@ export interface Stores {
   scope(context: TenantContext): TenantScope;
 }
 
+/** The scopes over these stores. */
 export function createStores(stores: { data: DataStore; search: SearchStore; events: EventStore }): Stores {
   return {
     capabilities: stores.data.capabilities,

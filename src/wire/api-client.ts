@@ -25,6 +25,9 @@ export async function callApi({ url, method, token, body }: ApiCall): Promise<{ 
     return { status: response.statusCode, body: text === "" ? null : (JSON.parse(text) as Json) }; // JSON.parse gives nothing but Json
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Fault("upstream_unreachable", `${url}: ${reason}`, { cause, public: { detail: `${new URL(url).origin} does not answer: ${reason}.` } });
+    throw new Fault("upstream_unreachable", `${url}: ${reason}`, {
+      cause,
+      public: { detail: `${new URL(url).origin} does not answer: ${reason}.` },
+    });
   }
 }

@@ -12,6 +12,7 @@ import {
   type EventWorker,
   type OpenedEvent,
   type Quarantine,
+  type WorkerReport,
 } from "../../src/stores/events/index.ts";
 import { contextOf, valueOf } from "../support/tenants.ts";
 
@@ -45,6 +46,7 @@ export interface WorkerChange {
   readonly handlerTimeoutMs?: number;
   readonly concurrency?: { readonly total: number; readonly perTenant: number };
   readonly openContext?: ContextOpener;
+  readonly report?: WorkerReport;
 }
 
 /** A consumer that keeps what it handles, and whose effect is a row of the tenant that names the event. */

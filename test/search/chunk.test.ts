@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { chunk, CHUNK_BOUNDS } from "../../src/stores/search/chunk.ts";
 
 const PIECES = ["word", "a", " ", " ", " ", "\n", "\n\n", ". ", "! ", "。", "x".repeat(400), "🂡", "é", "東京", " ".repeat(300), "\n\n\n"];
-const texts = fc.array(fc.constantFrom(...PIECES), { maxLength: 3_000 }).map((pieces) => pieces.join(""));
+const texts = fc.array(fc.constantFrom(...PIECES), { maxLength: 3_000, size: "max" }).map((pieces) => pieces.join(""));
 
 function sentences(count: number): string {
   return Array.from({ length: count }, (_, at) => `Sentence number ${at} says nothing of interest to anyone.`).join(" ");

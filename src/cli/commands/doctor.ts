@@ -20,12 +20,18 @@ const NODE_MAJOR_MIN = 24;
 /** Looks at everything that has to be right for serving, prints it, and ends with 1 if something has failed. */
 export async function doctor(flags: CommonFlags): Promise<void> {
   const findings: Finding[] = [nodeVersion()];
-  const settings = await attempt(findings, "settings", () => readSettings({ ...flags, port: "0", adminPort: "0", logLevel: "silent", demo: false }, process.env));
+  const settings = await attempt(findings, "settings", () =>
+    readSettings({ ...flags, port: "0", adminPort: "0", logLevel: "silent", demo: false }, process.env),
+  );
   if (settings) {
     findings.push(...profile(settings), ...rootKeyFile(settings));
     await installation(findings, settings);
   }
-  printRows(findings.map((finding) => ({ ...finding })), ["check", "result", "detail"], flags.json);
+  printRows(
+    findings.map((finding) => ({ ...finding })),
+    ["check", "result", "detail"],
+    flags.json,
+  );
   if (findings.some(({ result }) => result === "failed")) process.exitCode = 1;
 }
 
@@ -38,7 +44,9 @@ function nodeVersion(): Finding {
 
 function profile(settings: Settings): Finding[] {
   if (settings.profile === "production") return [{ check: "profile", result: "ok", detail: "production" }];
-  return [{ check: "profile", result: "warning", detail: "development: tokens such as acme:user-1 are believed; only this machine can connect" }];
+  return [
+    { check: "profile", result: "warning", detail: "development: tokens such as acme:user-1 are believed; only this machine can connect" },
+  ];
 }
 
 function rootKeyFile(settings: Settings): Finding[] {
@@ -46,7 +54,13 @@ function rootKeyFile(settings: Settings): Finding[] {
   const file = path.join(settings.data, "root.key");
   if (!existsSync(file)) return [];
   const open = (statSync(file).mode & 0o077) !== 0;
-  return [{ check: "root key", result: open ? "failed" : "ok", detail: open ? `${file} can be read by others: chmod 600` : `${file}; back it up with the data` }];
+  return [
+    {
+      check: "root key",
+      result: open ? "failed" : "ok",
+      detail: open ? `${file} can be read by others: chmod 600` : `${file}; back it up with the data`,
+    },
+  ];
 }
 
 /** Through the running process where there is one, otherwise by opening the installation, which proves its isolation. */
@@ -58,9 +72,7 @@ async function installation(findings: Finding[], settings: Settings): Promise<vo
   }
   const rootKey = await attempt(findings, "root key", () => loadRootKey(settings, process.env[ROOT_KEY_VARIABLE], systemRandom));
   if (!rootKey) return;
-  const app = await attempt(findings, "installation", () =>
-    createApp({ settings, rootKey, agentInvokeUrl: undefined, readVariable: (name) => process.env[name] }),
-  );
+  const app = await attempt(findings, "installation", () => createApp({ settings, rootKey, readVariable: (name) => process.env[name] }));
   if (!app) return;
   const { engine, vector } = app.stores.capabilities;
   findings.push({ check: "database", result: "ok", detail: engine === "pglite" ? `embedded in ${settings.data}` : "PostgreSQL" });

@@ -69,11 +69,11 @@ async function show(flags: CommonFlags, call: (management: Management) => Promis
 }
 
 async function readAll(management: Management): Promise<readonly Record<string, unknown>[]> {
-  const tenants: Record<string, unknown>[] = [];
+  const tenants: ({ readonly id: string } & Record<string, unknown>)[] = [];
   for (;;) {
-    const after = String(tenants.at(-1)?.["id"] ?? "");
+    const after = tenants.at(-1)?.id ?? "";
     const page = await management.call("GET", `/admin/v1/tenants?limit=${PAGE}&after=${after}`);
-    const found = (page as { tenants: Record<string, unknown>[] }).tenants; // the call's own shape
+    const found = (page as { tenants: typeof tenants }).tenants; // the call's own shape
     tenants.push(...found);
     if (found.length < PAGE) return tenants;
   }

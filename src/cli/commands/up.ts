@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { systemRandom } from "../../kernel/index.ts";
+import { Fault, systemRandom } from "../../kernel/index.ts";
 import { type App, createApp } from "../app.ts";
 import { type DemoCredential, ensureDemo } from "../demo.ts";
 import { announce } from "../installation.ts";
@@ -19,20 +19,34 @@ export async function up(flags: UpFlags): Promise<void> {
   const app = await createApp({
     settings,
     rootKey,
-    agentInvokeUrl: process.env["AGENT_INVOKE_URL"],
     readVariable: (name) => process.env[name],
   });
   const retract = announce(settings, app);
   const stopped = stopOnSignal(app, retract);
   const platformToken = app.services.identity.tokens.issuePlatform({ sub: "operator", roles: ["admin"], lifetimeMs: DAY_MS });
+  // what the demo does to itself is not worth the reader's eyes
+  app.telemetry.log.level = "warn";
   const credentials = settings.demo ? await ensureDemo(app, platformToken, flags.json ? () => {} : progress) : [];
+  app.telemetry.log.level = settings.logLevel;
+  await pointDefaultTenant(app, settings, process.env["AGENT_INVOKE_URL"]);
   if (flags.json) print(readyLine(app, credentials, platformToken));
   else printWelcome(app, settings, credentials);
   await stopped;
 }
 
+/** AGENT_INVOKE_URL is the agent of the tenant that the operator names as default, and of no other. */
+async function pointDefaultTenant({ services }: App, { defaultTenant: id }: Settings, invokeUrl: string | undefined): Promise<void> {
+  if (id === undefined || invokeUrl === undefined) return;
+  const tenant = await services.registry.find(id);
+  if (!tenant) throw new Fault("invalid_settings", `no tenant ${id}`, { public: { detail: `defaultTenant: there is no tenant ${id}.` } });
+  if (tenant.agentConfig.invokeUrl === invokeUrl) return;
+  const protocol = tenant.agentConfig.protocol === "builtin" ? "webhook" : tenant.agentConfig.protocol;
+  await services.registry.update(id, { agentConfig: { invokeUrl, protocol } });
+}
+
 function announceFirstStart({ data, database }: Settings): void {
-  if (database.url === undefined && !existsSync(path.join(data, "pg"))) progress(`Creating the data folder ${data} (a few seconds, only once) …`);
+  if (database.url === undefined && !existsSync(path.join(data, "pg")))
+    progress(`Creating the data folder ${data} (a few seconds, only once) …`);
 }
 
 function readyLine({ url, adminUrl }: App, credentials: readonly DemoCredential[], platformToken: string): string {
@@ -55,7 +69,9 @@ function stopOnSignal(app: App, retract: () => void): Promise<void> {
 }
 
 function printWelcome(app: App, settings: Settings, credentials: readonly DemoCredential[]): void {
-  print(`\n${bold("Freehold")} ${app.services.version} is ready at ${bold(app.url)}   (health and metrics: ${app.adminUrl}, data: ${describeStore(settings)})`);
+  print(
+    `\n${bold("Freehold")} ${app.services.version} is ready at ${bold(app.url)}   (health and metrics: ${app.adminUrl}, data: ${describeStore(settings)})`,
+  );
   if (credentials.length === 0) return print(`\nMake a tenant:  freehold tenant create my-tenant --name "My tenant"\n`);
   print("\nTwo demo tenants, each with users, documents and an agent of its own:\n");
   for (const { id, token, apiKey } of credentials) {
@@ -68,8 +84,8 @@ function printWelcome(app: App, settings: Settings, credentials: readonly DemoCr
 }
 
 function printTour(url: string, token: string): void {
-  const call = (path: string, body?: string): string =>
-    `curl -s ${url}${path} -H 'Authorization: Bearer ${token}'${body === undefined ? "" : ` -H 'Content-Type: application/json' -d '${body}'`}`;
+  const call = (route: string, body?: string): string =>
+    `curl -s ${url}${route} -H 'Authorization: Bearer ${token}'${body === undefined ? "" : ` -H 'Content-Type: application/json' -d '${body}'`}`;
   print(`\nPaste one of these into another terminal:\n`);
   print(`  ${call("/api/chat", '{"message":"How long do I have to return an order?"}')}\n`);
   print(`  ${call("/search", '{"query":"support at night","limit":3}')}\n`);

@@ -75,6 +75,7 @@ class Loop {
   #cleanAt = 0;
   #looping: Promise<void> | undefined;
   #stopListening: (() => Promise<void>) | undefined;
+  #started = false;
   #closed = false;
   /** Ends the pause of the loop, or makes the next one end at once. */
   #nudge: () => void = () => {};
@@ -89,9 +90,10 @@ class Loop {
   }
 
   async start(): Promise<void> {
-    if (this.#looping || this.#closed) throw new RangeError("a worker is started once");
-    this.#looping = this.#loop();
+    if (this.#started || this.#closed) throw new RangeError("a worker is started once");
+    this.#started = true;
     this.#stopListening = await this.#settings.bus.wake(() => this.#nudge());
+    this.#looping = this.#loop();
   }
 
   async drain(): Promise<void> {

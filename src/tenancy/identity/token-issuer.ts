@@ -1,5 +1,14 @@
 import { createHash, createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject, sign } from "node:crypto";
-import { type Clock, type Json, type Keyring, type PlatformRole, type Random, systemRandom, type TenantId, type TenantRole } from "../../kernel/index.ts";
+import {
+  type Clock,
+  type Json,
+  type Keyring,
+  type PlatformRole,
+  type Random,
+  systemRandom,
+  type TenantId,
+  type TenantRole,
+} from "../../kernel/index.ts";
 import { TOKEN_LIFETIME_MAX_S } from "./jwt.ts";
 import { CLAIM_NAMES, type IssuerSettings } from "./settings.ts";
 

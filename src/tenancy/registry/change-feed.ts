@@ -36,9 +36,7 @@ export class ChangeFeed {
 
   /** Begins from now. Must come before the first entry is read. */
   async start(): Promise<void> {
-    const { rows } = await this.#system.query<{ horizon: string }>(
-      sql`select pg_snapshot_xmin(pg_current_snapshot())::text as horizon`,
-    );
+    const { rows } = await this.#system.query<{ horizon: string }>(sql`select pg_snapshot_xmin(pg_current_snapshot())::text as horizon`);
     this.#cursor = rows[0]?.horizon ?? "0";
     const wake = (): void => void this.#pollQuietly();
     this.#unlisten = await this.#system.listen("freehold_registry", wake, wake);

@@ -163,7 +163,9 @@ class LiveRegistry implements Registry {
   }
 
   async #apply(changes: readonly RegistryChange[]): Promise<void> {
-    const keys = (kind: RegistryChange["kind"]): string[] => [...new Set(changes.filter((change) => change.kind === kind).map(({ key }) => key))];
+    const keys = (kind: RegistryChange["kind"]): string[] => [
+      ...new Set(changes.filter((change) => change.kind === kind).map(({ key }) => key)),
+    ];
     const plans = keys("plan");
     if (plans.length > 0) {
       await this.#readPlans();

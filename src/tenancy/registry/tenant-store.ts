@@ -53,7 +53,8 @@ export async function insertTenant(ports: TenantStorePorts, input: TenantCreate)
     const { count } = await tx.query(sql`
       insert into freehold.tenants (uuid, id, plan, status, document)
       values (${uuid}, ${id}, ${plan}, 'active', ${JSON.stringify(document)}::jsonb) on conflict (id) do nothing`);
-    if (count === 0) throw new Fault("conflict", `tenant ${id} exists`, { public: { detail: "A tenant with this id exists already.", field: "id" } });
+    if (count === 0)
+      throw new Fault("conflict", `tenant ${id} exists`, { public: { detail: "A tenant with this id exists already.", field: "id" } });
     await writeSecrets(ports, tx, uuid, { slack, discord });
     if (domains) await writeDomains(tx, uuid, domains);
   });
@@ -103,7 +104,9 @@ export async function readSecret(ports: TenantStorePorts, tenantUuid: string, na
 
 /** Makes sure that the plan exists; an existing one is left as the operator has it. */
 export async function insertPlan(system: Queryable, { name, ...document }: Plan): Promise<void> {
-  await system.query(sql`insert into freehold.plans (name, document) values (${name}, ${JSON.stringify(document)}::jsonb) on conflict (name) do nothing`);
+  await system.query(
+    sql`insert into freehold.plans (name, document) values (${name}, ${JSON.stringify(document)}::jsonb) on conflict (name) do nothing`,
+  );
 }
 
 /** Makes the plan or replaces its defaults. */
@@ -135,7 +138,10 @@ function checkAgent(ports: TenantStorePorts, { agentConfig }: Pick<TenantDocumen
 }
 
 /** Nested settings are merged one level deep, so that changing the agent's timeout keeps its address. */
-function mergeDocument(old: TenantDocument, changes: Omit<TenantUpdate, "plan" | "slack" | "discord" | "domains" | "version">): TenantDocument {
+function mergeDocument(
+  old: TenantDocument,
+  changes: Omit<TenantUpdate, "plan" | "slack" | "discord" | "domains" | "version">,
+): TenantDocument {
   const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
   return {
     ...old,
@@ -147,7 +153,12 @@ function mergeDocument(old: TenantDocument, changes: Omit<TenantUpdate, "plan" |
   };
 }
 
-async function writeSecrets(ports: TenantStorePorts, tx: Queryable, uuid: string, { slack, discord }: Pick<TenantUpdate, "slack" | "discord">): Promise<void> {
+async function writeSecrets(
+  ports: TenantStorePorts,
+  tx: Queryable,
+  uuid: string,
+  { slack, discord }: Pick<TenantUpdate, "slack" | "discord">,
+): Promise<void> {
   const given: readonly (readonly [SecretName, string | null | undefined])[] = [
     ["slack.botToken", slack?.botToken],
     ["slack.appToken", slack?.appToken],

@@ -7,30 +7,33 @@ import { chatInput, toIncoming } from "./chat-input.ts";
 
 /** `POST /api/chat`: a message to the tenant's agent; the whole answer, or its pieces as server-sent events. */
 export function sendMessage({ chat, identity }: Services): Operation {
-  return tenantOperation({ role: "member", scope: "chat" }, {
-    method: "POST",
-    path: "/api/chat",
-    summary: "Send a message to the tenant's agent. With Accept: text/event-stream the answer comes in pieces.",
-    body: chatInput,
-    async run({ body, context, scope, head, signal, requestId }) {
-      identity.agree(context, body.tenantId, head.remoteAddress);
-      assertWebEnabled(context);
-      const stream = wantsStream(head.headers.all("accept"));
-      const reply = await chat.send(scope, toIncoming(body), signal, stream);
-      if (stream) {
-        return { status: 200, headers: { "content-type": "text/event-stream" }, body: toServerSentEvents(reply, requestId, context) };
-      }
-      const answer = await collect(reply.events);
-      return json(200, {
-        success: true,
-        response: answer.text,
-        sessionId: reply.sessionId,
-        tenantId: context.tenant.id,
-        userId: reply.userId,
-        citations: answer.citations,
-      });
+  return tenantOperation(
+    { role: "member", scope: "chat" },
+    {
+      method: "POST",
+      path: "/api/chat",
+      summary: "Send a message to the tenant's agent. With Accept: text/event-stream the answer comes in pieces.",
+      body: chatInput,
+      async run({ body, context, scope, head, signal, requestId }) {
+        identity.agree(context, body.tenantId, head.remoteAddress);
+        assertWebEnabled(context);
+        const stream = wantsStream(head.headers.all("accept"));
+        const reply = await chat.send(scope, toIncoming(body), signal, stream);
+        if (stream) {
+          return { status: 200, headers: { "content-type": "text/event-stream" }, body: toServerSentEvents(reply, requestId, context) };
+        }
+        const answer = await collect(reply.events);
+        return json(200, {
+          success: true,
+          response: answer.text,
+          sessionId: reply.sessionId,
+          tenantId: context.tenant.id,
+          userId: reply.userId,
+          citations: answer.citations,
+        });
+      },
     },
-  });
+  );
 }
 
 function wantsStream(accept: readonly string[]): boolean {

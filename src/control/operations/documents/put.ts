@@ -19,35 +19,38 @@ const documentInput = z.strictObject({
 
 /** `POST /documents`: stores a document and its search points in one transaction, so it is found as soon as it is acknowledged. */
 export function putDocument({ identity, clock, random }: Services): Operation {
-  return tenantOperation({ role: "member", scope: "documents" }, {
-    method: "POST",
-    path: "/documents",
-    summary: "Store a document, or replace the one with this id. It can be searched at once.",
-    body: documentInput,
-    bytesMax: BODY_BYTES_MAX,
-    async run({ body, context, scope, head, signal }) {
-      identity.agree(context, body.tenantId, head.remoteAddress);
-      const { tenant, principal } = context;
-      const { text: content, metadata: extra } = body;
-      const id = body.id ?? uuidV7(clock, random);
-      const title = body.title ?? (content.split("\n", 1)[0] ?? "").slice(0, 120);
-      const payload = { ...extra, userId: principal.id };
-      const item = await scope.search.prepare({ kind: "document", ref: id, title, text: content, payload }, signal);
-      const size = Buffer.byteLength(content);
-      await scope.data.transaction(async (tx) => {
-        const old = await tx.query<{ size: number }>(
-          sql`select octet_length(body) as size from freehold.documents where tenant_id = ${tenant.uuid} and id = ${id} for update`,
-        );
-        await addToCounter(tx, context, "storageBytes", size - (old.rows[0]?.size ?? 0), tenant.quotas.storageLimit);
-        await tx.query(sql`
+  return tenantOperation(
+    { role: "member", scope: "documents" },
+    {
+      method: "POST",
+      path: "/documents",
+      summary: "Store a document, or replace the one with this id. It can be searched at once.",
+      body: documentInput,
+      bytesMax: BODY_BYTES_MAX,
+      async run({ body, context, scope, head, signal }) {
+        identity.agree(context, body.tenantId, head.remoteAddress);
+        const { tenant, principal } = context;
+        const { text: content, metadata: extra } = body;
+        const id = body.id ?? uuidV7(clock, random);
+        const title = body.title ?? (content.split("\n", 1)[0] ?? "").slice(0, 120);
+        const payload = { ...extra, userId: principal.id };
+        const item = await scope.search.prepare({ kind: "document", ref: id, title, text: content, payload }, signal);
+        const size = Buffer.byteLength(content);
+        await scope.data.transaction(async (tx) => {
+          const old = await tx.query<{ size: number }>(
+            sql`select octet_length(body) as size from freehold.documents where tenant_id = ${tenant.uuid} and id = ${id} for update`,
+          );
+          await addToCounter(tx, context, "storageBytes", size - (old.rows[0]?.size ?? 0), tenant.quotas.storageLimit);
+          await tx.query(sql`
           insert into freehold.documents (tenant_id, id, title, body, metadata, created_by)
           values (${tenant.uuid}, ${id}, ${title}, ${content}, ${JSON.stringify(extra)}::jsonb, ${principal.id})
           on conflict (tenant_id, id) do update
             set title = excluded.title, body = excluded.body, metadata = excluded.metadata, updated_at = now()`);
-        await scope.search.put(tx, item);
-        await scope.events.publish(tx, { topic: "document.events", type: "document.stored", key: id, data: { documentId: id } });
-      });
-      return json(201, { id, title, bytes: size }, { location: `/documents/${encodeURIComponent(id)}` });
+          await scope.search.put(tx, item);
+          await scope.events.publish(tx, { topic: "document.events", type: "document.stored", key: id, data: { documentId: id } });
+        });
+        return json(201, { id, title, bytes: size }, { location: `/documents/${encodeURIComponent(id)}` });
+      },
     },
-  });
+  );
 }

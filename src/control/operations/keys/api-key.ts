@@ -35,4 +35,3 @@ export async function makeKey(
 export function toKeyView({ hash: _kept, tenantId, ...shown }: StoredKey): Record<string, unknown> {
   return tenantId === null ? shown : { tenantId, ...shown };
 }
-

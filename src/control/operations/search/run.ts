@@ -12,16 +12,19 @@ const searchInput = z.strictObject({
 
 /** `POST /search`: what of the tenant's documents and users fits the words, by vectors and full text together. */
 export function search({ identity }: Services): Operation {
-  return tenantOperation({ role: "member", scope: "search" }, {
-    method: "POST",
-    path: "/search",
-    summary: "Search the tenant's documents and users. `filter` compares values kept with them.",
-    body: searchInput,
-    async run({ body, context, scope, head, signal }) {
-      identity.agree(context, body.tenantId, head.remoteAddress);
-      const { query, limit, filter } = body;
-      const hits = await scope.search.query({ query, limit, ...(filter && { filter }) }, signal);
-      return json(200, { results: hits.map(({ ref, ...hit }) => ({ id: ref, ...hit })) });
+  return tenantOperation(
+    { role: "member", scope: "search" },
+    {
+      method: "POST",
+      path: "/search",
+      summary: "Search the tenant's documents and users. `filter` compares values kept with them.",
+      body: searchInput,
+      async run({ body, context, scope, head, signal }) {
+        identity.agree(context, body.tenantId, head.remoteAddress);
+        const { query, limit, filter } = body;
+        const hits = await scope.search.query({ query, limit, ...(filter && { filter }) }, signal);
+        return json(200, { results: hits.map(({ ref, ...hit }) => ({ id: ref, ...hit })) });
+      },
     },
-  });
+  );
 }

@@ -6,15 +6,18 @@ import type { Services } from "../../services.ts";
 
 /** `GET /api/sessions`: the sessions of the caller's tenant, and only those; a member sees its own. */
 export function listAll({ identity }: Services): Operation {
-  return tenantOperation({ role: "member", scope: "chat" }, {
-    method: "GET",
-    path: "/api/sessions",
-    summary: "List sessions: a member's own, or all of the tenant for an admin or an API key.",
-    query: z.strictObject({ tenantId: agreeingTenantId, userId: entityId.optional(), limit: pageLimit }),
-    async run({ query, context, scope, head }) {
-      identity.agree(context, query.tenantId, head.remoteAddress);
-      const userId = mayActForOthers(context) ? query.userId : context.principal.id;
-      return json(200, { sessions: await listSessions(scope, userId, query.limit) });
+  return tenantOperation(
+    { role: "member", scope: "chat" },
+    {
+      method: "GET",
+      path: "/api/sessions",
+      summary: "List sessions: a member's own, or all of the tenant for an admin or an API key.",
+      query: z.strictObject({ tenantId: agreeingTenantId, userId: entityId.optional(), limit: pageLimit }),
+      async run({ query, context, scope, head }) {
+        identity.agree(context, query.tenantId, head.remoteAddress);
+        const userId = mayActForOthers(context) ? query.userId : context.principal.id;
+        return json(200, { sessions: await listSessions(scope, userId, query.limit) });
+      },
     },
-  });
+  );
 }

@@ -3,14 +3,17 @@ import { NO_CONTENT, type Operation, tenantOperation } from "../../../gateway/in
 
 /** `DELETE /api/sessions/{id}`: removes a session and its messages. */
 export function removeOne(): Operation {
-  return tenantOperation({ role: "member", scope: "chat" }, {
-    method: "DELETE",
-    path: "/api/sessions/{id}",
-    summary: "Delete a session and its messages.",
-    async run({ params, context, scope }) {
-      const session = await findSession(scope, params["id"] ?? "", mayActForOthers(context) ? undefined : context.principal.id);
-      await removeSession(scope, session);
-      return NO_CONTENT;
+  return tenantOperation(
+    { role: "member", scope: "chat" },
+    {
+      method: "DELETE",
+      path: "/api/sessions/{id}",
+      summary: "Delete a session and its messages.",
+      async run({ params, context, scope }) {
+        const session = await findSession(scope, params["id"] ?? "", mayActForOthers(context) ? undefined : context.principal.id);
+        await removeSession(scope, session);
+        return NO_CONTENT;
+      },
     },
-  });
+  );
 }

@@ -6,15 +6,18 @@ import { toView } from "./tenant-view.ts";
 
 /** `POST /admin/v1/tenants`: registers a tenant, which is served at once. */
 export function createTenant(services: Services): Operation {
-  return platformOperation({ role: "admin" }, {
-    method: "POST",
-    path: "/admin/v1/tenants",
-    summary: "Register a tenant. What is not set comes from its plan.",
-    body: tenantCreateSchema,
-    async run(call) {
-      const tenant = await services.registry.create(call.body);
-      recordChange(services, call, "tenant_created", tenant.id);
-      return json(201, toView(tenant), { location: `/admin/v1/tenants/${tenant.id}` });
+  return platformOperation(
+    { role: "admin" },
+    {
+      method: "POST",
+      path: "/admin/v1/tenants",
+      summary: "Register a tenant. What is not set comes from its plan.",
+      body: tenantCreateSchema,
+      async run(call) {
+        const tenant = await services.registry.create(call.body);
+        recordChange(services, call, "tenant_created", tenant.id);
+        return json(201, toView(tenant), { location: `/admin/v1/tenants/${tenant.id}` });
+      },
     },
-  });
+  );
 }

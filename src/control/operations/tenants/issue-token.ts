@@ -16,18 +16,21 @@ const tokenInput = z.strictObject({
 
 /** `POST /admin/v1/tenants/{id}/tokens`: a token of the platform's own issuer for somebody in the tenant. */
 export function issueToken(services: Services): Operation {
-  return platformOperation({ role: "admin" }, {
-    method: "POST",
-    path: "/admin/v1/tenants/{id}/tokens",
-    summary: "Issue a JWT of the platform's own issuer for a user of the tenant, for at most 24 hours.",
-    body: tokenInput,
-    async run(call) {
-      const { id, status } = await namedTenant(services.registry, call.params["id"]);
-      if (status === "erased" || status === "deleting") throw new Fault("not_found", "the tenant is on its way out");
-      const { sub, roles, lifetimeSeconds } = call.body;
-      const token = services.identity.tokens.issue({ sub, roles, tenantId: id, lifetimeMs: lifetimeSeconds * 1000 });
-      recordChange(services, call, "token_issued", id, { sub, roles });
-      return json(201, { token, expiresIn: lifetimeSeconds });
+  return platformOperation(
+    { role: "admin" },
+    {
+      method: "POST",
+      path: "/admin/v1/tenants/{id}/tokens",
+      summary: "Issue a JWT of the platform's own issuer for a user of the tenant, for at most 24 hours.",
+      body: tokenInput,
+      async run(call) {
+        const { id, status } = await namedTenant(services.registry, call.params["id"]);
+        if (status === "erased" || status === "deleting") throw new Fault("not_found", "the tenant is on its way out");
+        const { sub, roles, lifetimeSeconds } = call.body;
+        const token = services.identity.tokens.issue({ sub, roles, tenantId: id, lifetimeMs: lifetimeSeconds * 1000 });
+        recordChange(services, call, "token_issued", id, { sub, roles });
+        return json(201, { token, expiresIn: lifetimeSeconds });
+      },
     },
-  });
+  );
 }

@@ -14,15 +14,18 @@ export function resumeTenant(services: Services): Operation {
 }
 
 function statusOperation(services: Services, verb: string, status: "active" | "suspended", summary: string): Operation {
-  return platformOperation({ role: "admin" }, {
-    method: "POST",
-    path: `/admin/v1/tenants/{id}/${verb}`,
-    summary,
-    async run(call) {
-      const { id } = await namedTenant(services.registry, call.params["id"]);
-      const tenant = await services.registry.setStatus(id, status);
-      recordChange(services, call, `tenant_${status}`, id);
-      return json(200, toView(tenant));
+  return platformOperation(
+    { role: "admin" },
+    {
+      method: "POST",
+      path: `/admin/v1/tenants/{id}/${verb}`,
+      summary,
+      async run(call) {
+        const { id } = await namedTenant(services.registry, call.params["id"]);
+        const tenant = await services.registry.setStatus(id, status);
+        recordChange(services, call, `tenant_${status}`, id);
+        return json(200, toView(tenant));
+      },
     },
-  });
+  );
 }

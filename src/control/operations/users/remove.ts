@@ -6,19 +6,22 @@ import { publishUser } from "./user.ts";
 
 /** `DELETE /users/{id}`: removes a user; the change is published to `user.events`. */
 export function removeUser(): Operation {
-  return tenantOperation({ role: "admin", scope: "users" }, {
-    method: "DELETE",
-    path: "/users/{id}",
-    summary: "Delete a user. Publishes user.deleted.",
-    async run({ params, context, scope }) {
-      const id = params["id"] ?? "";
-      await scope.data.transaction(async (tx) => {
-        const { count } = await tx.query(sql`delete from freehold.users where tenant_id = ${context.tenant.uuid} and id = ${id}`);
-        if (count === 0) throw new Fault("not_found", "no such user");
-        await addToCounter(tx, context, "users", -1, 0);
-        await publishUser(tx, scope, "deleted", id);
-      });
-      return NO_CONTENT;
+  return tenantOperation(
+    { role: "admin", scope: "users" },
+    {
+      method: "DELETE",
+      path: "/users/{id}",
+      summary: "Delete a user. Publishes user.deleted.",
+      async run({ params, context, scope }) {
+        const id = params["id"] ?? "";
+        await scope.data.transaction(async (tx) => {
+          const { count } = await tx.query(sql`delete from freehold.users where tenant_id = ${context.tenant.uuid} and id = ${id}`);
+          if (count === 0) throw new Fault("not_found", "no such user");
+          await addToCounter(tx, context, "users", -1, 0);
+          await publishUser(tx, scope, "deleted", id);
+        });
+        return NO_CONTENT;
+      },
     },
-  });
+  );
 }

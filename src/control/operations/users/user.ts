@@ -49,7 +49,12 @@ export async function findUser(on: Queryable, scope: TenantScope, id: string): P
 }
 
 /** Tells of a change to a user, in the transaction of the change. */
-export async function publishUser(tx: Queryable, scope: TenantScope, type: "created" | "updated" | "deleted", userId: string): Promise<void> {
+export async function publishUser(
+  tx: Queryable,
+  scope: TenantScope,
+  type: "created" | "updated" | "deleted",
+  userId: string,
+): Promise<void> {
   await scope.events.publish(tx, { topic: "user.events", type: `user.${type}`, key: userId, data: { userId } });
 }
 

