@@ -22,7 +22,7 @@ import { type ApiKeyRecord, createIdentity, type Identity, ownSigningKey } from 
 import { createRateLimiter } from "../tenancy/limits/index.ts";
 import { createRegistry, type Registry, type StoredKey } from "../tenancy/registry/index.ts";
 import { createEgress, createHttpServer, type Egress, type HttpServer } from "../wire/index.ts";
-import { createTelemetry, type Telemetry } from "./telemetry.ts";
+import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
 import type { Settings } from "./settings.ts";
 
 /** A running Freehold. */
@@ -42,6 +42,8 @@ export interface AppInputs {
   readonly rootKey: Buffer;
   /** Reads an environment variable that the settings name. */
   readonly readVariable: (name: string) => string | undefined;
+  /** Takes the lines of the log instead of standard error. */
+  readonly logLines?: LogLines;
 }
 
 const EGRESS_PORTS = [443, 8443];
@@ -81,6 +83,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const telemetry = createTelemetry(
     settings.logLevel,
     async () => (await late.worker?.lag()) ?? { pending: 0, oldestMs: 0, deadLetters: 0 },
+    inputs.logLines,
   );
   const egress = createEgress({ policy: { loopback: settings.profile === "development", ports: EGRESS_PORTS } });
   closing.add(() => egress.close());

@@ -14,14 +14,19 @@ export interface Telemetry {
   readonly metrics: () => Promise<string>;
 }
 
+/** Takes the lines of the log, one at a time. */
+export interface LogLines {
+  write(line: string): void;
+}
+
 /**
- * Log lines as JSON on standard error. Metrics carry no tenant: their number must not grow with what callers send; who wants to know
+ * Log lines as JSON, on standard error unless `lines` takes them. Metrics carry no tenant: their number must not grow with what callers send; who wants to know
  * about one tenant asks the log.
  */
-export function createTelemetry(level: string, lag: () => Promise<EventLag>): Telemetry {
+export function createTelemetry(level: string, lag: () => Promise<EventLag>, lines?: LogLines): Telemetry {
   const log = pino(
     { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, redact: ["*.authorization", "*.token", "*.key"] },
-    pino.destination({ fd: 2, sync: true }),
+    lines ?? pino.destination({ fd: 2, sync: true }),
   );
   const registry = new MetricsRegistry();
   collectDefaultMetrics({ register: registry });
@@ -66,20 +71,23 @@ function logRequest(log: Logger, { fault, durationMs, ...record }: RequestRecord
   else log.info(line, "request");
 }
 
+/** Each of the three asks for itself, since each is read by itself; what they ask for together is counted once. */
 function registerLag(registry: MetricsRegistry, lag: () => Promise<EventLag>): void {
-  const gauges = {
-    pending: new Gauge({ name: "freehold_events_pending", help: "Events that wait to be handled.", registers: [registry] }),
-    oldest: new Gauge({ name: "freehold_events_oldest_seconds", help: "Age of the oldest event that waits.", registers: [registry] }),
-    dead: new Gauge({
-      name: "freehold_events_dead_letters",
-      help: "Events that were given up.",
+  let counting: Promise<EventLag> | undefined;
+  const count = (): Promise<EventLag> =>
+    (counting ??= lag().finally(() => {
+      counting = undefined;
+    }));
+  const gauge = (name: string, help: string, read: (lag: EventLag) => number): Gauge =>
+    new Gauge({
+      name,
+      help,
       registers: [registry],
       async collect() {
-        const { pending, oldestMs, deadLetters } = await lag();
-        gauges.pending.set(pending);
-        gauges.oldest.set(oldestMs / 1000);
-        gauges.dead.set(deadLetters);
+        this.set(read(await count()));
       },
-    }),
-  };
+    });
+  gauge("freehold_events_pending", "Events that wait to be handled.", ({ pending }) => pending);
+  gauge("freehold_events_oldest_seconds", "Age of the oldest event that waits.", ({ oldestMs }) => oldestMs / 1000);
+  gauge("freehold_events_dead_letters", "Events that were given up.", ({ deadLetters }) => deadLetters);
 }

@@ -34,4 +34,4 @@ export {
   type TenantStatus,
 } from "./tenant.ts";
 export { parseTenantId, TENANT_ID_LENGTH_MAX, type TenantId } from "./tenant-id.ts";
-export { isUuid, uuidV5, uuidV7 } from "./uuid.ts";
+export { createUuidSequence, isUuid, uuidV5, uuidV7 } from "./uuid.ts";

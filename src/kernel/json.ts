@@ -9,9 +9,6 @@ export interface JsonBounds {
   readonly depthMax: number;
 }
 
-/** More digits than the largest double has (1.8e308). */
-const DIGITS_MAX = 309;
-
 export const JSON_BOUNDS: JsonBounds = { bytesMax: 1024 * 1024, depthMax: 64 };
 
 // ignoreBOM keeps a leading U+FEFF in the text, where the grammar then refuses it (RFC 8259, 8.1)
@@ -27,35 +24,43 @@ export function parseJson(bytes: Uint8Array, bounds: JsonBounds = JSON_BOUNDS): 
   let text: string;
   try {
     text = utf8.decode(bytes);
-  } catch (cause) {
-    throw invalid("The body is not UTF-8.", cause);
+  } catch {
+    throw invalid("The body is not UTF-8.");
   }
   scan(text, bounds.depthMax);
   try {
     return JSON.parse(text) as Json; // JSON.parse gives nothing but Json
-  } catch (cause) {
-    throw invalid("The body is not JSON.", cause);
+  } catch (error) {
+    throw notJson(error instanceof SyntaxError ? placeIn(error.message) : undefined);
   }
 }
 
-function invalid(detail: string, cause?: unknown): Fault {
-  return new Fault("invalid_json", detail, { public: { detail }, cause });
+function invalid(detail: string, at?: number): Fault {
+  const text = at === undefined ? detail : `${detail.slice(0, -1)}, at character ${at + 1}.`;
+  return new Fault("invalid_json", text, { public: { detail: text } });
+}
+
+function notJson(at?: number): Fault {
+  return invalid("The body is not JSON.", at);
+}
+
+/** Of the engine's message only the place is taken: the rest quotes the text. */
+function placeIn(message: string): number | undefined {
+  const found = /at position (\d+) \(line \d+ column \d+\)$/.exec(message)?.[1];
+  return found === undefined ? undefined : Number(found);
 }
 
 /** Checks what JSON.parse lets through; the grammar itself is left to JSON.parse. */
 function scan(text: string, depthMax: number): void {
   const open: (Set<string> | undefined)[] = []; // per level: the names seen in an object, undefined in an array
   let nameNext = false;
-  let digits = 0;
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i);
-    digits = c >= 0x30 && c <= 0x39 ? digits + 1 : 0;
-    if (digits > DIGITS_MAX) throw invalid("A number is out of range.");
     switch (c) {
       case 0x22: {
         const end = endOfString(text, i);
         const names = open.at(-1);
-        if (nameNext && names) checkName(names, readString(text, i, end));
+        if (nameNext && names) checkName(names, readString(text, i, end), i);
         else readString(text, i, end);
         nameNext = false;
         i = end;
@@ -75,13 +80,28 @@ function scan(text: string, depthMax: number): void {
       case 0x2c: // ,
         nameNext = open.at(-1) !== undefined;
         break;
-      case 0x65: // e
-      case 0x45: // E: an exponent can leave the doubles
-        checkNumber(text, i);
-        break;
+      default:
+        if (isDigit(c)) i = endOfNumber(text, i) - 1;
     }
   }
 }
+
+function isDigit(c: number): boolean {
+  return c >= 0x30 && c <= 0x39;
+}
+
+/** Where the number ends that has its first digit here. It must be a number that a double can hold. */
+function endOfNumber(text: string, start: number): number {
+  let end = start + 1;
+  while (end < text.length && NUMBER_CHARACTERS.has(text.charCodeAt(end))) end++;
+  // what is no number at all is left to the grammar
+  const value = Number(text.slice(start, end));
+  if (value === Number.POSITIVE_INFINITY) throw invalid("A number is out of range.", start);
+  return end;
+}
+
+/** After the first digit: 0 to 9 . e E + - */
+const NUMBER_CHARACTERS: ReadonlySet<number> = new Set(Buffer.from("0123456789.eE+-"));
 
 function endOfString(text: string, start: number): number {
   for (let i = start + 1; i < text.length; i++) {
@@ -89,7 +109,7 @@ function endOfString(text: string, start: number): number {
     if (c === 0x5c) i++;
     else if (c === 0x22) return i;
   }
-  throw invalid("The body is not JSON.");
+  throw notJson(text.length);
 }
 
 function readString(text: string, start: number, end: number): string {
@@ -98,25 +118,16 @@ function readString(text: string, start: number, end: number): string {
   let value: string;
   try {
     value = JSON.parse(text.slice(start, end + 1)) as string; // a quoted slice parses to a string or throws
-  } catch (cause) {
-    throw invalid("The body is not JSON.", cause);
+  } catch {
+    throw notJson(start);
   }
   // both become another string in databases and in other languages
-  if (!value.isWellFormed() || value.includes("\0")) throw invalid("A string has a character that cannot be stored.");
+  if (!value.isWellFormed() || value.includes("\0")) throw invalid("A string has a character that cannot be stored.", start);
   return value;
 }
 
-function checkName(names: Set<string>, name: string): void {
-  if (names.has(name)) throw invalid("An object has the same name twice.");
-  if (name === "__proto__") throw invalid("An object has a name that is not allowed.");
+function checkName(names: Set<string>, name: string, at: number): void {
+  if (names.has(name)) throw invalid("An object has the same name twice.", at);
+  if (name === "__proto__") throw invalid("An object has a name that is not allowed.", at);
   names.add(name);
-}
-
-function checkNumber(text: string, at: number): void {
-  let start = at;
-  while (start > 0 && /[\d.+-]/.test(text.charAt(start - 1))) start--;
-  if (start === at) return; // the e of true or false
-  let end = at + 1;
-  while (end < text.length && /[\d+-]/.test(text.charAt(end))) end++;
-  if (!Number.isFinite(Number(text.slice(start, end)))) throw invalid("A number is out of range.");
 }

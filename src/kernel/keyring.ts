@@ -23,14 +23,16 @@ export type KeyPurpose =
 /** A keyring over a root key of 32 bytes. */
 export function createKeyring(rootKey: Uint8Array): Keyring {
   if (rootKey.length !== ROOT_KEY_BYTES) throw new RangeError(`a root key has ${ROOT_KEY_BYTES} bytes, not ${rootKey.length}`);
+  const root = Buffer.from(rootKey); // what the caller does with its bytes afterwards changes no key
   const keys = new Map<KeyPurpose, Buffer>();
   return {
     key(purpose) {
-      const known = keys.get(purpose);
-      if (known) return known;
-      const key = Buffer.from(hkdfSync("sha256", rootKey, "freehold/1", purpose, 32));
-      keys.set(purpose, key);
-      return key;
+      let key = keys.get(purpose);
+      if (!key) {
+        key = Buffer.from(hkdfSync("sha256", root, "freehold/1", purpose, 32));
+        keys.set(purpose, key);
+      }
+      return Buffer.from(key);
     },
   };
 }

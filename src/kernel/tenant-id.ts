@@ -6,7 +6,7 @@ export type TenantId = string & { readonly [brand]: "TenantId" };
 /** The longest slug; it is also the longest DNS label, so that every tenant can have a host name (RFC 1035, 2.3.4). */
 export const TENANT_ID_LENGTH_MAX = 63;
 
-/** Words that would be mistaken for a part of the platform, a value of JavaScript or JSON, or a place in the database. */
+/** Words that would be mistaken for a part of the platform, a value of JavaScript, JSON or YAML, or a place in the database. */
 const RESERVED: ReadonlySet<string> = new Set([
   "admin",
   "administrator",
@@ -37,10 +37,14 @@ const RESERVED: ReadonlySet<string> = new Set([
   "mail",
   "me",
   "metrics",
+  "n",
   "nan",
   "nil",
+  "no",
   "none",
   "null",
+  "off",
+  "on",
   "operator",
   "owner",
   "platform",
@@ -62,6 +66,8 @@ const RESERVED: ReadonlySet<string> = new Set([
   "unknown",
   "well-known",
   "www",
+  "y",
+  "yes",
 ]);
 
 const UUID_SHAPE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -81,6 +87,6 @@ export function parseTenantId(value: unknown): TenantId | undefined {
     afterHyphen = !alphanumeric;
   }
   if (afterHyphen || RESERVED.has(value) || UUID_SHAPE.test(value)) return undefined;
-  if (Number.isFinite(Number(value))) return undefined; // 1e3 and 1000 would be one number to YAML and others
+  if (!Number.isNaN(Number(value))) return undefined; // 1e3 and 1000 would be one number to YAML and others, 1e999 and 2e999 too
   return value as TenantId; // checked byte by byte above
 }

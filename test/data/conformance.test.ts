@@ -33,8 +33,8 @@ describe("the data store", () => {
     });
 
     test("the handles of two tenants give each its own rows through one prepared statement, in any order", async () => {
-      for (const [data, mark] of [two.a, two.b, two.b, two.a, two.a, two.b].map((data) => [data, data === two.b] as const)) {
-        for (const title of await titles(data)) assert.equal(title.includes(CANARY), mark);
+      for (const data of [two.a, two.b, two.b, two.a, two.a, two.b]) {
+        for (const title of await titles(data)) assert.equal(title.includes(CANARY), data === two.b);
       }
     });
 

@@ -34,8 +34,8 @@ const SEALED = "specversion id source type subject topic time tenantid tenantuui
 /** The seal as its documentation says it: written again, so that the format cannot change unseen. */
 function sealAgain(fields: Fields): string {
   const mac = createHmac("sha256", keyring.key("event-seal"));
-  for (const part of ["freehold-event/1", ...SEALED.map((name) => String(fields[name])), JSON.stringify(fields.data)]) {
-    const length = Buffer.alloc(4);
+  for (const part of ["freehold-event/1", ...SEALED.map((name) => fields[name] as string), JSON.stringify(fields.data)]) {
+    const length = Buffer.alloc(4); // all of SEALED are strings in the envelopes of these tests
     length.writeUInt32BE(Buffer.byteLength(part));
     mac.update(length).update(part);
   }
@@ -81,9 +81,18 @@ describe("a sealed envelope", () => {
 
 describe("an envelope is not opened", () => {
   const others: Fields = {
-    ...{ specversion: "1.1", id: "0190b6f0-0000-7000-8000-000000000002", source: "freehold/tenants/b", type: "user.deleted" },
-    ...{ subject: "user-2", topic: "document.events", time: "2026-01-01T00:00:00.001Z", tenantid: "b", tenantuuid: B.uuid },
-    ...{ datacontenttype: "text/json", traceparent: `00-${trace.traceId}-${trace.spanId}-00`, seal: "A".repeat(43) },
+    specversion: "1.1",
+    id: "0190b6f0-0000-7000-8000-000000000002",
+    source: "freehold/tenants/b",
+    type: "user.deleted",
+    subject: "user-2",
+    topic: "document.events",
+    time: "2026-01-01T00:00:00.001Z",
+    tenantid: "b",
+    tenantuuid: B.uuid,
+    datacontenttype: "text/json",
+    traceparent: `00-${trace.traceId}-${trace.spanId}-00`,
+    seal: "A".repeat(43),
     data: { name: "Eve", tenantId: "a" },
   };
   for (const [name, value] of Object.entries(others)) {
@@ -187,7 +196,10 @@ describe("for any event", () => {
   const key = fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }).filter((value) => value.isWellFormed() && !value.includes("\0"));
   const facts = fc.record({ data, key, sampled: fc.boolean(), ms: fc.integer({ min: 0, max: 4_102_444_800_000 }) }).map((random) => ({
     ...FACTS,
-    ...{ data: random.data, key: random.key, time: new Date(random.ms).toISOString(), trace: { ...trace, sampled: random.sampled } },
+    data: random.data,
+    key: random.key,
+    time: new Date(random.ms).toISOString(),
+    trace: { ...trace, sampled: random.sampled },
   }));
 
   test(`what is sealed opens, as it was (seed ${seed})`, () => {

@@ -1,5 +1,13 @@
-import type { Clock, Json, Random, TenantContext } from "../../src/kernel/index.ts";
-import { createKeyring, Fault, systemClock, systemRandom } from "../../src/kernel/index.ts";
+import {
+  type Clock,
+  createKeyring,
+  type Fault,
+  type Json,
+  type Random,
+  systemClock,
+  systemRandom,
+  type TenantContext,
+} from "../../src/kernel/index.ts";
 import { type DataStore, sql } from "../../src/stores/data/index.ts";
 import {
   type ContextOpener,

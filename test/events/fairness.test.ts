@@ -15,7 +15,7 @@ eachEngine((engine) => {
       data = await engine.open();
     });
 
-    test(`${QUEUED} queued events of one tenant that all fail do not hold up another tenant's`, async () => {
+    test(`${QUEUED} queued events of one tenant that all fail do not hold up another tenant's`, async (t) => {
       const { promise: allOfB, resolve } = Promise.withResolvers<void>();
       const attempts = { a: 0, b: 0 };
       const { consumer } = recorder("recorder", async (_event, { tenant }) => {
@@ -42,6 +42,7 @@ eachEngine((engine) => {
       for (let n = 0; n < 20; n++) ofB.push(await house.publish("b", `k${n}`));
 
       const worker = house.worker({ concurrency: { total: 4, perTenant: 2 } });
+      t.after(() => worker.close());
       await worker.start();
       await allOfB;
       const ofA = attempts.a;

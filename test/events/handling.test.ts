@@ -204,8 +204,8 @@ eachEngine((engine) => {
     test("events of one key are handled in their order, also when one of them fails for a while; other keys do not wait", async () => {
       const failures = new Map([["k1-2", 3]]);
       const { consumer, handled } = recorder("recorder", async ({ data: { n }, key }) => {
-        const left = failures.get(`${key}-${String(n)}`) ?? 0;
-        failures.set(`${key}-${String(n)}`, left - 1);
+        const left = failures.get(`${key}-${Number(n)}`) ?? 0;
+        failures.set(`${key}-${Number(n)}`, left - 1);
         if (left > 0) throw new Fault("upstream_unreachable", "no model");
       });
       const house = createEventHouse(data, [consumer]);
@@ -239,7 +239,7 @@ eachEngine((engine) => {
       );
     });
 
-    test("a worker that is started handles what is published, and ends when it is closed", async () => {
+    test("a worker that is started handles what is published, and ends when it is closed", async (t) => {
       const { promise: ten, resolve } = Promise.withResolvers<void>();
       let calls = 0;
       const { consumer, handled } = recorder("recorder", async () => {
@@ -248,6 +248,7 @@ eachEngine((engine) => {
       });
       const house = createEventHouse(data, [consumer]);
       const worker = house.worker();
+      t.after(() => worker.close());
       await worker.start();
       for (let n = 0; n < 10; n++) await house.publish("a", `k${n}`);
       await ten;

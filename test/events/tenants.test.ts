@@ -13,9 +13,18 @@ type Fields = Record<string, Json>;
 
 /** Each field of an envelope, with another value that would be right in another envelope. */
 const CHANGES: Fields = {
-  ...{ specversion: "1.1", id: "0190b6f0-0000-7000-8000-000000000002", source: "freehold/tenants/b", type: "user.deleted" },
-  ...{ subject: "user-2", topic: "document.events", time: "2026-01-01T00:00:00.001Z", tenantid: "b", tenantuuid: B.uuid },
-  ...{ datacontenttype: "text/json", traceparent: `00-${"1".repeat(32)}-${"2".repeat(16)}-00`, seal: "A".repeat(43) },
+  specversion: "1.1",
+  id: "0190b6f0-0000-7000-8000-000000000002",
+  source: "freehold/tenants/b",
+  type: "user.deleted",
+  subject: "user-2",
+  topic: "document.events",
+  time: "2026-01-01T00:00:00.001Z",
+  tenantid: "b",
+  tenantuuid: B.uuid,
+  datacontenttype: "text/json",
+  traceparent: `00-${"1".repeat(32)}-${"2".repeat(16)}-00`,
+  seal: "A".repeat(43),
   data: { name: "Eve", tenantId: "a" },
 };
 

@@ -231,6 +231,28 @@ eachEngine((engine) => {
     await assert.rejects(search.prepare({ ...item, text: "x".repeat(1024 * 1024 + 1) }), { code: "body_too_large" });
   });
 
+  test("a long question finds what its telling words are in, however it is written", async () => {
+    const { put, find } = searchOf(data, contextOf("asking"));
+    await put(
+      { ref: "doc", title: "Hippopotamuses", text: "They live in rivers." },
+      { ref: "other", text: "It is as it was, or so they say." },
+    );
+    const short = Array.from({ length: 120 }, (_, at) => `w${at}`);
+    for (const joint of [" ", " or ", '" "', " -"]) {
+      const [first] = await find(`${short.join(joint)}${joint}hippopotamuses`);
+      assert.deepEqual([first?.ref, first?.part], ["doc", 0], joint);
+    }
+  });
+
+  test("words written together count for more than the same words apart", async () => {
+    const { put, find } = searchOf(data, contextOf("phrases"));
+    await put(
+      { ref: "apart", text: "red cars and old houses, old cars and red doors" },
+      { ref: "together", text: "cars, doors and one red house, old" },
+    );
+    assert.equal((await find('"red house"'))[0]?.ref, "together");
+  });
+
   test("no character of a query is an operator of the engine", async () => {
     const { put, find } = searchOf(data, contextOf("operators"));
     await put({ ref: "doc", text: "It's at https://example.com/a&b?c=d|e or C:\\temp\\o'neill, cat & dog" });

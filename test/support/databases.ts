@@ -60,6 +60,22 @@ export async function freshDatabase(): Promise<string> {
   return url.href;
 }
 
+/**
+ * A new, empty database whose administrator is no superuser: it owns the database and may make roles, as with hosted PostgreSQL.
+ * Dropped like `freshDatabase`.
+ */
+export async function freshDatabaseOfOwner(): Promise<string> {
+  const url = new URL(await freshDatabase());
+  const name = url.pathname.slice(1);
+  await asAdministrator(url.href, async (client) => {
+    await client.query(`create role ${name}_zadmin login createrole nosuperuser password 'test'`);
+    await client.query(`alter database ${name} owner to ${name}_zadmin`);
+  });
+  url.username = `${name}_zadmin`;
+  url.password = "test";
+  return url.href;
+}
+
 /** Runs `work` on a connection with this URL, and closes it. */
 export async function asAdministrator<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url });
@@ -95,7 +111,7 @@ async function dropDatabase(of: string): Promise<void> {
   url.pathname = "/postgres";
   await asAdministrator(url.href, async (client) => {
     await client.query(`drop database if exists ${name} with (force)`);
-    const { rows } = await client.query<{ role: string }>("select rolname as role from pg_roles where rolname like $1", [`${name}\\_%`]);
+    const { rows } = await client.query<{ role: string }>("select rolname as role from pg_roles where rolname like $1 order by 1", [`${name}\\_%`]);
     for (const { role } of rows) await client.query(`drop role ${role}`);
   });
 }

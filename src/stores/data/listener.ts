@@ -1,9 +1,12 @@
 import pg from "pg";
 import { Fault } from "../../kernel/index.ts";
+import { toDataFault } from "./data-fault.ts";
 
 interface Subscription {
   readonly onMessage: (payload: string) => void;
   readonly onGap: () => void;
+  /** Whether its first attempt to listen is over, so that a later connection is one after a loss. */
+  established: boolean;
 }
 
 /** Hears NOTIFY for the whole process. */
@@ -16,6 +19,8 @@ export interface Listener {
 
 /** How long to wait before a lost connection is tried again. */
 const RECONNECT_MS = 500;
+/** A connection that only listens would not notice a peer that is gone. */
+const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 10_000, connectionTimeoutMillis: 10_000 };
 const CHANNEL = /^[a-z_]{1,60}$/;
 
 /** Where the listener gets connections: one of its own, or, with the embedded engine, the one that everybody shares. */
@@ -37,19 +42,20 @@ export function createListener(source: ListenerSource): Listener {
       for (const { onMessage } of channels.get(channel) ?? []) onMessage(payload ?? "");
     });
     for (const channel of channels.keys()) await client.query(`listen ${channel}`);
-    for (const subscriptions of channels.values()) for (const { onGap } of subscriptions) onGap();
+    for (const subscriptions of channels.values()) for (const { onGap, established } of subscriptions) if (established) onGap();
   };
 
   return {
     attach,
     async listen(channel, onMessage, onGap) {
       if (!CHANNEL.test(channel)) throw new RangeError(`not a channel name: ${channel}`);
-      const subscription = { onMessage, onGap };
+      const subscription: Subscription = { onMessage, onGap, established: false };
       const subscriptions = channels.get(channel) ?? new Set();
       subscriptions.add(subscription);
       channels.set(channel, subscriptions);
       if (source.kind === "shared") await source.run(`listen ${channel}`);
       else await dedicated?.listen(channel);
+      subscription.established = true;
       return async () => {
         subscriptions.delete(subscription);
       };
@@ -75,8 +81,9 @@ class DedicatedConnection {
   }
 
   async listen(channel: string): Promise<void> {
-    if (!this.#client) await this.#reconnect(); // listens to every channel
-    else await this.#client.query(`listen ${channel}`);
+    if (!this.#client) await this.#reconnect();
+    // the connection may have come up before this channel was known; one that is lost meanwhile listens again when it is back
+    await this.#client?.query(`listen ${channel}`).catch((error: unknown) => this.#report(toDataFault(error)));
   }
 
   async close(): Promise<void> {
@@ -87,21 +94,27 @@ class DedicatedConnection {
   }
 
   async #connect(): Promise<void> {
-    const client = new pg.Client({ connectionString: this.#url, application_name: "freehold-listen", keepAlive: true });
+    const client = new pg.Client({ connectionString: this.#url, application_name: "freehold-listen", ...KEEP_ALIVE });
     client.on("error", (error) => this.#report(new Fault("dependency_unavailable", error.message, { cause: error })));
     client.on("end", () => {
       if (this.#client === client) this.#client = undefined;
       this.#again();
     });
     await client.connect();
-    await this.#attach(client);
+    await this.#attach(client).catch(async (error: unknown) => {
+      await client.end();
+      throw error;
+    });
     this.#client = client;
   }
 
   async #reconnect(): Promise<void> {
     if (this.#closed) return;
     this.#connecting ??= this.#connect()
-      .catch(() => this.#again()) // the client's own error event has reported it
+      .catch((error: unknown) => {
+        this.#report(toDataFault(error));
+        this.#again();
+      })
       .finally(() => {
         this.#connecting = undefined;
       });

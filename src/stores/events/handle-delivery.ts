@@ -7,9 +7,9 @@ import type { Envelopes, OpenedEvent, QuarantineReason } from "./envelope.ts";
 import { enterInbox } from "./inbox.ts";
 
 /** How often an event is tried before it is put aside. */
-export const ATTEMPTS_MAX = 8;
+const ATTEMPTS_MAX = 8;
 /** How long the events of a suspended tenant rest before it is asked again whether it is served. */
-export const PARK_MS = 60_000;
+const PARK_MS = 60_000;
 
 /** What handling needs. */
 export interface HandlingPorts {

@@ -2,7 +2,7 @@ import { type DataStore, type Queryable, sql } from "../data/index.ts";
 import type { Delivery } from "./bus.ts";
 
 /** How long it is remembered that an event was handled, at least. */
-export const INBOX_DAYS = 14;
+const INBOX_DAYS = 14;
 const CLEAN_BATCH = 1000;
 
 /**

@@ -8,11 +8,11 @@ import { cleanInbox } from "./inbox.ts";
 import { type EventLag, measureLag } from "./lag.ts";
 
 /** How long a claim holds: the time limits of a handler and of a transaction, and some more. */
-export const LEASE_MS = 60_000;
+const LEASE_MS = 60_000;
 /** Time limit of one handler. */
-export const HANDLER_TIMEOUT_MS = 30_000;
+const HANDLER_TIMEOUT_MS = 30_000;
 /** How often a worker looks without being called. */
-export const POLL_MS = 1_000;
+const POLL_MS = 1_000;
 const CLEAN_EVERY_MS = 10 * 60 * 1000;
 
 /** What a worker is made of. */

@@ -45,7 +45,7 @@ export interface SearchHit {
 
 /** A question. */
 export interface SearchQuery {
-  /** 1 to 2,000 characters that are not all white space. Quotation marks and a minus move hits up and down, they do not exclude. */
+  /** 1 to 2,000 characters that are not all white space. Of a long one, full text takes the longest words; quotation marks and a minus move hits up and down, they do not exclude. */
   readonly query: string;
   /** 1 to 50 passages. */
   readonly limit: number;

@@ -2,7 +2,7 @@ import { Fault, type Json } from "../../kernel/index.ts";
 import { SEARCH_KINDS, type SearchItem, type SearchKind } from "./port.ts";
 
 /** Bounds of an item, in characters and bytes. */
-export const ITEM_BOUNDS = { refLengthMax: 512, titleLengthMax: 1_000, payloadBytesMax: 16 * 1024 } as const;
+const ITEM_BOUNDS = { refLengthMax: 512, titleLengthMax: 1_000, payloadBytesMax: 16 * 1024 } as const;
 
 /** Throws `malformed_request` or `body_too_large` unless the item can be stored as it is. */
 export function checkItem(item: SearchItem): void {

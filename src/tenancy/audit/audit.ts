@@ -1,12 +1,11 @@
-import { type Clock, type Fault, type Json, type Random, type TenantContext, toFault, uuidV7 } from "../../kernel/index.ts";
+import { type Clock, createUuidSequence, type Fault, type Json, type Random, type TenantContext } from "../../kernel/index.ts";
 import { type DataStore, sql } from "../../stores/data/index.ts";
+import { AuditQueue } from "./audit-queue.ts";
+import { PLATFORM_TRAIL, type WaitingEntry } from "./write-entries.ts";
 
-/** The trail of the platform itself. No tenant has this internal id. */
-const PLATFORM_TRAIL = "00000000-0000-0000-0000-000000000000";
-
-/** Entries waiting to be written. Over it the oldest work is not dropped: the newest is reported instead, so a flood cannot eat memory. */
-const WAITING_MAX = 10_000;
-const BATCH_MAX = 200;
+/** Callers choose some of the texts: what is longer is cut, so that waiting entries take a bounded amount of memory. */
+const TEXT_MAX = 256;
+const DETAIL_MAX = 2_000;
 
 /** What happened, who did it, and to what. Secrets and bodies never belong in here. */
 export interface AuditEvent {
@@ -40,46 +39,33 @@ export interface AuditEntry {
 
 /** The audit trails: one per tenant and one of the platform. An entry about a tenant's caller stands in both. */
 export interface Audit {
-  /** Takes the entry and returns; it is written within moments, in order. */
+  /**
+   * Takes the entry and returns; it is written within moments, in order, also when the database is away for a while. When too many wait
+   * already, it is not taken: the fault is reported, and the platform's trail says how many were lost.
+   */
   record(event: AuditEvent): void;
   /** The newest entries of the context's tenant. */
   ofTenant(context: TenantContext, limit: number): Promise<readonly AuditEntry[]>;
   /** The newest entries of the platform's trail. */
   ofPlatform(limit: number): Promise<readonly AuditEntry[]>;
-  /** Resolves when everything recorded so far is written. */
+  /** Resolves when everything recorded so far is written, and rejects when the database does not take it now. */
   flush(): Promise<void>;
   close(): Promise<void>;
 }
 
-export function createAudit(ports: { data: DataStore; clock: Clock; random: Random; report: (fault: Fault) => void }): Audit {
-  const { data, clock, random, report } = ports;
-  const waiting: (AuditEvent & { readonly id: string; readonly at: Date })[] = [];
-  let writing: Promise<void> | undefined;
-
-  const write = async (): Promise<void> => {
-    while (waiting.length > 0) {
-      const batch = waiting.slice(0, BATCH_MAX);
-      await insert(data, batch);
-      waiting.splice(0, batch.length);
-    }
-  };
-
-  const begin = (): Promise<void> => {
-    writing ??= write().finally(() => {
-      writing = undefined;
-    });
-    return writing;
-  };
-
+/** The audit trails over this data store. */
+export function createAudit(ports: {
+  readonly data: DataStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly report: (fault: Fault) => void;
+}): Audit {
+  const { data, clock, random } = ports;
+  const nextId = createUuidSequence(clock, random);
+  const toEntry = (event: AuditEvent): WaitingEntry => ({ ...bounded(event), id: nextId(), at: new Date(clock.now()) });
+  const queue = new AuditQueue({ system: data.system, report: ports.report, lossEntry: (entries) => toEntry(lossOf(entries)) });
   return {
-    record(event) {
-      if (waiting.length >= WAITING_MAX) {
-        report(toFault(new Error(`audit: ${event.action} ${event.reason} of request ${event.requestId} was not written`)));
-        return;
-      }
-      waiting.push({ ...event, id: uuidV7(clock, random), at: new Date(clock.now()) });
-      begin().catch((error: unknown) => report(toFault(error))); // the entries stay waiting and go with the next one
-    },
+    record: (event) => queue.add(() => toEntry(event)),
     async ofTenant(context, limit) {
       const { rows } = await data.forTenant(context).query<AuditEntry>(sql`
         select id, at, action, reason, actor, actor_tenant as "actorTenant", target_tenant as "targetTenant", request_id as "requestId",
@@ -94,35 +80,37 @@ export function createAudit(ports: { data: DataStore; clock: Clock; random: Rand
         from freehold.audit_entries where tenant_id = ${PLATFORM_TRAIL} order by id desc limit ${limit}`);
       return rows;
     },
-    flush: async () => {
-      if (waiting.length > 0 || writing) await begin();
-    },
-    async close() {
-      if (waiting.length > 0 || writing) await begin().catch((error: unknown) => report(toFault(error)));
-    },
+    flush: () => queue.flush(),
+    close: () => queue.close(),
   };
 }
 
-async function insert(data: DataStore, batch: readonly (AuditEvent & { readonly id: string; readonly at: Date })[]): Promise<void> {
-  const rows = batch.flatMap((event) => {
-    const trails = event.actorTenant ? [event.actorTenant.uuid, PLATFORM_TRAIL] : [PLATFORM_TRAIL];
-    return trails.map((trail) => ({
-      tenant_id: trail,
-      id: event.id,
-      at: event.at.toISOString(),
-      action: event.action,
-      reason: event.reason,
-      actor: event.actor,
-      actor_tenant: event.actorTenant?.id ?? null,
-      target_tenant: event.targetTenant,
-      request_id: event.requestId,
-      source: event.source,
-      detail: event.detail ?? {},
-    }));
-  });
-  // an entry that was written before an answer was lost is not written twice
-  await data.system.query(sql`
-    insert into freehold.audit_entries
-    select * from jsonb_populate_recordset(null::freehold.audit_entries, ${JSON.stringify(rows)}::jsonb)
-    on conflict do nothing`);
+function bounded(event: AuditEvent): AuditEvent {
+  const { actor, targetTenant, requestId, source, detail } = event;
+  const text = detail === undefined ? "" : JSON.stringify(detail);
+  return {
+    ...event,
+    actor: actor === null ? null : cut(actor, TEXT_MAX),
+    targetTenant: targetTenant === null ? null : cut(targetTenant, TEXT_MAX),
+    requestId: cut(requestId, TEXT_MAX),
+    source: cut(source, TEXT_MAX),
+    ...(text.length > DETAIL_MAX && { detail: { cut: cut(text, DETAIL_MAX) } }),
+  };
+}
+
+function cut(text: string, lengthMax: number): string {
+  return text.length <= lengthMax ? text : `${text.slice(0, lengthMax - 1)}…`;
+}
+
+function lossOf(entries: number): AuditEvent {
+  return {
+    action: "audit_entries_lost",
+    reason: "too_many_waiting",
+    actor: null,
+    actorTenant: null,
+    targetTenant: null,
+    requestId: "",
+    source: "audit",
+    detail: { entries },
+  };
 }

@@ -22,44 +22,54 @@ export interface RateLimiter {
   take(tenant: Tenant): RateDecision;
 }
 
+/** What is in use of a tenant's burst, in requests, at a monotonic time. It shrinks by the tenant's rate. */
+interface Use {
+  requests: number;
+  atMs: number;
+}
+
 /**
  * A limit by the generic cell rate algorithm, in memory: at most `burst` requests at once and `requestsPerSecond` on average, exact for
- * this process in any window. A changed rate holds from the next request on.
+ * this process in any window. A changed rate holds from the next request on, and what was used before counts against it.
  */
-export function createRateLimiter(clock: Clock): RateLimiter {
-  /** Per tenant: when the allowance would be full again (theoretical arrival time), in monotonic milliseconds. */
-  const fullAt = new BoundedMap<string, number>(TENANTS_MAX);
+export function createRateLimiter(clock: Clock, tenantsMax = TENANTS_MAX): RateLimiter {
+  const uses = new BoundedMap<string, Use>(tenantsMax);
+  const begin = (uuid: string, atMs: number): Use => {
+    const use: Use = { requests: 0, atMs };
+    uses.set(uuid, use);
+    return use;
+  };
   return {
     take({ uuid, rate }) {
+      const perMs = rate.requestsPerSecond / 1000;
       const now = clock.monotonic();
-      const costMs = 1000 / rate.requestsPerSecond;
-      const allowanceMs = costMs * rate.burst;
-      // a lowered rate must not leave a debt longer than the new allowance
-      const before = Math.min(Math.max(fullAt.get(uuid) ?? now, now), now + allowanceMs);
-      const after = before + costMs;
-      const allow = after - now <= allowanceMs + ROUNDING_MS;
-      const full = allow ? after : before;
-      if (allow) fullAt.set(uuid, after);
+      const use = uses.get(uuid) ?? begin(uuid, now);
+      // a lowered burst must not leave a longer wait than it would have itself
+      const before = Math.min(Math.max(0, use.requests - (now - use.atMs) * perMs), rate.burst);
+      const allow = before + 1 <= rate.burst + ROUNDING;
+      const requests = allow ? before + 1 : before;
+      use.requests = requests;
+      use.atMs = now;
       return {
         allow,
         policy: POLICY,
-        remaining: Math.max(0, Math.floor((allowanceMs - (full - now)) / costMs + ROUNDING_MS)),
-        resetMs: full - now,
-        retryAfterMs: Math.max(0, full + costMs - now - allowanceMs),
+        remaining: Math.max(0, Math.floor(rate.burst - requests + ROUNDING)),
+        resetMs: requests / perMs,
+        retryAfterMs: requests + 1 <= rate.burst + ROUNDING ? 0 : (requests + 1 - rate.burst) / perMs,
         rate,
       };
     },
   };
 }
 
-/** Sums of a fractional cost drift by far less than this. */
-const ROUNDING_MS = 1e-6;
+/** In requests. Sums of fractions drift by far less. */
+const ROUNDING = 1e-6;
 
 /** The header fields that tell a caller where it stands (IETF draft-ietf-httpapi-ratelimit-headers-10). */
 export function rateHeaders({ policy, rate, remaining, resetMs }: RateDecision): Record<string, string> {
   const windowS = Math.max(1, Math.ceil(rate.burst / rate.requestsPerSecond));
   return {
     "ratelimit-policy": `"${policy}";q=${rate.burst};w=${windowS}`,
-    ratelimit: `"${policy}";r=${remaining};t=${Math.ceil(resetMs / 1000)}`,
+    ratelimit: `"${policy}";r=${remaining};t=${Math.min(windowS, Math.ceil(resetMs / 1000))}`,
   };
 }

@@ -29,6 +29,8 @@ export function authorise(principal: Principal | undefined, access: Access): Dec
       return principal.roles.some((role) => PLATFORM_RANK[role] >= PLATFORM_RANK[access.role])
         ? { allow: true }
         : { allow: false, rule: "role" };
+    default:
+      return { allow: false, rule: "realm" }; // a rule that is not known lets nobody in
   }
 }
 

@@ -3,6 +3,8 @@ import { BoundedMap, type Clock } from "../../kernel/index.ts";
 /** How long an unknown name is remembered as unknown. */
 export const UNKNOWN_KEPT_MS = 1_000;
 const UNKNOWN_KEPT_MAX = 10_000;
+/** Entries read by one statement when many are read again. */
+const REFRESH_BATCH = 1_000;
 
 interface Load<V> {
   readonly promise: Promise<V | undefined>;
@@ -27,15 +29,6 @@ export class CachedLookup<V> {
     this.#known = new BoundedMap(entriesMax);
   }
 
-  get size(): number {
-    return this.#known.size;
-  }
-
-  /** From memory alone. */
-  peek(name: string): V | undefined {
-    return this.#known.get(name);
-  }
-
   /** From memory at once; otherwise a promise of what the database has. */
   find(name: string): V | undefined | Promise<V | undefined> {
     const known = this.#known.get(name);
@@ -45,7 +38,7 @@ export class CachedLookup<V> {
     return (this.#loads.get(name) ?? this.#begin(name)).promise;
   }
 
-  /** Reads again what is in memory of these names; others are only no longer known as unknown. */
+  /** Reads again what is in memory of these names; others are only no longer known as unknown. The old is served until the new is there. */
   async refresh(names: readonly string[]): Promise<void> {
     const cached: string[] = [];
     for (const name of names) {
@@ -54,19 +47,25 @@ export class CachedLookup<V> {
       if (load) load.stale = true;
       if (this.#known.peek(name) !== undefined) cached.push(name);
     }
-    if (cached.length === 0) return;
-    const found = await this.#load(cached);
-    for (const name of cached) {
-      const value = found.get(name);
-      if (value === undefined) this.#known.delete(name);
-      else this.#known.set(name, value);
-    }
+    for (let at = 0; at < cached.length; at += REFRESH_BATCH) await this.#readAgain(cached.slice(at, at + REFRESH_BATCH));
   }
 
-  /** Forgets everything that matches, so that it is read anew when next asked for. */
-  forget(matches: (value: V) => boolean): void {
+  /** Reads again everything that is in memory, and gives the names of it. */
+  async refreshAll(): Promise<readonly string[]> {
+    const names = [...this.#known.entries()].map(([name]) => name);
+    this.#unknown.clear();
     for (const load of this.#loads.values()) load.stale = true;
-    for (const [name, value] of [...this.#known.entries()]) if (matches(value)) this.#known.delete(name);
+    await this.refresh(names);
+    return names;
+  }
+
+  async #readAgain(names: readonly string[]): Promise<void> {
+    const found = await this.#load(names);
+    for (const name of names) {
+      const value = found.get(name);
+      if (value === undefined) this.#known.delete(name);
+      else if (this.#known.peek(name) !== undefined) this.#known.set(name, value);
+    }
   }
 
   #begin(name: string): Load<V> {

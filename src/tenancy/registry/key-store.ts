@@ -40,10 +40,14 @@ export interface KeyInsert extends Omit<StoredKey, "createdAt" | "revokedAt" | "
   readonly tenantUuid: string | null;
 }
 
+/** Adds a key. Throws `conflict` when the id is taken, or the tenant is being deleted or does not exist. */
 export async function insertKey(system: Queryable, key: KeyInsert): Promise<void> {
-  await system.query(sql`
+  const { count } = await system.query(sql`
     insert into freehold.api_keys (id, tenant_id, name, hash, roles, scopes, created_by, expires_at)
-    values (${key.id}, ${key.tenantUuid}, ${key.name}, ${key.hash}, ${key.roles}, ${key.scopes}, ${key.createdBy}, ${key.expiresAt})`);
+    select ${key.id}, ${key.tenantUuid}::uuid, ${key.name}, ${key.hash}, ${key.roles}, ${key.scopes}, ${key.createdBy}, ${key.expiresAt}
+    where ${key.tenantUuid}::uuid is null
+      or exists (select from freehold.tenants where uuid = ${key.tenantUuid}::uuid and status not in ('deleting', 'erased'))`);
+  if (count === 0) throw new Fault("conflict", `no key for tenant ${key.tenantUuid}: it is gone`);
 }
 
 /** Revokes a key of this tenant (or of the platform). Throws `not_found` when it is not one of theirs. Revoking twice changes nothing. */

@@ -1,8 +1,10 @@
-import { Fault, type Secret, type Tenant, type TenantId, type TenantStatus } from "../../kernel/index.ts";
-import { sql } from "../../stores/data/index.ts";
+import { Fault, type Secret, type Tenant, type TenantId, type TenantStatus, toFault } from "../../kernel/index.ts";
 import { CachedLookup } from "./cached-lookup.ts";
-import { ChangeFeed, type RegistryChange } from "./change-feed.ts";
+import { ChangeFeed, type RegistryChange, type RegistryChanges } from "./change-feed.ts";
+import { deepFreeze } from "./deep-freeze.ts";
+import { DomainMap } from "./domain-map.ts";
 import { insertKey, type KeyInsert, listKeys, readKeys, revokeKey, type StoredKey } from "./key-store.ts";
+import { PlanList } from "./plan-list.ts";
 import { DEFAULT_PLANS } from "./plans.ts";
 import { type TenantRow, toTenant } from "./snapshot.ts";
 import {
@@ -11,6 +13,7 @@ import {
   insertPlan,
   insertTenant,
   listTenants,
+  readDomains,
   readSecret,
   readTenants,
   replacePlan,
@@ -45,12 +48,17 @@ export interface Registry {
   update(id: TenantId, input: TenantUpdate): Promise<Tenant>;
   setStatus(id: TenantId, status: TenantStatus): Promise<Tenant>;
   secret(tenant: Tenant, name: SecretName): Promise<Secret | undefined>;
+  /** The tenant's hosts, in order. */
+  domains(tenant: Tenant): Promise<readonly string[]>;
   plans(): readonly Plan[];
   putPlan(plan: Plan): Promise<void>;
   createKey(key: KeyInsert): Promise<StoredKey>;
   keys(tenantUuid: string | null): Promise<readonly StoredKey[]>;
   revokeKey(tenantUuid: string | null, id: string): Promise<void>;
-  /** Called with the ids of tenants that changed, after their snapshots did. */
+  /**
+   * Called with the ids of tenants whose own settings or status changed, after their snapshots did. After a long loss of the database, or
+   * when very many changed at once, these are the ids of all that are in memory.
+   */
   onTenantChange(listener: (ids: readonly string[]) => void): void;
   close(): Promise<void>;
 }
@@ -62,31 +70,50 @@ export async function createRegistry(ports: RegistryPorts, bounds: RegistryBound
   return registry;
 }
 
+/** A tenant in memory: its row, and its snapshot over the plan as it was when the snapshot was made. */
+interface Entry {
+  readonly row: TenantRow;
+  plan: PlanDocument;
+  tenant: Tenant;
+}
+
 class LiveRegistry implements Registry {
   readonly #ports: RegistryPorts;
-  readonly #tenants: CachedLookup<Tenant>;
+  readonly #plans: PlanList;
+  readonly #domains: DomainMap;
+  readonly #tenants: CachedLookup<Entry>;
   readonly #keys: CachedLookup<StoredKey>;
   readonly #feed: ChangeFeed;
   readonly #listeners: ((ids: readonly string[]) => void)[] = [];
-  #plans: ReadonlyMap<string, PlanDocument> = new Map();
-  #domains: ReadonlyMap<string, TenantId> = new Map();
 
   constructor(ports: RegistryPorts, bounds: RegistryBounds) {
     this.#ports = ports;
-    this.#tenants = new CachedLookup(async (ids) => this.#toTenants(await readTenants(ports.system, ids)), ports.clock, bounds.tenantsMax);
-    this.#keys = new CachedLookup(async (ids) => byId(await readKeys(ports.system, ids)), ports.clock, bounds.keysMax);
+    this.#plans = new PlanList(ports.system);
+    this.#domains = new DomainMap(ports.system);
+    this.#tenants = new CachedLookup(
+      async (ids) => byId(await this.#toEntries(await readTenants(ports.system, ids)), ({ row }) => row.id),
+      ports.clock,
+      bounds.tenantsMax,
+    );
+    this.#keys = new CachedLookup(
+      async (ids) => byId((await readKeys(ports.system, ids)).map(frozenKey), ({ id }) => id),
+      ports.clock,
+      bounds.keysMax,
+    );
     this.#feed = new ChangeFeed(ports.system, (changes) => this.#apply(changes), ports.report);
   }
 
   async start(): Promise<void> {
     for (const plan of DEFAULT_PLANS) await insertPlan(this.#ports.system, plan);
     await this.#feed.start();
-    await this.#readPlans();
-    await this.#readDomains();
+    await this.#plans.read();
+    await this.#domains.readAll();
   }
 
   find(id: TenantId): Tenant | undefined | Promise<Tenant | undefined> {
-    return this.#tenants.find(id);
+    const found = this.#tenants.find(id);
+    if (found instanceof Promise) return found.then((entry) => entry && this.#current(entry));
+    return found && this.#current(found);
   }
 
   findKey(id: string): StoredKey | undefined | Promise<StoredKey | undefined> {
@@ -98,7 +125,8 @@ class LiveRegistry implements Registry {
   }
 
   async list(after: string, limit: number): Promise<readonly Tenant[]> {
-    return [...this.#toTenants(await listTenants(this.#ports.system, after, limit)).values()];
+    const entries = await this.#toEntries(await listTenants(this.#ports.system, after, limit));
+    return entries.map(({ tenant }) => tenant);
   }
 
   async create(input: TenantCreate): Promise<Tenant> {
@@ -120,8 +148,12 @@ class LiveRegistry implements Registry {
     return await readSecret(this.#ports, tenant.uuid, name);
   }
 
+  async domains(tenant: Tenant): Promise<readonly string[]> {
+    return await readDomains(this.#ports.system, tenant.uuid);
+  }
+
   plans(): readonly Plan[] {
-    return [...this.#plans].map(([name, document]) => ({ name, ...document }));
+    return this.#plans.all();
   }
 
   async putPlan(plan: Plan): Promise<void> {
@@ -157,58 +189,66 @@ class LiveRegistry implements Registry {
   /** The tenant after this process's own change. */
   async #seen(id: TenantId): Promise<Tenant> {
     await this.#feed.catchUp();
-    const tenant = await this.#tenants.find(id);
+    const tenant = await this.find(id);
     if (!tenant) throw new Fault("internal", `tenant ${id} was not found after it was changed`);
     return tenant;
   }
 
-  async #apply(changes: readonly RegistryChange[]): Promise<void> {
-    const keys = (kind: RegistryChange["kind"]): string[] => [
-      ...new Set(changes.filter((change) => change.kind === kind).map(({ key }) => key)),
-    ];
-    const plans = keys("plan");
-    if (plans.length > 0) {
-      await this.#readPlans();
-      this.#tenants.forget((tenant) => plans.includes(tenant.plan));
+  async #apply(changes: RegistryChanges): Promise<void> {
+    if (changes === "everything") {
+      await this.#plans.read();
+      await this.#domains.readAll();
+      await this.#keys.refreshAll();
+      this.#tell(await this.#tenants.refreshAll());
+      return;
     }
-    if (keys("domain").length > 0) await this.#readDomains();
-    const tenants = keys("tenant");
+    const namesOf = (kind: RegistryChange["kind"]): string[] => changes.filter((change) => change.kind === kind).map(({ key }) => key);
+    const [plans, domains, keys, tenants] = [namesOf("plan"), namesOf("domain"), namesOf("key"), namesOf("tenant")];
+    if (plans.length > 0) await this.#plans.read();
+    if (domains.length > 0) await this.#domains.refresh(domains);
+    await this.#keys.refresh(keys);
     await this.#tenants.refresh(tenants);
-    await this.#keys.refresh(keys("key"));
-    if (tenants.length > 0) for (const listener of this.#listeners) listener(tenants);
+    this.#tell(tenants);
   }
 
-  #toTenants(rows: readonly TenantRow[]): Map<string, Tenant> {
-    const tenants = new Map<string, Tenant>();
-    for (const row of rows) {
-      const plan = this.#plans.get(row.plan);
-      if (!plan) throw new Fault("dependency_unavailable", `tenant ${row.id} has the unknown plan ${row.plan}`);
-      tenants.set(row.id, toTenant(row, plan));
+  #tell(ids: readonly string[]): void {
+    if (ids.length === 0) return;
+    for (const listener of this.#listeners) {
+      try {
+        listener(ids);
+      } catch (error) {
+        this.#ports.report(toFault(error)); // the others are told all the same
+      }
     }
-    return tenants;
   }
 
-  async #readPlans(): Promise<void> {
-    const { rows } = await this.#ports.system.query<{ name: string; document: PlanDocument }>(
-      sql`select name, document from freehold.plans order by name`,
-    );
-    this.#plans = new Map(rows.map(({ name, document }) => [name, deepFreeze(document)]));
+  /** The entry's snapshot over the plan as it is now. */
+  #current(entry: Entry): Tenant {
+    const plan = this.#plans.get(entry.row.plan);
+    if (plan !== undefined && plan !== entry.plan) {
+      entry.plan = plan;
+      entry.tenant = toTenant(entry.row, plan);
+    }
+    return entry.tenant;
   }
 
-  async #readDomains(): Promise<void> {
-    const { rows } = await this.#ports.system.query<{ host: string; id: TenantId }>(
-      sql`select d.host, t.id from freehold.tenant_domains d join freehold.tenants t on t.uuid = d.tenant_id`,
-    );
-    this.#domains = new Map(rows.map(({ host, id }) => [host, id]));
+  async #toEntries(rows: readonly TenantRow[]): Promise<readonly Entry[]> {
+    // a plan can be newer than the last poll of the feed
+    if (rows.some((row) => this.#plans.get(row.plan) === undefined)) await this.#plans.read();
+    return rows.map((row) => {
+      const plan = this.#plans.get(row.plan);
+      if (!plan) throw new Fault("internal", `tenant ${row.id} has the unknown plan ${row.plan}`);
+      return { row: deepFreeze(row), plan, tenant: toTenant(row, plan) };
+    });
   }
 }
 
-function byId(keys: readonly StoredKey[]): Map<string, StoredKey> {
-  return new Map(keys.map((key) => [key.id, key]));
+function byId<V>(values: readonly V[], id: (value: V) => string): Map<string, V> {
+  return new Map(values.map((value) => [id(value), value]));
 }
 
-/** Plan objects are shared by the snapshots of all tenants of the plan. */
-function deepFreeze<T extends object>(value: T): T {
-  for (const part of Object.values(value)) if (typeof part === "object" && part !== null) deepFreeze(part);
-  return Object.freeze(value);
+function frozenKey(key: StoredKey): StoredKey {
+  Object.freeze(key.roles);
+  Object.freeze(key.scopes);
+  return Object.freeze(key);
 }

@@ -1,7 +1,8 @@
 import type { AgentConfig, Tenant, TenantId, TenantStatus } from "../../kernel/index.ts";
+import { deepFreeze } from "./deep-freeze.ts";
 import type { PlanDocument, TenantDocument } from "./tenant-settings.ts";
 
-/** One tenant as the database gives it. */
+/** One tenant as the database gives it. Frozen with all its parts, which the snapshot shares. */
 export interface TenantRow {
   readonly uuid: string;
   readonly id: TenantId;
@@ -15,11 +16,18 @@ export interface TenantRow {
 }
 
 /** The agent of a tenant that has set none: answers out of the tenant's own documents. */
-export const DEFAULT_AGENT: AgentConfig = { invokeUrl: null, timeout: 30_000, protocol: "builtin", concurrency: 50, model: null };
+export const DEFAULT_AGENT: AgentConfig = Object.freeze({
+  invokeUrl: null,
+  timeout: 30_000,
+  protocol: "builtin",
+  concurrency: 50,
+  model: null,
+});
 
 const DEFAULT_LOCALE = "en";
+const NO_TEXTS = Object.freeze({});
 
-/** The frozen snapshot of a tenant: its own settings over its plan's. Parts that the tenant did not set are the plan's own objects. */
+/** The snapshot of a tenant, frozen at every depth: its own settings over its plan's. Parts that the tenant did not set are the plan's own objects. */
 export function toTenant(row: TenantRow, plan: PlanDocument): Tenant {
   const own = row.document;
   const has = (secret: string): boolean => row.secrets.includes(secret);
@@ -36,12 +44,12 @@ export function toTenant(row: TenantRow, plan: PlanDocument): Tenant {
     locale: own.locale ?? DEFAULT_LOCALE,
     status: row.status,
     agentConfig: over(DEFAULT_AGENT, own.agentConfig),
-    channels: Object.freeze({
+    channels: deepFreeze({
       web: { enabled: own.web?.enabled ?? true },
       slack: { botToken: has("slack.botToken"), appToken: has("slack.appToken") },
       discord: { token: has("discord.token") },
     }),
-    errorTexts: own.errorTexts ?? {},
+    errorTexts: own.errorTexts ?? NO_TEXTS,
     version: row.version,
     createdAt: row.created_at.toISOString(),
   }) as Tenant; // zod's optional parts are `T | undefined`; `over` leaves none undefined

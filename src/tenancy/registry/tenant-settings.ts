@@ -26,7 +26,8 @@ const quotas = z.strictObject({
   networkBandwidth: count,
 });
 
-const rate = z.strictObject({ requestsPerSecond: z.number().positive().max(1_000_000), burst: z.int().min(1).max(1_000_000) });
+// one request in a thousand seconds: the header fields that tell of the rate have room for 15 digits
+const rate = z.strictObject({ requestsPerSecond: z.number().min(0.001).max(1_000_000), burst: z.int().min(1).max(1_000_000) });
 
 const billing = z.strictObject({
   currency: z.string().regex(/^[A-Z]{3}$/, "use a code such as EUR"),

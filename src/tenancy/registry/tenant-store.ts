@@ -20,7 +20,7 @@ const TRANSITIONS: Readonly<Record<TenantStatus, readonly TenantStatus[]>> = {
   provisioning: ["active", "deleting"],
   active: ["suspended", "moving", "deleting"],
   suspended: ["active", "deleting"],
-  moving: ["active", "suspended"],
+  moving: ["active", "suspended", "deleting"],
   deleting: ["erased"],
   erased: [],
 };
@@ -60,18 +60,27 @@ export async function insertTenant(ports: TenantStorePorts, input: TenantCreate)
   });
 }
 
-/** Changes the given fields. Throws `not_found`, or `conflict` when `version` is given and no longer the tenant's. */
+/**
+ * Changes the given fields. Throws `not_found`, or `conflict` when the tenant is being deleted, or `version` is given and no longer the
+ * tenant's.
+ */
 export async function changeTenant(ports: TenantStorePorts, id: TenantId, input: TenantUpdate): Promise<void> {
   const { plan, slack, discord, domains, version, ...changes } = input;
   await ports.system.transaction(async (tx) => {
     const row = await lockTenant(tx, id);
+    if (row.status === "deleting" || row.status === "erased") {
+      // what has been erased must not be filled again
+      throw new Fault("conflict", `tenant ${id} is ${row.status}`, {
+        public: { detail: `A tenant that is ${row.status} cannot be changed.` },
+      });
+    }
     if (version !== undefined && version !== row.version) {
       throw new Fault("conflict", `tenant ${id} has version ${row.version}, not ${version}`, {
         public: { detail: `The tenant has changed since: it is at version ${row.version}.`, field: "version" },
       });
     }
     const document = mergeDocument(row.document, changes);
-    checkAgent(ports, document);
+    if (changes.agentConfig) checkAgent(ports, document);
     if (plan !== undefined) await assertPlan(tx, plan);
     await writeSecrets(ports, tx, row.uuid, { slack, discord });
     if (domains) await writeDomains(tx, row.uuid, domains);
@@ -100,6 +109,14 @@ export async function readSecret(ports: TenantStorePorts, tenantUuid: string, na
     sql`select sealed from freehold.tenant_secrets where tenant_id = ${tenantUuid} and name = ${name}`,
   );
   return rows[0] && openSecret(ports.keyring, tenantUuid, name, rows[0].sealed);
+}
+
+/** The tenant's hosts, in order. */
+export async function readDomains(system: Queryable, tenantUuid: string): Promise<readonly string[]> {
+  const { rows } = await system.query<{ host: string }>(
+    sql`select host from freehold.tenant_domains where tenant_id = ${tenantUuid} order by host`,
+  );
+  return rows.map(({ host }) => host);
 }
 
 /** Makes sure that the plan exists; an existing one is left as the operator has it. */

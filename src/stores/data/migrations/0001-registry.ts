@@ -44,8 +44,10 @@ create table freehold.api_keys (
   revoked_at timestamptz
 );
 create index on freehold.api_keys (tenant_id);
-grant select, insert, update, delete on freehold.plans, freehold.tenants, freehold.tenant_domains, freehold.tenant_secrets, freehold.api_keys
-  to ${roles.system};
+grant select, insert, update, delete on freehold.plans, freehold.tenant_domains, freehold.tenant_secrets to ${roles.system};
+-- the row of a tenant stays for good: neither its name nor its internal id is ever given to another
+grant select, insert, update (plan, status, document, version, updated_at) on freehold.tenants to ${roles.system};
+grant select, insert, update (revoked_at), delete on freehold.api_keys to ${roles.system};
 
 create table freehold.registry_changes (
   xid xid8 not null default pg_current_xact_id(),
@@ -56,6 +58,13 @@ create table freehold.registry_changes (
 create index on freehold.registry_changes (xid);
 create index on freehold.registry_changes (at);
 grant select, delete on freehold.registry_changes to ${roles.system};
+-- the newest transaction whose changes were deleted: who has not seen it yet has missed something
+create table freehold.registry_feed (
+  id integer primary key default 1 check (id = 1),
+  cleaned xid8 not null default '0'
+);
+insert into freehold.registry_feed default values;
+grant select, update (cleaned) on freehold.registry_feed to ${roles.system};
 
 create function freehold.note_tenants() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
 begin

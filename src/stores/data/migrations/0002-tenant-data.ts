@@ -81,18 +81,19 @@ create table freehold.messages (
 );
 ${tenantTable("messages", roles, { app: ROWS })}
 
+-- In these tables no two indexes begin with the same columns: without statistics, as in an embedded database, the engine takes either
+-- of them, and reads a tenant's whole queue to find one row.
 create table freehold.outbox (
   tenant_id uuid not null,
-  id uuid not null,
   -- the order of events: one counter for all processes, where clocks differ
   seq bigint not null generated always as identity,
+  id uuid not null,
   topic text not null,
   partition_key text collate "C" not null,
   envelope text not null,
   created_at timestamptz not null default now(),
-  primary key (tenant_id, id)
+  primary key (tenant_id, seq)
 );
-create index outbox_order on freehold.outbox (tenant_id, seq);
 -- locking a row takes the right to update a column
 ${tenantTable("outbox", roles, { app: "insert", system: "select, delete, update (topic)" })}
 create function freehold.wake_events() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
@@ -119,7 +120,7 @@ create table freehold.deliveries (
   primary key (tenant_id, consumer, event_id)
 );
 create index deliveries_due on freehold.deliveries (consumer, tenant_id, due_at) where due_at is not null;
-create index deliveries_lane on freehold.deliveries (tenant_id, consumer, partition_key, seq);
+create index deliveries_lane on freehold.deliveries (partition_key, tenant_id, consumer, seq);
 ${tenantTable("deliveries", roles, { app: "select (tenant_id, consumer, event_id, attempts, due_at, lease, last_error)", system: ROWS })}
 create trigger wake after insert on freehold.deliveries for each statement execute function freehold.wake_events();
 -- Only the oldest event of a key has a time at which it is due. The lock keeps that one from going away unseen, so that whoever
@@ -135,14 +136,16 @@ begin
   return new;
 end $$;
 create function freehold.leave_lane() returns trigger language plpgsql set search_path = pg_catalog as $$
+declare
+  lane record;
 begin
-  update freehold.deliveries d set due_at = now()
-    from (select distinct g.tenant_id, g.consumer, g.partition_key from gone g) lane
-    cross join lateral (
-      select n.event_id from freehold.deliveries n
-      where n.tenant_id = lane.tenant_id and n.consumer = lane.consumer and n.partition_key = lane.partition_key
-      order by n.seq limit 1 for no key update) head
-    where d.tenant_id = lane.tenant_id and d.consumer = lane.consumer and d.event_id = head.event_id and d.due_at is null;
+  for lane in select distinct g.tenant_id, g.consumer, g.partition_key from gone g loop
+    update freehold.deliveries d set due_at = now()
+      where d.tenant_id = lane.tenant_id and d.consumer = lane.consumer and d.due_at is null and d.event_id = (
+        select n.event_id from freehold.deliveries n
+        where n.tenant_id = lane.tenant_id and n.consumer = lane.consumer and n.partition_key = lane.partition_key
+        order by n.seq limit 1 for no key update);
+  end loop;
   return null;
 end $$;
 revoke all on function freehold.join_lane(), freehold.leave_lane() from public;

@@ -90,12 +90,12 @@ async function moveBatch(
       from tenants t where t.tenant_id < ${until}
     ),
     picked as materialized (
-      select o.tenant_id, o.id from tenants t cross join lateral (
-        select o.tenant_id, o.id from freehold.outbox o where o.tenant_id = t.tenant_id order by o.seq limit ${RELAY_PER_TENANT} for update
+      select o.tenant_id, o.seq from tenants t cross join lateral (
+        select o.tenant_id, o.seq from freehold.outbox o where o.tenant_id = t.tenant_id order by o.seq limit ${RELAY_PER_TENANT} for update
       ) o limit ${limit}
     ),
     moved as (
-      delete from freehold.outbox o using picked p where o.tenant_id = p.tenant_id and o.id = p.id
+      delete from freehold.outbox o using picked p where o.tenant_id = p.tenant_id and o.seq = p.seq
       returning o.tenant_id, o.id, o.seq, o.topic, o.partition_key, o.envelope, o.created_at
     ),
     sent as (
@@ -112,7 +112,8 @@ async function moveBatch(
 
 /**
  * Tenants are found by stepping from one to the next through the index, and of each only its first few due deliveries are read: what it
- * costs depends on the number of tenants, not on how much any of them has queued.
+ * costs depends on the number of tenants, not on how much any of them has queued. Whether a delivery is the oldest of its key is asked of
+ * each one by itself: as a join the engine, where it has no statistics, reads the whole queue for each (measured: 30 s for 20,000 rows).
  */
 async function claimBatch(system: System, consumer: string, bounds: ClaimBounds, span: Span, limit: number): Promise<readonly Delivery[]> {
   const { after, until } = span;
@@ -137,10 +138,11 @@ async function claimBatch(system: System, consumer: string, bounds: ClaimBounds,
     due as materialized (
       select d.tenant_id, d.event_id from room t cross join lateral (
         select d.tenant_id, d.event_id from freehold.deliveries d
-        where d.consumer = ${consumer} and d.tenant_id = t.tenant_id and d.due_at <= now() and not exists (
-          select from freehold.deliveries older
-          where older.tenant_id = d.tenant_id and older.consumer = d.consumer and older.partition_key = d.partition_key and older.seq < d.seq)
-        order by d.due_at, d.seq limit t.free
+        where d.consumer = ${consumer} and d.tenant_id = t.tenant_id and d.due_at <= now() and d.event_id = (
+          select head.event_id from freehold.deliveries head
+          where head.tenant_id = d.tenant_id and head.consumer = d.consumer and head.partition_key = d.partition_key
+          order by head.seq limit 1)
+        order by d.due_at limit t.free
         for no key update of d skip locked
       ) d limit ${limit}
     ),

@@ -1,0 +1,153 @@
+import type { Scope } from "../../src/kernel/index.ts";
+import type { Freehold } from "../support/freehold.ts";
+import { DEAD_LETTER, DOCUMENTS, NO_LIMIT, SESSIONS, type TenantName, USERS } from "../support/freehold-seed.ts";
+
+/** What one call of an operation is sent to and with. */
+export interface Target {
+  readonly path: string;
+  readonly json?: unknown;
+}
+
+/** One operation as the design has it: who may call it, how it answers whom it lets in, and a call of it that works. */
+export interface Row {
+  /** `member` and `admin` are of a tenant, `viewer` and `operator` of the platform. */
+  readonly who: "anybody" | "member" | "admin" | "viewer" | "operator";
+  /** Of the tenant API: what a limited key must have. */
+  readonly scope?: Scope;
+  readonly status: number;
+  /** A call of it in this tenant. What the call uses up is made anew. */
+  target(freehold: Freehold, tenant: TenantName): Target | Promise<Target>;
+}
+
+let count = 0;
+const fresh = (): string => `fresh-${++count}`;
+
+const at = (path: string, json?: unknown): (() => Target) => () => (json === undefined ? { path } : { path, json });
+
+const PLAN = {
+  name: "scratch",
+  isolationLevel: "shared",
+  quotas: { maxUsers: 1, maxProjects: 1, maxAIRequests: 1, storageLimit: 1, computeLimit: 1, networkBandwidth: 1 },
+  rate: NO_LIMIT,
+  features: [],
+  billing: { currency: "EUR", monthlyPriceMinor: 0 },
+};
+
+async function freshUser({ trusted, credentials }: Freehold, tenant: TenantName): Promise<Target> {
+  const id = fresh();
+  await trusted(credentials[tenant].admin).post("/users/create", { id, name: id });
+  return { path: `/users/${id}` };
+}
+
+async function freshDocument({ trusted, credentials }: Freehold, tenant: TenantName): Promise<Target> {
+  const id = fresh();
+  await trusted(credentials[tenant].admin).post("/documents", { id, text: id });
+  return { path: `/documents/${id}` };
+}
+
+/** A session of u1, who is the member among the principals. */
+async function freshSession({ trusted, credentials }: Freehold, tenant: TenantName): Promise<Target> {
+  const reply = await trusted(credentials[tenant].member).post("/api/chat", { message: "Hello" });
+  return { path: `/api/sessions/${String(reply.json()["sessionId"])}` };
+}
+
+async function freshKey({ trusted, platform }: Freehold, tenant: TenantName): Promise<string> {
+  const reply = await trusted(platform.admin).post(`/admin/v1/tenants/${tenant}/keys`, { name: "to be revoked" });
+  return String(reply.json()["id"]);
+}
+
+async function freshTenant({ trusted, platform }: Freehold, status: "active" | "suspended"): Promise<string> {
+  const id = fresh();
+  await trusted(platform.admin).post("/admin/v1/tenants", { id, name: id });
+  if (status === "suspended") await trusted(platform.admin).send("POST", `/admin/v1/tenants/${id}/suspend`);
+  return id;
+}
+
+/** The dead letter under the same id again: what was redriven fails as before. */
+async function redriveTarget({ app, sql }: Freehold, tenant: TenantName): Promise<Target> {
+  await app.services.worker.drain();
+  const rows = await sql("select from freehold.dead_letters d join freehold.tenants t on t.uuid = d.tenant_id where t.id = $1", [tenant]);
+  if (rows.length !== 1) throw new Error(`tenant ${tenant} has ${rows.length} dead letters`);
+  return { path: `/tenant/v1/dead-letters/index-users/${DEAD_LETTER}/redrive` };
+}
+
+const TENANT_ROWS: Readonly<Record<string, Row>> = {
+  "POST /api/chat": { who: "member", scope: "chat", status: 200, target: at("/api/chat", { message: "Hello" }) },
+  "GET /api/chat/socket": { who: "member", scope: "chat", status: 101, target: at("/api/chat/socket") },
+  "GET /api/sessions": { who: "member", scope: "chat", status: 200, target: at("/api/sessions") },
+  "GET /api/sessions/{id}": {
+    who: "member",
+    scope: "chat",
+    status: 200,
+    target: (_freehold, tenant) => ({ path: `/api/sessions/${tenant}.web.${SESSIONS[0]}` }),
+  },
+  "DELETE /api/sessions/{id}": { who: "member", scope: "chat", status: 204, target: freshSession },
+  "GET /users": { who: "member", scope: "users", status: 200, target: at("/users") },
+  "POST /users/create": { who: "admin", scope: "users", status: 201, target: () => ({ path: "/users/create", json: { id: fresh(), name: "New" } }) },
+  "GET /users/{id}": { who: "member", scope: "users", status: 200, target: at(`/users/${USERS[0]}`) },
+  "PATCH /users/{id}": { who: "admin", scope: "users", status: 200, target: at(`/users/${USERS[1]}`, { name: "Renamed" }) },
+  "DELETE /users/{id}": { who: "admin", scope: "users", status: 204, target: freshUser },
+  "POST /documents": { who: "member", scope: "documents", status: 201, target: () => ({ path: "/documents", json: { id: fresh(), text: "New" } }) },
+  "GET /documents": { who: "member", scope: "documents", status: 200, target: at("/documents") },
+  "GET /documents/{id}": { who: "member", scope: "documents", status: 200, target: at(`/documents/${DOCUMENTS[0]}`) },
+  "DELETE /documents/{id}": { who: "member", scope: "documents", status: 204, target: freshDocument },
+  "POST /search": { who: "member", scope: "search", status: 200, target: at("/search", { query: "refunds" }) },
+  "GET /tenant/v1": { who: "member", scope: "tenant", status: 200, target: at("/tenant/v1") },
+  "GET /tenant/v1/config": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/config") },
+  "PATCH /tenant/v1": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1", { name: "Tenant a" }) },
+  "GET /tenant/v1/keys": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/keys") },
+  "POST /tenant/v1/keys": { who: "admin", scope: "tenant", status: 201, target: at("/tenant/v1/keys", { name: "New" }) },
+  "DELETE /tenant/v1/keys/{keyId}": {
+    who: "admin",
+    scope: "tenant",
+    status: 204,
+    target: async (freehold, tenant) => ({ path: `/tenant/v1/keys/${await freshKey(freehold, tenant)}` }),
+  },
+  "GET /tenant/v1/dead-letters": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/dead-letters") },
+  "POST /tenant/v1/dead-letters/{consumer}/{eventId}/redrive": { who: "admin", scope: "tenant", status: 202, target: redriveTarget },
+  "GET /tenant/v1/audit": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/audit") },
+};
+
+const PLATFORM_ROWS: Readonly<Record<string, Row>> = {
+  "GET /admin/v1/tenants": { who: "viewer", status: 200, target: at("/admin/v1/tenants") },
+  "POST /admin/v1/tenants": { who: "operator", status: 201, target: () => ({ path: "/admin/v1/tenants", json: { id: fresh(), name: "New" } }) },
+  "GET /admin/v1/tenants/{id}": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b") },
+  "PATCH /admin/v1/tenants/{id}": { who: "operator", status: 200, target: at("/admin/v1/tenants/p", { name: "Tenant p" }) },
+  "POST /admin/v1/tenants/{id}/suspend": {
+    who: "operator",
+    status: 200,
+    target: async (freehold) => ({ path: `/admin/v1/tenants/${await freshTenant(freehold, "active")}/suspend` }),
+  },
+  "POST /admin/v1/tenants/{id}/resume": {
+    who: "operator",
+    status: 200,
+    target: async (freehold) => ({ path: `/admin/v1/tenants/${await freshTenant(freehold, "suspended")}/resume` }),
+  },
+  "POST /admin/v1/tenants/{id}/tokens": { who: "operator", status: 201, target: at("/admin/v1/tenants/b/tokens", { sub: "u1" }) },
+  "GET /admin/v1/tenants/{id}/keys": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b/keys") },
+  "POST /admin/v1/tenants/{id}/keys": { who: "operator", status: 201, target: at("/admin/v1/tenants/b/keys", { name: "New" }) },
+  "DELETE /admin/v1/tenants/{id}/keys/{keyId}": {
+    who: "operator",
+    status: 204,
+    target: async (freehold) => ({ path: `/admin/v1/tenants/b/keys/${await freshKey(freehold, "b")}` }),
+  },
+  "GET /admin/v1/plans": { who: "viewer", status: 200, target: at("/admin/v1/plans") },
+  "PUT /admin/v1/plans": { who: "operator", status: 200, target: at("/admin/v1/plans", PLAN) },
+  "GET /admin/v1/audit": { who: "viewer", status: 200, target: at("/admin/v1/audit") },
+};
+
+/** The decisions of the port that callers reach, by method and path. */
+export const MAIN_ROWS: Readonly<Record<string, Row>> = {
+  ...TENANT_ROWS,
+  ...PLATFORM_ROWS,
+  "GET /.well-known/freehold/jwks.json": { who: "anybody", status: 200, target: at("/.well-known/freehold/jwks.json") },
+  "GET /openapi.json": { who: "anybody", status: 200, target: at("/openapi.json") },
+};
+
+/** The decisions of the loopback port. */
+export const ADMIN_ROWS: Readonly<Record<string, Row>> = {
+  ...PLATFORM_ROWS,
+  "GET /health": { who: "anybody", status: 200, target: at("/health") },
+  "GET /ready": { who: "anybody", status: 200, target: at("/ready") },
+  "GET /metrics": { who: "anybody", status: 200, target: at("/metrics") },
+};
