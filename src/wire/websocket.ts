@@ -1,6 +1,7 @@
 import { IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
+import { Fault } from "../kernel/index.ts";
 import type { UpgradeExchange } from "./http.ts";
 
 /** Bounds of one WebSocket connection. */
@@ -22,22 +23,35 @@ export interface WebSocketConnection {
 
 const CLOSE_POLICY = 1008;
 const CLOSE_UNSUPPORTED = 1003;
-const server = { byBytes: new Map<number, WebSocketServer>() };
+const servers = new Map<number, WebSocketServer>();
 
-/** Completes the upgrade. The checks of who is calling have been made before; what is wrong with the handshake itself is answered by 400. */
+/**
+ * Completes the upgrade; who is calling has been checked before. Throws `malformed_request` for an upgrade to something else, and
+ * `upstream_unreachable` when the caller goes away or its handshake is wrong, which it has then been told by a 400.
+ */
 export async function acceptWebSocket(exchange: UpgradeExchange, bounds: WebSocketBounds): Promise<WebSocketConnection> {
-  const socket = await new Promise<WebSocket>((resolve) => {
-    serverFor(bounds.messageBytesMax).handleUpgrade(toIncomingMessage(exchange), exchange.socket, exchange.early, resolve);
+  if (exchange.head.headers.one("upgrade")?.toLowerCase() !== "websocket") {
+    throw new Fault("malformed_request", "an upgrade to another protocol", {
+      public: { detail: "Only an upgrade to websocket is known here." },
+    });
+  }
+  const socket = await new Promise<WebSocket>((resolve, reject) => {
+    const gone = (): void => reject(new Fault("upstream_unreachable", "the handshake was not completed"));
+    exchange.socket.once("close", gone);
+    serverFor(bounds.messageBytesMax).handleUpgrade(toIncomingMessage(exchange), exchange.socket, exchange.early, (made) => {
+      exchange.socket.off("close", gone);
+      resolve(made);
+    });
   });
   return new TextConnection(socket, bounds.queuedMax);
 }
 
 function serverFor(maxPayload: number): WebSocketServer {
-  const known = server.byBytes.get(maxPayload);
+  const known = servers.get(maxPayload);
   if (known) return known;
   // compression is off: a few bytes could unpack to a bomb, and lengths would tell of secrets
   const made = new WebSocketServer({ noServer: true, maxPayload, perMessageDeflate: false, clientTracking: false });
-  server.byBytes.set(maxPayload, made);
+  servers.set(maxPayload, made);
   return made;
 }
 

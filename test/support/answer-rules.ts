@@ -41,7 +41,10 @@ export function assertHouseAnswer(answer: PlainAnswer): void {
 export function assertNothingInner(text: string): void {
   for (const pattern of INNER_WORDS) {
     const found = pattern.exec(text);
-    assert.ok(found === null, `an answer shows the inside (${String(pattern)}): ${text.slice(Math.max(0, (found?.index ?? 0) - 60)).slice(0, 300)}`);
+    assert.ok(
+      found === null,
+      `an answer shows the inside (${String(pattern)}): ${text.slice(Math.max(0, (found?.index ?? 0) - 60)).slice(0, 300)}`,
+    );
   }
 }
 
@@ -56,5 +59,9 @@ function assertProblem({ status, headers, text }: PlainAnswer): void {
   assert.equal(problem["requestId"], headers["x-request-id"]);
   assert.equal(typeof problem["title"], "string");
   const known = ["type", "title", "status", "code", "detail", "field", "policy", "retryAfterMs", "requestId"];
-  assert.deepEqual(Object.keys(problem).filter((name) => !known.includes(name)), [], text);
+  assert.deepEqual(
+    Object.keys(problem).filter((name) => !known.includes(name)),
+    [],
+    text,
+  );
 }

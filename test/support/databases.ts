@@ -111,7 +111,9 @@ async function dropDatabase(of: string): Promise<void> {
   url.pathname = "/postgres";
   await asAdministrator(url.href, async (client) => {
     await client.query(`drop database if exists ${name} with (force)`);
-    const { rows } = await client.query<{ role: string }>("select rolname as role from pg_roles where rolname like $1 order by 1", [`${name}\\_%`]);
+    const { rows } = await client.query<{ role: string }>("select rolname as role from pg_roles where rolname like $1 order by 1", [
+      `${name}\\_%`,
+    ]);
     for (const { role } of rows) await client.query(`drop role ${role}`);
   });
 }

@@ -37,7 +37,11 @@ export function bearer(token: string): Readonly<Record<string, string>> {
 }
 
 /** Registers the tenants through the platform's own API and fills each with the same ids; what b stores has the canary. */
-export async function seedTenants(app: App, operator: Client, agentUrl: (name: TenantName) => string): Promise<Readonly<Record<TenantName, Credentials>>> {
+export async function seedTenants(
+  app: App,
+  operator: Client,
+  agentUrl: (name: TenantName) => string,
+): Promise<Readonly<Record<TenantName, Credentials>>> {
   const made: [TenantName, Credentials][] = [];
   for (const name of TENANTS) {
     await ok(operator.post("/admin/v1/tenants", tenantDocument(name, agentUrl(name))));
@@ -67,7 +71,13 @@ function tenantDocument(name: TenantName, invokeUrl: string): Record<string, unk
 
 function userDocument(name: TenantName, id: string): Record<string, unknown> {
   const email = `${id}${name === "b" ? `.${CANARY}` : ""}@example.com`;
-  return { id, name: valueOf(name, `User ${id}`), email, roles: [id === "u3" ? "admin" : "member"], metadata: { note: valueOf(name, "note") } };
+  return {
+    id,
+    name: valueOf(name, `User ${id}`),
+    email,
+    roles: [id === "u3" ? "admin" : "member"],
+    metadata: { note: valueOf(name, "note") },
+  };
 }
 
 /** A document that both tenants have under the same id. */
