@@ -56,9 +56,9 @@ function toCell(value: unknown): string {
   if (value === null || value === undefined) return "-";
   if (typeof value === "string") return value;
   if (Array.isArray(value)) return value.length === 0 ? "-" : value.map(toCell).join(", ");
-  if (typeof value === "object")
-    return Object.entries(value)
-      .map(([name, part]) => `${name}=${toCell(part)}`)
-      .join(" ");
+  if (typeof value === "object") {
+    const parts = Object.entries(value).map(([name, part]) => `${name}=${toCell(part)}`);
+    return parts.length === 0 ? "-" : parts.join(" ");
+  }
   return JSON.stringify(value);
 }

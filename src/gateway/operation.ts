@@ -16,14 +16,21 @@ export interface Call<Body, Query> {
   readonly requestId: string;
   /** Aborts when the caller goes away, or when the tenant may no longer be served. */
   readonly signal: AbortSignal;
-  /** Counts one more request of the caller's tenant, as for each message of a socket. Throws `rate_limited`. */
-  readonly admit: () => void;
 }
 
 /** A call of a principal of one tenant. */
 export interface TenantCall<Body, Query> extends Call<Body, Query> {
   readonly context: TenantContext;
   readonly scope: TenantScope;
+}
+
+/** A tenant's socket: one call at first, and one more for each message. */
+export interface SocketCall extends TenantCall<undefined, undefined> {
+  /**
+   * The call as it is at this moment: proved, allowed and counted anew, with the tenant's settings of now. A socket outlives tokens, keys and
+   * settings; nothing of the first call is good for a later message. Throws what the first call would have been refused with.
+   */
+  readonly admit: () => Promise<TenantCall<undefined, undefined>>;
 }
 
 /** A call of an operator. */
@@ -54,7 +61,7 @@ export interface Operation {
   readonly bytesMax: number | undefined;
   /** Whether this is a WebSocket; then `run` is `undefined` and `accept` is not, and the other way round. */
   readonly run: ((call: AnyCall) => Promise<Answer> | Answer) | undefined;
-  readonly accept: ((call: AnyCall, connection: WebSocketConnection) => Promise<void>) | undefined;
+  readonly accept: ((call: AnySocketCall, connection: WebSocketConnection) => Promise<void>) | undefined;
 }
 
 /** A call whose parts were checked against the operation's own schemas and access rule. */
@@ -62,6 +69,11 @@ export interface AnyCall extends Call<unknown, unknown> {
   readonly context: TenantContext | undefined;
   readonly scope: TenantScope | undefined;
   readonly principal: PlatformPrincipal | undefined;
+}
+
+/** A socket's call, checked in the same way. */
+export interface AnySocketCall extends AnyCall {
+  readonly admit: () => Promise<AnyCall>;
 }
 
 /** A call that anybody may make. */
@@ -86,11 +98,12 @@ export function tenantSocket(
   parts: {
     readonly path: string;
     readonly summary: string;
-    accept(call: TenantCall<undefined, undefined>, connection: WebSocketConnection): Promise<void>;
+    accept(call: SocketCall, connection: WebSocketConnection): Promise<void>;
   },
 ): Operation {
   const made = operation({ method: "GET", ...parts }, { realm: "tenant", ...access }, undefined);
-  return { ...made, accept: (call, connection) => parts.accept(call as TenantCall<undefined, undefined>, connection) };
+  // context and scope are there, as in `tenantOperation`
+  return { ...made, accept: (call, connection) => parts.accept(call as SocketCall, connection) };
 }
 
 /** A call of the platform's operators. */

@@ -72,10 +72,13 @@ const RESERVED: ReadonlySet<string> = new Set([
 
 const UUID_SHAPE = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
+/** YAML 1.1 reads it as a date. */
+const DATE_SHAPE = /^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}$/;
+
 /**
  * The value as a TenantId, or undefined when it is not one.
  * Accepts 1 to 63 bytes of a-z, 0-9 and single inner hyphens. Refused: reserved words, and anything in the shape of a UUID, so that a
- * name never stands for another tenant's internal id, and anything that reads as a number. Nothing is trimmed, folded or normalised: what is not exact is not valid.
+ * name never stands for another tenant's internal id, and anything that reads as a number or a date. Nothing is trimmed, folded or normalised: what is not exact is not valid.
  */
 export function parseTenantId(value: unknown): TenantId | undefined {
   if (typeof value !== "string" || value.length === 0 || value.length > TENANT_ID_LENGTH_MAX) return undefined;
@@ -86,7 +89,7 @@ export function parseTenantId(value: unknown): TenantId | undefined {
     if (!alphanumeric && (c !== 0x2d || afterHyphen)) return undefined;
     afterHyphen = !alphanumeric;
   }
-  if (afterHyphen || RESERVED.has(value) || UUID_SHAPE.test(value)) return undefined;
+  if (afterHyphen || RESERVED.has(value) || UUID_SHAPE.test(value) || DATE_SHAPE.test(value)) return undefined;
   if (!Number.isNaN(Number(value))) return undefined; // 1e3 and 1000 would be one number to YAML and others, 1e999 and 2e999 too
   return value as TenantId; // checked byte by byte above
 }

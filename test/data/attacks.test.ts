@@ -50,8 +50,6 @@ function codeOf(found: unknown): string | undefined {
 describe("the text of a statement", () => {
   test("is refused when it is anything but one that reads or writes rows", () => {
     for (const text of NOT_DATA_STATEMENTS) {
-      // a space of another script is part of a word to the engine, which then knows no such statement
-      if (text === "select\u00a01") continue;
       assert.throws(() => written(text), { name: "Fault", code: "forbidden" }, JSON.stringify(text));
     }
   });
@@ -134,7 +132,7 @@ describe("a hostile statement through a tenant's handle", () => {
         `select title from freehold.documents order by ${set}`,
         `select title from freehold.documents group by title having max(${set}) <> ''`,
         `select title from freehold.documents limit length(${set})`,
-        `select case when false then ${set} end`,
+        `select case when id = 'nobody' then ${set} end from freehold.documents`,
         `select coalesce(${set}, 'x') from freehold.documents`,
         `select sum(1) filter (where ${set} = '') over (partition by ${set}) from freehold.documents`,
         `select * from unnest(array[${set}]) s`,

@@ -3,116 +3,143 @@ import { contextOf } from "../support/tenants.ts";
 const A = contextOf("a").tenant.uuid;
 const B = contextOf("b").tenant.uuid;
 
+/** One statement a line. */
+function lines(text: string): string[] {
+  return text
+    .trim()
+    .split("\n")
+    .map((line) => line.trim());
+}
+
 /** Statements that act on the session, the schema or other sessions: a tenant's handle takes none of them, however they are dressed. */
 export const NOT_DATA_STATEMENTS: readonly string[] = [
-  ...["", " ", ";", "--", "-- select", "/* select */", "()", "((", "$1", "1", "'select 1'", '"select" 1', "sélect 1", "selec 1"],
-  ...["\u00a0select 1", "\u2003select 1", "\ufeffselect 1", "\u200bselect 1", "\vselect 1", "ѕelect 1", "select\u00a01", "selectıon 1"],
-  ...[`set app.tenant_id = '${B}'`, `SET LOCAL app.tenant_id TO '${B}'`, `sEt SeSsIoN app.tenant_id = '${B}'`, "set role none"],
-  ...["set local role postgres", "set session authorization postgres", "set row_security = off", "set local statement_timeout = 0"],
-  ...[
-    "set search_path = pg_temp",
-    "set transaction read only",
-    "set constraints all deferred",
-    "set session characteristics as transaction read only",
-  ],
-  ...[
-    "reset role",
-    "reset all",
-    "reset session authorization",
-    "discard all",
-    "discard plans",
-    "discard temp",
-    "show all",
-    "show app.tenant_id",
-  ],
-  ...[
-    "begin",
-    "start transaction",
-    "commit",
-    "end",
-    "rollback",
-    "abort",
-    "savepoint x",
-    "release x",
-    "rollback to x",
-    "prepare transaction 'x'",
-  ],
-  ...["commit prepared 'x'", "commit and chain", "prepare p as select 1", "execute p", "deallocate all", "declare c cursor for select 1"],
-  ...[
-    "fetch all from c",
-    "move c",
-    "close all",
-    "listen freehold_events",
-    "unlisten *",
-    "notify freehold_events, 'x'",
-    "lock freehold.documents",
-  ],
-  ...["copy freehold.documents to stdout", "copy freehold.documents from stdin", "copy (select 1) to program 'id'", "do $$ begin end $$"],
-  ...[
-    "call freehold.enter('x')",
-    "table freehold.documents",
-    "(table freehold.documents)",
-    "explain select 1",
-    "explain analyze delete from freehold.documents",
-  ],
-  ...[
-    "truncate freehold.documents",
-    "create table t (a int)",
-    "create temp table t as select 1",
-    "create function f() returns int language sql as 'select 1'",
-  ],
-  ...["alter table freehold.documents disable row level security", "alter role current_user superuser", "drop table freehold.documents"],
-  ...[
-    "drop policy tenant on freehold.documents",
-    "grant all on freehold.documents to public",
-    "revoke all on freehold.documents from public",
-  ],
-  ...[
-    "reassign owned by current_user to postgres",
-    "drop owned by current_user",
-    "security label on table t is 'x'",
-    "comment on table t is 'x'",
-  ],
-  ...[
-    "refresh materialized view m",
-    "import foreign schema s from server x into y",
-    "load 'x'",
-    "vacuum",
-    "analyze",
-    "analyze freehold.documents",
-  ],
-  ...[
-    "reindex table freehold.documents",
-    "cluster",
-    "checkpoint",
-    "alter system set fsync = off",
-    "create extension dblink",
-    "with",
-    "withx as (select 1) select 1",
-  ],
-  ...[
-    "select1",
-    "selecto from x",
-    "select_ 1",
-    "select$ 1",
-    "select2 1",
-    "valuesx (1)",
-    "update_ x",
-    "merge2 into x",
-    "insert\u0301 into x",
-  ],
+  "",
+  " ",
+  ";",
+  "--",
+  "-- select",
+  "/* select */",
+  "()",
+  "((",
+  "$1",
+  "1",
+  "'select 1'",
+  "sélect 1",
+  "selec 1",
+  "\u00a0select 1",
+  "\u2003select 1",
+  "\ufeffselect 1",
+  "\u200bselect 1",
+  "\vselect 1",
+  "ѕelect 1",
+  "select\u00a01",
+  "selectıon 1",
+  `set app.tenant_id = '${B}'`,
+  `SET LOCAL app.tenant_id TO '${B}'`,
+  `sEt SeSsIoN app.tenant_id = '${B}'`,
+  "set role none",
+  ...lines(`
+    set local role postgres
+    set session authorization postgres
+    set row_security = off
+    set local statement_timeout = 0
+    set search_path = pg_temp
+    set transaction read only
+    set constraints all deferred
+    set session characteristics as transaction read only
+    reset role
+    reset all
+    reset session authorization
+    discard all
+    discard plans
+    discard temp
+    show all
+    show app.tenant_id
+    begin
+    start transaction
+    commit
+    end
+    rollback
+    abort
+    savepoint x
+    release x
+    rollback to x
+    prepare transaction 'x'
+    commit prepared 'x'
+    commit and chain
+    prepare p as select 1
+    execute p
+    deallocate all
+    declare c cursor for select 1
+    fetch all from c
+    move c
+    close all
+    listen freehold_events
+    unlisten *
+    notify freehold_events, 'x'
+    lock freehold.documents
+    copy freehold.documents to stdout
+    copy freehold.documents from stdin
+    copy (select 1) to program 'id'
+    do $$ begin end $$
+    call freehold.enter('x')
+    table freehold.documents
+    (table freehold.documents)
+    explain select 1
+    explain analyze delete from freehold.documents
+    truncate freehold.documents
+    create table t (a int)
+    create temp table t as select 1
+    create function f() returns int language sql as 'select 1'
+    alter table freehold.documents disable row level security
+    alter role current_user superuser
+    drop table freehold.documents
+    drop policy tenant on freehold.documents
+    grant all on freehold.documents to public
+    revoke all on freehold.documents from public
+    reassign owned by current_user to postgres
+    drop owned by current_user
+    security label on table t is 'x'
+    comment on table t is 'x'
+    refresh materialized view m
+    import foreign schema s from server x into y
+    load 'x'
+    vacuum
+    analyze
+    analyze freehold.documents
+    reindex table freehold.documents
+    cluster
+    checkpoint
+    alter system set fsync = off
+    create extension dblink
+    withx as (select 1) select 1`),
+  "select1",
+  "selecto from x",
+  "select_ 1",
+  "select$ 1",
+  "select2 1",
+  "valuesx (1)",
+  "update_ x",
+  "merge2 into x",
+  "insert\u0301 into x",
   // block comments hide where the statement begins
-  ...[`/**/set app.tenant_id = '${B}'`, `/* select */ set app.tenant_id = '${B}'`, "/* /* */ select 1", "/* */ select 1"],
+  `/**/set app.tenant_id = '${B}'`,
+  `/* select */ set app.tenant_id = '${B}'`,
+  "/* /* */ select 1",
+  "/* */ select 1",
   // a line comment ends at a carriage return too
-  ...[
-    `--\rset app.tenant_id = '${B}' /*\nselect */`,
-    `-- x\rreset role --\nselect 1`,
-    `\r--\rcommit --\n select 1`,
-    `--\r\rset role none --\nselect`,
-  ],
-  ...[`--\u2028set role none\nset role none`, `--\nset role none`, `--\n--\n\tset role none`, `( set role none)`],
+  `--\rset app.tenant_id = '${B}' /*\nselect */`,
+  `-- x\rreset role --\nselect 1`,
+  `\r--\rcommit --\n select 1`,
+  `--\r\rset role none --\nselect`,
+  `--\u2028set role none\nset role none`,
+  `--\nset role none`,
+  `--\n--\n\tset role none`,
+  `( set role none)`,
   // a NUL ends the text on its way to the engine
-  ...["select 1\0; set role none", "\0select 1", "select 1\0"],
+  "select 1\0; set role none",
+  "\0select 1",
+  "select 1\0",
 ];
 
 /** Two statements in one text: the engine takes one. */
@@ -153,57 +180,112 @@ export const CLOSED_EXPRESSIONS: readonly string[] = [
   "pg_terminate_backend(pg_backend_pid())",
   "pg_cancel_backend(pg_backend_pid())",
   "pg_log_backend_memory_contexts(pg_backend_pid())",
-  ...["pg_advisory_lock(7160242019)", "pg_try_advisory_lock(1)", "pg_advisory_xact_lock(1)", "pg_try_advisory_xact_lock_shared(1, 2)"],
-  ...["pg_advisory_unlock_all()", "pg_sleep(0)", "pg_sleep_for('1 us')", "pg_sleep_until(now())", "pg_blocking_pids(1)"],
-  ...["pg_stat_get_activity(null)", "pg_stat_get_backend_activity(1)", "pg_stat_get_backend_pid(1)", "pg_stat_get_live_tuples(1259)"],
-  ...[
-    "pg_stat_get_tuples_inserted(1259)",
-    "pg_stat_get_db_xact_commit(1)",
-    "pg_stat_clear_snapshot()",
-    "pg_stat_reset()",
-    "pg_lock_status()",
-  ],
-  ...["pg_listening_channels()", "pg_notification_queue_usage()", "pg_prepared_statement()", "pg_cursor()"],
+  ...lines(`
+    pg_advisory_lock(7160242019)
+    pg_try_advisory_lock(1)
+    pg_advisory_xact_lock(1)
+    pg_try_advisory_xact_lock_shared(1, 2)
+    pg_advisory_unlock_all()
+    pg_sleep(0)
+    pg_sleep_for('1 us')
+    pg_sleep_until(now())
+    pg_blocking_pids(1)
+    pg_stat_get_activity(null)
+    pg_stat_get_backend_activity(1)
+    pg_stat_get_backend_pid(1)
+    pg_stat_get_live_tuples(1259)
+    pg_stat_get_tuples_inserted(1259)
+    pg_stat_get_db_xact_commit(1)
+    pg_stat_clear_snapshot()
+    pg_stat_reset()
+    pg_lock_status()
+    pg_listening_channels()
+    pg_notification_queue_usage()
+    pg_prepared_statement()
+    pg_cursor()`),
   // what outlives the statement
-  ...["lo_create(0)", "lo_creat(-1)", "lo_from_bytea(0, 'x')", "lo_get(1)", "lo_put(1, 0, 'x')", "lo_unlink(1)", "lo_open(1, 1)"],
-  ...["lo_import('/etc/passwd')", "lo_export(1, '/tmp/x')", "loread(1, 1)", "lowrite(1, 'x')"],
-  ...[
-    "nextval('freehold.outbox_seq_seq')",
-    "currval('freehold.outbox_seq_seq')",
-    "setval('freehold.outbox_seq_seq', 1)",
-    "lastval()",
-    "setseed(0)",
-  ],
+  ...lines(`
+    lo_create(0)
+    lo_creat(-1)
+    lo_from_bytea(0, 'x')
+    lo_get(1)
+    lo_put(1, 0, 'x')
+    lo_unlink(1)
+    lo_open(1, 1)
+    lo_import('/etc/passwd')
+    lo_export(1, '/tmp/x')
+    loread(1, 1)
+    lowrite(1, 'x')
+    nextval('freehold.outbox_seq_seq')
+    currval('freehold.outbox_seq_seq')
+    setval('freehold.outbox_seq_seq', 1)
+    lastval()
+    setseed(0)`),
   // the server
-  ...["pg_reload_conf()", "pg_rotate_logfile()", "pg_switch_wal()", "pg_create_restore_point('x')", "pg_promote()"],
-  ...[
-    "pg_logical_emit_message(true, 'x', 'y')",
-    "pg_create_physical_replication_slot('x')",
-    "pg_create_logical_replication_slot('x', 'y')",
-  ],
-  ...["pg_replication_origin_create('x')", "pg_export_snapshot()", "pg_current_wal_lsn()", "pg_read_file('/etc/passwd')"],
-  ...["pg_read_binary_file('PG_VERSION')", "pg_ls_dir('.')", "pg_stat_file('PG_VERSION')", "pg_ls_logdir()", "pg_ls_tmpdir()"],
-  ...["pg_relation_size('freehold.documents')", "pg_total_relation_size('freehold.documents')", "pg_database_size(current_database())"],
-  ...["pg_import_system_collations('pg_catalog')", "pg_backup_start('x')", "pg_xact_status('3')", "brin_summarize_new_values('x')"],
+  ...lines(`
+    pg_reload_conf()
+    pg_rotate_logfile()
+    pg_switch_wal()
+    pg_create_restore_point('x')
+    pg_promote()
+    pg_logical_emit_message(true, 'x', 'y')
+    pg_create_physical_replication_slot('x')
+    pg_create_logical_replication_slot('x', 'y')
+    pg_replication_origin_create('x')
+    pg_export_snapshot()
+    pg_current_wal_lsn()
+    pg_read_file('/etc/passwd')
+    pg_read_binary_file('PG_VERSION')
+    pg_ls_dir('.')
+    pg_stat_file('PG_VERSION')
+    pg_ls_logdir()
+    pg_ls_tmpdir()
+    pg_relation_size('freehold.documents')
+    pg_total_relation_size('freehold.documents')
+    pg_database_size(current_database())
+    pg_import_system_collations('pg_catalog')
+    pg_backup_start('x')
+    pg_xact_status('3')
+    brin_summarize_new_values('pg_class_oid_index')`),
 ];
 
 /** Reads of what is the platform's, the engine's or everybody's. */
 export const CLOSED_READS: readonly string[] = [
-  ...["freehold.tenants", "freehold.plans", "freehold.tenant_domains", "freehold.tenant_secrets", "freehold.api_keys"],
-  ...["freehold.registry_changes", "freehold.outbox", "freehold_private.context_key", "freehold.outbox_seq_seq"],
-  ...["pg_authid", "pg_shadow", "pg_statistic", "pg_statistic_ext_data", "pg_largeobject", "pg_largeobject_metadata", "pg_hba_file_rules"],
-  ...["pg_stat_activity", "pg_stat_user_tables", "pg_stat_all_indexes", "pg_statio_user_tables", "pg_stat_database", "pg_stat_replication"],
-  ...[
-    "pg_stat_ssl",
-    "pg_locks",
-    "pg_prepared_statements",
-    "pg_cursors",
-    "pg_prepared_xacts",
-    "pg_sequences",
-    "pg_file_settings",
-    "pg_config",
-  ],
-  ...["pg_user_mapping", "pg_backend_memory_contexts", "pg_shmem_allocations", "pg_replication_origin_status"],
+  ...lines(`
+    freehold.tenants
+    freehold.plans
+    freehold.tenant_domains
+    freehold.tenant_secrets
+    freehold.api_keys
+    freehold.registry_changes
+    freehold.outbox
+    freehold_private.context_key
+    freehold.outbox_seq_seq
+    pg_authid
+    pg_shadow
+    pg_statistic
+    pg_statistic_ext_data
+    pg_largeobject
+    pg_largeobject_metadata
+    pg_hba_file_rules
+    pg_stat_activity
+    pg_stat_user_tables
+    pg_stat_all_indexes
+    pg_statio_user_tables
+    pg_stat_database
+    pg_stat_replication
+    pg_stat_ssl
+    pg_locks
+    pg_prepared_statements
+    pg_cursors
+    pg_prepared_xacts
+    pg_sequences
+    pg_file_settings
+    pg_config
+    pg_user_mapping
+    pg_backend_memory_contexts
+    pg_shmem_allocations
+    pg_replication_origin_status`),
 ].map((relation) => `select * from ${relation}`);
 
 /** Changes of what is not the tenant's to change. */
@@ -273,8 +355,10 @@ export const PRYING_STATEMENTS: readonly string[] = [
   "select attname, n_distinct, most_common_vals, histogram_bounds from pg_stats where schemaname = 'freehold'",
   "select * from pg_settings",
   "select pg_get_functiondef('freehold.enter'::regproc), pg_get_viewdef('pg_stat_activity'::regclass)",
-  "select * from information_schema.tables, information_schema.columns limit 100000",
-  "select * from pg_roles, pg_database, pg_policies, pg_namespace",
+  "select * from information_schema.tables",
+  "select * from information_schema.columns where table_schema = 'freehold'",
+  "select * from pg_roles, pg_database",
+  "select * from pg_policies, pg_namespace",
   "select has_table_privilege('freehold.api_keys', 'select'), has_schema_privilege('freehold_private', 'usage')",
   "select to_regclass('pg_catalog.pg_authid'), 'freehold.tenants'::regclass, to_regrole('postgres')",
   "select * from pg_proc where proname = 'set_config'",

@@ -7,6 +7,12 @@ import { until } from "../support/until.ts";
 const PROGRAM = path.join(import.meta.dirname, "../../bin/freehold.js");
 const READY_DEADLINE_MS = 60_000;
 const END_DEADLINE_MS = 30_000;
+const children: ChildProcess[] = [];
+
+// for the test file as a whole: a hook that a test registers ends with that test
+after(() => {
+  for (const child of children) child.kill("SIGKILL");
+});
 
 /** Where and with what environment the program is started. */
 export interface Surroundings {
@@ -77,7 +83,7 @@ function start(args: readonly string[], { cwd, env = {} }: Surroundings): { chil
   child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));
   const ended = once(child, "close").then(([code]: unknown[]) => ({ code: code as number | null, ...output })); // the event's arguments
-  after(() => void child.kill("SIGKILL"));
+  children.push(child);
   return { child, output, ended };
 }
 

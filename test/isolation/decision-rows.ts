@@ -22,7 +22,10 @@ export interface Row {
 let count = 0;
 const fresh = (): string => `fresh-${++count}`;
 
-const at = (path: string, json?: unknown): (() => Target) => () => (json === undefined ? { path } : { path, json });
+const at =
+  (path: string, json?: unknown): (() => Target) =>
+  () =>
+    json === undefined ? { path } : { path, json };
 
 const PLAN = {
   name: "scratch",
@@ -83,11 +86,21 @@ const TENANT_ROWS: Readonly<Record<string, Row>> = {
   },
   "DELETE /api/sessions/{id}": { who: "member", scope: "chat", status: 204, target: freshSession },
   "GET /users": { who: "member", scope: "users", status: 200, target: at("/users") },
-  "POST /users/create": { who: "admin", scope: "users", status: 201, target: () => ({ path: "/users/create", json: { id: fresh(), name: "New" } }) },
+  "POST /users/create": {
+    who: "admin",
+    scope: "users",
+    status: 201,
+    target: () => ({ path: "/users/create", json: { id: fresh(), name: "New" } }),
+  },
   "GET /users/{id}": { who: "member", scope: "users", status: 200, target: at(`/users/${USERS[0]}`) },
   "PATCH /users/{id}": { who: "admin", scope: "users", status: 200, target: at(`/users/${USERS[1]}`, { name: "Renamed" }) },
   "DELETE /users/{id}": { who: "admin", scope: "users", status: 204, target: freshUser },
-  "POST /documents": { who: "member", scope: "documents", status: 201, target: () => ({ path: "/documents", json: { id: fresh(), text: "New" } }) },
+  "POST /documents": {
+    who: "member",
+    scope: "documents",
+    status: 201,
+    target: () => ({ path: "/documents", json: { id: fresh(), text: "New" } }),
+  },
   "GET /documents": { who: "member", scope: "documents", status: 200, target: at("/documents") },
   "GET /documents/{id}": { who: "member", scope: "documents", status: 200, target: at(`/documents/${DOCUMENTS[0]}`) },
   "DELETE /documents/{id}": { who: "member", scope: "documents", status: 204, target: freshDocument },
@@ -110,7 +123,11 @@ const TENANT_ROWS: Readonly<Record<string, Row>> = {
 
 const PLATFORM_ROWS: Readonly<Record<string, Row>> = {
   "GET /admin/v1/tenants": { who: "viewer", status: 200, target: at("/admin/v1/tenants") },
-  "POST /admin/v1/tenants": { who: "operator", status: 201, target: () => ({ path: "/admin/v1/tenants", json: { id: fresh(), name: "New" } }) },
+  "POST /admin/v1/tenants": {
+    who: "operator",
+    status: 201,
+    target: () => ({ path: "/admin/v1/tenants", json: { id: fresh(), name: "New" } }),
+  },
   "GET /admin/v1/tenants/{id}": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b") },
   "PATCH /admin/v1/tenants/{id}": { who: "operator", status: 200, target: at("/admin/v1/tenants/p", { name: "Tenant p" }) },
   "POST /admin/v1/tenants/{id}/suspend": {

@@ -83,7 +83,13 @@ export function contextOf(tenant: string | Tenant, principal: Partial<TenantPrin
   });
 }
 
+/** All text in the value: JSON for rows, which are many, and inspection for errors, whose parts JSON leaves out. */
 function flatten(value: unknown): string {
   if (typeof value === "string") return value;
-  return inspect(value, { depth: Infinity, maxArrayLength: Infinity, maxStringLength: Infinity, showHidden: true, breakLength: Infinity });
+  const errors: unknown[] = [];
+  const rows = JSON.stringify(value, (_, part: unknown) => {
+    if (part instanceof Error) errors.push(part);
+    return typeof part === "bigint" ? String(part) : part;
+  });
+  return `${rows} ${inspect(errors.length > 0 ? errors : value, { depth: 8, maxStringLength: Infinity, showHidden: true })}`;
 }

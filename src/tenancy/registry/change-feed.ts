@@ -101,11 +101,17 @@ export class ChangeFeed {
 
   async #poll(): Promise<void> {
     const rows = await this.#read();
-    const changes = rows.flatMap(({ kind, key }) => (kind === null || key === null ? [] : [{ kind, key }]));
-    if (changes.length > CHANGES_MAX || rows[0]?.missed) await this.#apply("everything");
-    else if (changes.length > 0) await this.#apply(changes);
+    if (rows.length > CHANGES_MAX || rows[0]?.missed) await this.#apply("everything");
+    else await this.#applyOnce(rows);
     this.#moveTo(rows[0]);
     this.#failing = false;
+  }
+
+  /** One entry can have changed several times since. */
+  async #applyOnce(rows: readonly ChangeRow[]): Promise<void> {
+    const changes = new Map<string, RegistryChange>();
+    for (const { kind, key } of rows) if (kind !== null && key !== null) changes.set(`${kind} ${key}`, { kind, key });
+    if (changes.size > 0) await this.#apply([...changes.values()]);
   }
 
   /** What the database shows now and did not at the last poll. A transaction under way at that time counts as not shown. */
@@ -114,7 +120,7 @@ export class ChangeFeed {
       select pg_current_snapshot()::text as snapshot, f.cleaned::text as cleaned,
         f.cleaned > ${this.#cleaned}::xid8 and f.cleaned >= pg_snapshot_xmin(${this.#seen}::pg_snapshot) as missed, c.kind, c.key
       from freehold.registry_feed f left join (
-        select distinct r.kind, r.key from freehold.registry_changes r
+        select r.kind, r.key from freehold.registry_changes r
         where r.xid >= pg_snapshot_xmin(${this.#seen}::pg_snapshot) and not pg_visible_in_snapshot(r.xid, ${this.#seen}::pg_snapshot)
         limit ${CHANGES_MAX + 1}) c on true`);
     return rows;
