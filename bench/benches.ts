@@ -2,8 +2,9 @@ import type { Bench } from "./bench.ts";
 import { bootBench } from "./boot.ts";
 import { eventsBench } from "./events.ts";
 import { gatewayBench } from "./gateway.ts";
+import { registryBench } from "./registry.ts";
 import { scopingBench } from "./scoping.ts";
 import { searchBench } from "./search.ts";
 
 /** All there are, in the order in which they run. */
-export const BENCHES: readonly Bench[] = [scopingBench, gatewayBench, searchBench, eventsBench, bootBench];
+export const BENCHES: readonly Bench[] = [scopingBench, registryBench, gatewayBench, searchBench, eventsBench, bootBench];

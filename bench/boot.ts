@@ -1,5 +1,6 @@
-import type { Bench, BenchOptions, Row } from "./bench.ts";
-import { CORES, residentMiB } from "./child.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { type Bench, type BenchOptions, type Row, rounded } from "./bench.ts";
+import { CORES, cpuTimeUs, residentMiB } from "./child.ts";
 import { type FreeholdProcess, startFreehold } from "./freehold-process.ts";
 import { benchPlan } from "./gateway-house.ts";
 import { httpRequest, type LoadGenerator, startLoadGenerator } from "./load.ts";
@@ -9,8 +10,10 @@ import { temporaryFolder } from "./temporary-folder.ts";
 const REQUESTS = 10_000;
 const LOAD_MS = 2_000;
 const CONCURRENCY = 16;
+const SETTLE_MS = 1_000;
+const IDLE_MS = 4_000;
 
-/** Until `freehold up` is ready on the embedded database, demo tenants included, and the memory it takes. */
+/** Until `freehold up` is ready on the embedded database, demo tenants included, the memory it takes, and the CPU while nothing is asked. */
 export const bootBench: Bench = { name: "boot", run: measureBoot };
 
 async function measureBoot({ quick }: BenchOptions): Promise<readonly Row[]> {
@@ -22,21 +25,41 @@ async function measureBoot({ quick }: BenchOptions): Promise<readonly Row[]> {
   while (cold.length < colds) cold.push(await startOnce(temporaryFolder(ends)));
   const warm: Start[] = [];
   while (warm.length < warms) warm.push(await startOnce(folder));
+  const idle = await startOnce(folder, async () => 0, quick ? IDLE_MS / 4 : IDLE_MS);
   const used = await startOnce(folder, async (freehold) => await askOften(freehold, load, quick ? REQUESTS / 10 : REQUESTS));
-  return [toRow("cold first start", cold), toRow("warm start", warm), toRow(`after ${used.requests} requests`, [used])];
+  return [
+    toRow("cold first start", cold),
+    toRow("warm start", warm),
+    toRow("without requests", [idle]),
+    toRow(`after ${used.requests} requests`, [used]),
+  ];
 }
 
 interface Start {
   readonly readyAfterMs: number;
   readonly rssMiB: number;
   readonly requests: number;
+  /** CPU while nothing is asked of it, from a second after it was ready. */
+  readonly idleCpuMsPerS: number | undefined;
 }
 
-async function startOnce(folder: string, use: (freehold: FreeholdProcess) => Promise<number> = async () => 0): Promise<Start> {
+async function startOnce(
+  folder: string,
+  use: (freehold: FreeholdProcess) => Promise<number> = async () => 0,
+  idleMs?: number,
+): Promise<Start> {
   await using ends = new AsyncDisposableStack();
   const freehold = await startFreehold(ends, { folder, core: CORES.measured, demo: true });
   const requests = await use(freehold);
-  return { readyAfterMs: freehold.readyAfterMs, rssMiB: residentMiB(freehold.pid), requests };
+  const idleCpuMsPerS = idleMs === undefined ? undefined : await idleCpu(freehold.pid, idleMs);
+  return { readyAfterMs: freehold.readyAfterMs, rssMiB: residentMiB(freehold.pid), requests, idleCpuMsPerS };
+}
+
+async function idleCpu(pid: number, durationMs: number): Promise<number> {
+  await pause(SETTLE_MS);
+  const cpu = cpuTimeUs(pid);
+  await pause(durationMs);
+  return (cpuTimeUs(pid) - cpu) / durationMs;
 }
 
 /** At least so many requests: lists, searches and chats by turns. */
@@ -63,5 +86,12 @@ async function askOften(freehold: FreeholdProcess, load: LoadGenerator, requests
 
 function toRow(name: string, starts: readonly Start[]): Row {
   const of = (pick: (start: Start) => number): number => Math.round(median(starts.map(pick)));
-  return { name: `embedded ${name}`, readyMs: of(({ readyAfterMs }) => readyAfterMs), rssMiB: of(({ rssMiB }) => rssMiB), starts: starts.length };
+  const idle = starts[0]?.idleCpuMsPerS;
+  return {
+    name: `embedded ${name}`,
+    readyMs: of(({ readyAfterMs }) => readyAfterMs),
+    rssMiB: of(({ rssMiB }) => rssMiB),
+    starts: starts.length,
+    ...(idle !== undefined && { idleCpuMsPerS: rounded(idle) }),
+  };
 }

@@ -11,11 +11,16 @@ const END_TIMEOUT_MS = 15_000;
 /** Of /proc/<pid>/stat: USER_HZ is 100 on every Linux that Node runs on. */
 const US_PER_TICK = 10_000;
 
-const canPin = availableParallelism() > 1 && spawnSync("taskset", ["--version"]).status === 0;
+const TASKSET = "taskset";
+const canPin = availableParallelism() > 1 && spawnSync(TASKSET, ["--version"]).status === 0;
 
 /** Starts this program of `bench/` in a process of its own that can be talked to with `send`; it ends with the stack. */
 export function startProgram(ends: AsyncDisposableStack, file: string, programArguments: readonly string[] = []): ChildProcess {
-  const [command = "", ...rest] = onCore(CORES.others, [process.execPath, fileURLToPath(new URL(file, import.meta.url)), ...programArguments]);
+  const [command = "", ...rest] = onCore(CORES.others, [
+    process.execPath,
+    fileURLToPath(new URL(file, import.meta.url)),
+    ...programArguments,
+  ]);
   const child = spawn(command, rest, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   ends.defer(() => endProcess(child));
   return child;
@@ -23,24 +28,28 @@ export function startProgram(ends: AsyncDisposableStack, file: string, programAr
 
 /** The command with its process, and all that this one starts, kept on one core. Where there is one only, or no taskset, as it is. */
 export function onCore(core: number | undefined, command: readonly string[]): readonly string[] {
-  return canPin && core !== undefined ? ["taskset", "-c", String(core), ...command] : command;
+  return canPin && core !== undefined ? [TASKSET, "-c", String(core), ...command] : command;
 }
 
 /** Moves a process that runs already. Its children of later on the same core. */
 export function moveToCore(core: number, pid: number): void {
-  if (canPin) spawnSync("taskset", ["-a", "-p", "-c", String(core), String(pid)]);
+  if (canPin) spawnSync(TASKSET, ["-a", "-p", "-c", String(core), String(pid)]);
 }
 
 /** The next message of the child. Throws when the child ends instead. */
 export async function nextMessage<T>(child: ChildProcess): Promise<T> {
   const ended = new AbortController();
-  const [first] = await Promise.race([
-    once(child, "message", { signal: ended.signal }),
-    once(child, "exit", { signal: ended.signal }).then(([code]): never => {
-      throw new Error(`${child.spawnargs.join(" ")} ended with code ${String(code)}`);
-    }),
-  ]).finally(() => ended.abort());
-  return first as T; // both programs are ours
+  const { signal } = ended;
+  const exited = async (): Promise<never> => {
+    const [code] = (await once(child, "exit", { signal })) as [number | null];
+    throw new Error(`${child.spawnargs.join(" ")} ended with code ${String(code)}`);
+  };
+  try {
+    const [message] = (await Promise.race([once(child, "message", { signal }), exited()])) as [T]; // both programs are ours
+    return message;
+  } finally {
+    ended.abort();
+  }
 }
 
 /** Ends the process in order, and where it does not end, at once. */

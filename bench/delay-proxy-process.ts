@@ -1,9 +1,7 @@
 /** Program: passes TCP connections on to a port of this machine, everything later by the given milliseconds in each direction. */
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-const [target, oneWay] = process.argv.slice(2).map(Number);
-if (target === undefined || oneWay === undefined) throw new Error("usage: delay-proxy-process.ts <port> <milliseconds>");
-const delayMs = oneWay;
+const [targetPort = Number.NaN, delayMs = Number.NaN] = process.argv.slice(2).map(Number);
 
 /** What waits, the oldest first: the delay is the same for all. */
 const waiting: { readonly dueMs: number; readonly run: () => void }[] = [];
@@ -36,7 +34,7 @@ function pass(from: Socket, to: Socket, onPiece: () => void): void {
 }
 
 const server = createServer((caller) => {
-  const upstream = connect(Number(target), "127.0.0.1");
+  const upstream = connect(targetPort, "127.0.0.1");
   let asked = false;
   pass(caller, upstream, () => {
     if (!asked) turns++;

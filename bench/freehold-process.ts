@@ -26,10 +26,20 @@ export interface FreeholdProcess {
   readonly readyAfterMs: number;
   readonly tenants: readonly { readonly id: string; readonly token: string }[];
   /** An operator's call; throws unless it is answered with success. */
-  manage(method: "POST" | "PUT" | "PATCH", route: string, body: Json): Promise<Readonly<Record<string, Json>>>;
+  manage(method: "POST" | "PUT" | "PATCH", route: string, body: Json): Promise<JsonObject>;
   /** A tenant's call. */
-  call(token: string, route: string, body: Json): Promise<Readonly<Record<string, Json>>>;
+  call(token: string, route: string, body: Json): Promise<JsonObject>;
   close(): Promise<void>;
+}
+
+/** What a call here is answered with. */
+export type JsonObject = Readonly<Record<string, Json>>;
+
+/** The text under this name of an answer. */
+export function textOf(answer: JsonObject, name: string): string {
+  const value = answer[name];
+  if (typeof value !== "string") throw new Error(`an answer has no text under ${name}`);
+  return value;
 }
 
 /** The line that `up --json` prints when it is ready. */
@@ -71,10 +81,10 @@ export async function startFreehold(ends: AsyncDisposableStack, options: Freehol
   };
 }
 
-async function succeed(method: "POST" | "PUT" | "PATCH", url: string, token: string, body: Json): Promise<Readonly<Record<string, Json>>> {
+async function succeed(method: "POST" | "PUT" | "PATCH", url: string, token: string, body: Json): Promise<JsonObject> {
   const answer = await callApi({ url, method, token, body });
   if (answer.status >= 300) throw new Error(`${method} ${url} answered ${answer.status} ${JSON.stringify(answer.body)}`);
-  return answer.body as Readonly<Record<string, Json>>; // what is called here answers with an object
+  return answer.body as JsonObject; // what is called here answers with an object
 }
 
 /** The environment without what would change how Freehold starts. */

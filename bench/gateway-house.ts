@@ -1,5 +1,5 @@
 import { CORES, moveToCore, nextMessage, startProgram } from "./child.ts";
-import { type FreeholdProcess, startFreehold } from "./freehold-process.ts";
+import { type FreeholdProcess, startFreehold, textOf } from "./freehold-process.ts";
 import { httpRequest } from "./load.ts";
 import type { BenchServer } from "./postgres.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
@@ -27,7 +27,11 @@ const PLAN = "bench";
 const DAY_S = 86_400;
 
 /** Starts Freehold on the core for what is measured and fills it. Without a server the database is embedded. */
-export async function openGatewayHouse(ends: AsyncDisposableStack, server: BenchServer | undefined, agentUrl: string): Promise<GatewayHouse> {
+export async function openGatewayHouse(
+  ends: AsyncDisposableStack,
+  server: BenchServer | undefined,
+  agentUrl: string,
+): Promise<GatewayHouse> {
   const folder = temporaryFolder(ends);
   if (server) moveToCore(CORES.others, server.pid);
   const database = server && { databaseUrl: (await server.create()).url };
@@ -75,13 +79,18 @@ interface Credentials {
 
 async function makeTenant(freehold: FreeholdProcess, id: string, agent: Readonly<Record<string, string>>): Promise<Credentials> {
   await freehold.manage("POST", "/admin/v1/tenants", { id, name: id, plan: PLAN, agentConfig: { concurrency: 10_000, ...agent } });
-  const { key } = await freehold.manage("POST", `/admin/v1/tenants/${id}/keys`, { name: "bench" });
-  const { token } = await freehold.manage("POST", `/admin/v1/tenants/${id}/tokens`, { sub: "user-1", roles: ["admin"], lifetimeSeconds: DAY_S });
+  const key = textOf(await freehold.manage("POST", `/admin/v1/tenants/${id}/keys`, { name: "bench" }), "key");
+  const issued = await freehold.manage("POST", `/admin/v1/tenants/${id}/tokens`, {
+    sub: "user-1",
+    roles: ["admin"],
+    lifetimeSeconds: DAY_S,
+  });
+  const token = textOf(issued, "token");
   for (let user = 1; user <= USERS; user++) {
-    await freehold.call(String(token), "/users/create", { id: `user-${user}`, name: `User ${user}`, email: `user-${user}@example.com` });
+    await freehold.call(token, "/users/create", { id: `user-${user}`, name: `User ${user}`, email: `user-${user}@example.com` });
   }
-  for (let number = 1; number <= DOCUMENTS; number++) await freehold.call(String(token), "/documents", benchDocument(number));
-  return { key: `x-api-key: ${String(key)}`, jwt: `authorization: Bearer ${String(token)}` };
+  for (let number = 1; number <= DOCUMENTS; number++) await freehold.call(token, "/documents", benchDocument(number));
+  return { key: `x-api-key: ${key}`, jwt: `authorization: Bearer ${token}` };
 }
 
 function casesOf(credential: string): readonly GatewayCase[] {

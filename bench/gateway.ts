@@ -1,5 +1,4 @@
-import type { Bench, BenchOptions, Row } from "./bench.ts";
-import { rounded } from "./bench.ts";
+import { type Bench, type BenchOptions, type Row, rounded } from "./bench.ts";
 import { residentMiB } from "./child.ts";
 import { type GatewayHouse, openGatewayHouse, startAgent } from "./gateway-house.ts";
 import { type LoadGenerator, startLoadGenerator } from "./load.ts";
@@ -25,10 +24,7 @@ async function measureGateway({ quick }: BenchOptions): Promise<readonly Row[]> 
   await using ends = new AsyncDisposableStack();
   const agentUrl = await startAgent(ends);
   const load = startLoadGenerator(ends);
-  const houses = [
-    await openGatewayHouse(ends, undefined, agentUrl),
-    await openGatewayHouse(ends, await openPostgres(ends), agentUrl),
-  ];
+  const houses = [await openGatewayHouse(ends, undefined, agentUrl), await openGatewayHouse(ends, await openPostgres(ends), agentUrl)];
   const cells = houses.flatMap((house) => cellsOf(house, load));
   const { rounds, roundMs, warmUpMs } = quick ? QUICK : FULL;
   for (const cell of cells) await cell.measure(warmUpMs);

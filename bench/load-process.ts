@@ -57,7 +57,7 @@ class Caller {
     this.#received = this.#received.length === 0 ? piece : Buffer.concat([this.#received, piece]);
     const headEnd = this.#received.indexOf(HEAD_END);
     if (headEnd === -1) return;
-    const head = this.#received.latin1Slice(0, headEnd);
+    const head = this.#received.toString("latin1", 0, headEnd);
     const length = /^content-length: (\d+)/im.exec(head)?.[1];
     if (length === undefined) return this.#failed(new Error(`an answer without a length: ${head}`));
     const end = headEnd + HEAD_END.length + Number(length);
@@ -65,7 +65,7 @@ class Caller {
     const answer = this.#received;
     this.#received = answer.subarray(end);
     if (head.startsWith(`HTTP/1.1 ${this.#status} `)) this.#answered();
-    else this.#failed(new Error(`not ${this.#status}: ${answer.latin1Slice(0, end)}`));
+    else this.#failed(new Error(`not ${this.#status}: ${answer.toString("latin1", 0, end)}`));
   }
 }
 

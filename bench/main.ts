@@ -27,5 +27,5 @@ async function measured(bench: Bench): Promise<readonly Row[]> {
   const found = await bench.run({ quick: values.quick });
   console.log(toTable(found));
   console.log(`\n${Math.round((performance.now() - startedMs) / 1000)} s`);
-  return found;
+  return found.map((row) => ({ bench: bench.name, ...row }));
 }

@@ -27,7 +27,7 @@ export async function measureLoop(
   const cpu = process.cpuUsage();
   const startedMs = performance.now();
   const loop = async (): Promise<void> => {
-    for (let at = performance.now(); at - startedMs < durationMs; ) {
+    for (let at = performance.now(); at - startedMs < durationMs;) {
       await request();
       const now = performance.now();
       latencies.push(now - at);
@@ -42,7 +42,7 @@ export async function measureLoop(
 
 /** The figures of requests with these latencies, which together took so long and so much CPU. */
 export function toMeasurement(latencies: readonly number[], elapsedMs: number, cpuUs: number, databaseCpuUs = 0): Measurement {
-  const sorted = Float64Array.from(latencies).sort();
+  const sorted = Float64Array.from(latencies).toSorted();
   return {
     requestsPerS: (sorted.length / elapsedMs) * 1000,
     p50Ms: quantile(sorted, 0.5),
@@ -66,7 +66,7 @@ export function medianOf(measurements: readonly Measurement[]): Measurement {
 
 /** The value in the middle, or the mean of the two. */
 export function median(values: readonly number[]): number {
-  const sorted = Float64Array.from(values).sort();
+  const sorted = Float64Array.from(values).toSorted();
   return (quantile(sorted, 0.5) + (sorted[Math.floor(sorted.length / 2)] ?? Number.NaN)) / 2;
 }
 

@@ -49,7 +49,7 @@ async function fill(engine: string, store: DataStore, context: TenantContext, po
     await rows.transaction(async (tx) => await search.put(tx, item));
   };
   const loop = async (): Promise<void> => {
-    while (next < points) await put();
+    for (let left = points - next; left > 0; left = points - next) await put();
   };
   const startedMs = performance.now();
   const cpu = process.cpuUsage();

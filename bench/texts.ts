@@ -10,7 +10,10 @@ const SENTENCES = 6;
 export function benchDocument(number: number): { readonly id: string; readonly title: string; readonly text: string } {
   const pick = createPicker(number + 1);
   const word = (of: readonly string[]): string => of[pick(of.length)] ?? "";
-  const sentences = Array.from({ length: SENTENCES }, () => `The ${word(SUBJECTS)} of topic${pick(TOPICS)} ${word(VERBS)} ${word(PLACES)}.`);
+  const sentences = Array.from(
+    { length: SENTENCES },
+    () => `The ${word(SUBJECTS)} of topic${pick(TOPICS)} ${word(VERBS)} ${word(PLACES)}.`,
+  );
   return { id: `doc-${number}`, title: `Note ${number} about topic${pick(TOPICS)}`, text: sentences.join(" ") };
 }
 

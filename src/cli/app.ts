@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { createChat, createInvoker, type SearchPassages } from "../agents/index.ts";
 import { createRouteTable, type HealthReport, indexUsers, type Services } from "../control/index.ts";
-import { createPipeline } from "../gateway/index.ts";
+import { createPipeline, type Pipeline } from "../gateway/index.ts";
 import {
   createKeyring,
   createTenantContext,
@@ -12,6 +12,7 @@ import {
   systemClock,
   systemRandom,
   type Tenant,
+  toFault,
 } from "../kernel/index.ts";
 import { createDataStore, type DataStore } from "../stores/data/index.ts";
 import { type ContextOpener, createEventStore, createPostgresBus, createWorker, type EventWorker } from "../stores/events/index.ts";
@@ -126,8 +127,11 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   };
   await worker.start();
   closing.add(() => worker.close());
-  const servers = await listen(settings, services, stores, telemetry);
-  closing.add(async () => void (await Promise.all(servers.map((server) => server.close(CLOSE_GRACE_MS)))));
+  const { servers, pipeline } = await listen(settings, services, stores, telemetry);
+  closing.add(async () => {
+    pipeline.leave();
+    await Promise.all(servers.map((server) => server.close(CLOSE_GRACE_MS)));
+  });
   await identity.warm();
   const [main, admin] = servers;
   return { url: main.url, adminUrl: admin.url, services, stores, telemetry, close: () => closing.run() };
@@ -145,7 +149,7 @@ async function listen(
   services: Services,
   stores: Stores,
   telemetry: Telemetry,
-): Promise<readonly [HttpServer, HttpServer]> {
+): Promise<{ readonly servers: readonly [HttpServer, HttpServer]; readonly pipeline: Pipeline }> {
   const pipeline = createPipeline({
     identity: services.identity,
     limiter: createRateLimiter(systemClock),
@@ -158,7 +162,7 @@ async function listen(
   });
   services.registry.onTenantChange((ids) => {
     for (const [uuid, { id }] of pipeline.live.tenants()) {
-      if (ids.includes(id)) void endIfNotServed(services.registry, id, () => pipeline.live.stop(uuid));
+      if (ids.includes(id)) endIfNotServed(services.registry, id, () => pipeline.live.stop(uuid)).catch((error: unknown) => telemetry.report(toFault(error)));
     }
   });
   const routes = createRouteTable(services);
@@ -166,7 +170,7 @@ async function listen(
   try {
     // never on another address: metrics and set-up are for this machine (and whoever it lets in by its own means)
     const admin = await createHttpServer({ host: "127.0.0.1", port: settings.adminPort, handler: pipeline.handlerFor(routes.admin) });
-    return [main, admin];
+    return { servers: [main, admin], pipeline };
   } catch (error) {
     await main.close(0);
     throw error;

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createKeyring, Fault, FAULTS, type Json, systemClock, systemRandom } from "../kernel/index.ts";
 import { createTokenIssuer, ownSigningKey } from "../tenancy/identity/index.ts";
@@ -28,6 +28,7 @@ export interface Management {
 export function announce(settings: Settings, urls: { readonly url: string; readonly adminUrl: string }): () => void {
   const file = path.join(settings.data, RUN_FILE);
   const run: RunFile = { pid: process.pid, ...urls };
+  mkdirSync(settings.data, { recursive: true, mode: 0o700 }); // with PostgreSQL nothing else has made it
   writeFileSync(file, JSON.stringify(run), { mode: 0o600 });
   return () => rmSync(file, { force: true });
 }

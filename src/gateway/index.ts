@@ -6,7 +6,10 @@ export {
   type Operation,
   platformOperation,
   publicOperation,
+  type SocketCall,
+  type TenantCall,
   tenantOperation,
   tenantSocket,
 } from "./operation.ts";
+export { titleOf } from "./problem.ts";
 export { createPipeline, type Pipeline, type PipelinePorts, type RequestRecord } from "./pipeline.ts";

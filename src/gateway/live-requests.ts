@@ -1,9 +1,11 @@
-import { Fault, type TenantContext } from "../kernel/index.ts";
+import { Fault, type TenantContext, toFault } from "../kernel/index.ts";
 
 /** One request under way for a tenant. */
 export interface LiveRequest {
   /** Aborts with the caller, or when the tenant may no longer be served. */
   readonly signal: AbortSignal;
+  /** Why the tenant may no longer be served; undefined as long as it may. */
+  readonly stopped: Fault | undefined;
   end(): void;
 }
 
@@ -30,7 +32,13 @@ export function createLiveRequests(): LiveRequests {
         if (entry.controllers.size === 0 && live.get(tenant.uuid) === entry) live.delete(tenant.uuid);
       };
       signal.addEventListener("abort", end, { once: true }); // also when nobody takes the answer any more
-      return { signal, end };
+      return {
+        signal,
+        end,
+        get stopped() {
+          return controller.signal.aborted ? toFault(controller.signal.reason) : undefined;
+        },
+      };
     },
     stop(tenantUuid) {
       const fault = new Fault("tenant_suspended", "the tenant is no longer served");

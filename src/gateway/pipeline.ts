@@ -11,7 +11,7 @@ import {
 } from "../kernel/index.ts";
 import type { Stores } from "../stores/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
-import { type Identified, type Identity, unauthenticated } from "../tenancy/identity/index.ts";
+import { type Identified, type Identity, SESSION_COOKIE, unauthenticated } from "../tenancy/identity/index.ts";
 import { type RateDecision, rateHeaders, type RateLimiter } from "../tenancy/limits/index.ts";
 import { authorise } from "../tenancy/policy/index.ts";
 import {
@@ -26,6 +26,7 @@ import {
 import { readInput, readQuery } from "./input.ts";
 import { createLiveRequests, type LiveRequest, type LiveRequests } from "./live-requests.ts";
 import type { AnyCall, Operation } from "./operation.ts";
+import { type OpenSocket, OpenSockets } from "./open-sockets.ts";
 import { toProblem } from "./problem.ts";
 import { createRouter, type Match, type Router } from "./router.ts";
 
@@ -52,7 +53,7 @@ export interface PipelinePorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly observe: (record: RequestRecord) => void;
-  /** Browser origins besides the own host that may open a WebSocket. */
+  /** Browser origins besides the own host that may open a WebSocket, or change something with a session's cookie. */
   readonly origins: readonly string[];
 }
 
@@ -60,15 +61,24 @@ export interface PipelinePorts {
 export interface Pipeline {
   handlerFor(operations: readonly Operation[]): HttpHandler;
   readonly live: LiveRequests;
+  /** Lets open sockets finish the message under way and closes them: nothing else would, before the ports close. */
+  leave(): void;
 }
 
 const SOCKET_BOUNDS = { messageBytesMax: 256 * 1024, queuedMax: 32 } as const;
+const CLOSE_NORMAL = 1000;
 const CLOSE_GOING_AWAY = 1001;
+const CLOSE_POLICY = 1008;
 const CLOSE_INTERNAL = 1011;
+/** No cache between us and the caller may keep what belongs to a tenant (RFC 9111, 3.5). */
+const NOT_KEPT = "private, no-store";
+const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
+/** The pipeline behind all ports of a process. */
 export function createPipeline(ports: PipelinePorts): Pipeline {
   const live = createLiveRequests();
-  return { live, handlerFor: (operations) => new Handler(ports, live, createRouter(operations)) };
+  const sockets = new OpenSockets();
+  return { live, handlerFor: (operations) => new Handler(ports, live, sockets, createRouter(operations)), leave: () => sockets.leave() };
 }
 
 /** What is known of one request so far; the log line and the answer's fields are made from it at the end. */
@@ -103,17 +113,20 @@ class Passage {
 class Handler implements HttpHandler {
   readonly #ports: PipelinePorts;
   readonly #live: LiveRequests;
+  readonly #sockets: OpenSockets;
   readonly #router: Router;
 
-  constructor(ports: PipelinePorts, live: LiveRequests, router: Router) {
+  constructor(ports: PipelinePorts, live: LiveRequests, sockets: OpenSockets, router: Router) {
     this.#ports = ports;
     this.#live = live;
+    this.#sockets = sockets;
     this.#router = router;
   }
 
   async handle(exchange: Exchange): Promise<Answer> {
     const passage = new Passage(this.#ports);
     try {
+      if (!SAFE_METHODS.has(exchange.head.method) && hasSession(exchange.head)) assertOwnOrigin(exchange.head, this.#ports.origins);
       const match = await this.#admit(exchange.head, passage);
       const { run } = match.operation;
       if (!run) throw new Fault("malformed_request", "not an upgrade", { public: { detail: "Open a WebSocket here." } });
@@ -187,6 +200,8 @@ class Handler implements HttpHandler {
     try {
       const query = readQuery(exchange.head, match.operation);
       const body = await readInput(exchange, match.operation);
+      // a body can take its time: nothing is begun for a tenant that was suspended meanwhile
+      if (live?.stopped) throw live.stopped;
       const answer = await run(this.#call(exchange.head, passage, match, live?.signal ?? exchange.signal, query, body));
       return live ? untilSent(answer, live) : answer;
     } catch (error) {
@@ -207,9 +222,6 @@ class Handler implements HttpHandler {
       context,
       scope: context && this.#ports.stores.scope(context),
       principal: operator,
-      admit: () => {
-        if (context) this.#take(passage, context.tenant);
-      },
     };
   }
 
@@ -220,19 +232,37 @@ class Handler implements HttpHandler {
     accept: NonNullable<Operation["accept"]>,
     context: TenantContext,
   ): Promise<void> {
-    const connection = await acceptWebSocket(exchange, SOCKET_BOUNDS);
+    const socket = this.#sockets.open(await acceptWebSocket(exchange, SOCKET_BOUNDS));
     const live = this.#live.begin(context, undefined);
-    live.signal.addEventListener("abort", () => connection.close(CLOSE_GOING_AWAY, "The tenant is no longer served."));
+    live.signal.addEventListener("abort", () => socket.close(CLOSE_GOING_AWAY, "The tenant is no longer served."));
     this.#observe(101, exchange.head, passage);
     try {
-      await accept(this.#call(exchange.head, passage, match, live.signal, undefined, undefined), connection);
+      const call = this.#call(exchange.head, passage, match, live.signal, undefined, undefined);
+      await accept({ ...call, admit: () => this.#admitMessage(exchange.head, passage, live.signal) }, socket);
+      socket.close(CLOSE_NORMAL, "");
     } catch (error) {
-      passage.fault = toFault(error);
-      this.#observe(passage.fault.status, exchange.head, passage);
-      connection.close(CLOSE_INTERNAL, "Something went wrong on our side.");
+      this.#closeSocket(socket, toFault(error), exchange.head, passage);
     } finally {
       live.end();
+      this.#sockets.end(socket);
     }
+  }
+
+  /** One message of a socket as a request of its own: whatever changed since the upgrade counts. */
+  async #admitMessage(head: RequestHead, upgrade: Passage, signal: AbortSignal): Promise<AnyCall> {
+    const passage = new Passage(this.#ports);
+    const match = await this.#admit(head, passage);
+    // the name can have gone to another tenant, but a socket is one tenant's for life
+    if (passage.tenant?.uuid !== upgrade.tenant?.uuid) throw unauthenticated("the socket's tenant is gone");
+    return this.#call(head, passage, match, signal, undefined, undefined);
+  }
+
+  #closeSocket(socket: OpenSocket, fault: Fault, head: RequestHead, passage: Passage): void {
+    passage.fault = fault;
+    this.#observe(fault.status, head, passage);
+    // who may no longer call has been told why; everything else is our own
+    if (fault.status === 401 || fault.status === 403) socket.close(CLOSE_POLICY, "This credential is no longer good for this socket.");
+    else socket.close(CLOSE_INTERNAL, "Something went wrong on our side.");
   }
 
   #refusal(fault: Fault, head: RequestHead | undefined, passage: Passage): Answer {
@@ -243,16 +273,18 @@ class Handler implements HttpHandler {
 
   #finish(answer: Answer, head: RequestHead | undefined, passage: Passage): Answer {
     this.#observe(answer.status, head, passage);
+    const known = passage.identified !== undefined && passage.identified.realm !== "public";
     return {
       ...answer,
       headers: {
-        // no cache between us and the caller may keep what belongs to a tenant (RFC 9111, 3.5)
-        "cache-control": "private, no-store",
         vary: "Authorization, X-Tenant-ID",
         "x-content-type-options": "nosniff",
         "x-request-id": passage.requestId,
+        "cache-control": NOT_KEPT,
         ...(passage.rate && rateHeaders(passage.rate)),
         ...answer.headers,
+        // also of an answer that is the same for all: beside it stand this caller's own fields
+        ...(known && { "cache-control": NOT_KEPT }),
       },
     };
   }
@@ -271,12 +303,20 @@ class Handler implements HttpHandler {
   }
 }
 
-/** A browser sends Origin with every WebSocket and no check of its own; another site must not use its user's session (RFC 6455, 10.2). */
+/** Whether a browser may have sent this by itself, for whatever site it shows. */
+function hasSession(head: RequestHead): boolean {
+  return head.headers.all("cookie").some((field) => field.includes(`${SESSION_COOKIE}=`));
+}
+
+/**
+ * A browser sends Origin with every WebSocket and every request that changes something, and sends cookies along for any site: another site
+ * must not use its user's session (RFC 6455, 10.2).
+ */
 function assertOwnOrigin(head: RequestHead, origins: readonly string[]): void {
   const origin = head.headers.one("origin");
   if (origin === undefined || origins.includes(origin)) return;
   const own = URL.parse(origin)?.host === head.headers.one("host");
-  if (!own) throw new Fault("forbidden", `origin ${origin}`, { public: { detail: "This origin may not open a WebSocket here." } });
+  if (!own) throw new Fault("forbidden", `origin ${origin}`, { public: { detail: "Another site may not do this." } });
 }
 
 /** The answer, which counts as under way until its last byte is taken. */

@@ -36,6 +36,11 @@ function retryHeaders(ms: number): Record<string, string> {
   return { "retry-after": String(Math.ceil(ms / 1000)), "retry-after-ms": String(Math.ceil(ms)) };
 }
 
+/** The public title of a fault, for answers that are no problem document: the tenant's own in this language where there is one. */
+export function titleOf(fault: Fault, tenant: Tenant, acceptLanguage: string | undefined): string {
+  return ownTitle(fault, tenant, acceptLanguage)?.text ?? FAULTS[fault.code].title;
+}
+
 function ownTitle(
   fault: Fault,
   tenant: Tenant | undefined,

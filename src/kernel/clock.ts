@@ -14,5 +14,7 @@ export interface Random {
   bytes(size: number): Buffer;
 }
 
+/** The time of this machine. */
 export const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() };
+/** The randomness of this machine's kernel. */
 export const systemRandom: Random = { bytes: (size) => randomBytes(size) };

@@ -34,6 +34,7 @@ export interface PlatformPrincipal {
   readonly roles: readonly PlatformRole[];
 }
 
+/** Whoever makes a call: in one tenant, or of the platform; never both. */
 export type Principal = TenantPrincipal | PlatformPrincipal;
 
 /** W3C Trace Context, level 1. */

@@ -1,5 +1,6 @@
 import { Fault } from "./fault.ts";
 
+/** A value of JSON (RFC 8259). */
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
 /** Bounds of one JSON text. */
@@ -9,6 +10,7 @@ export interface JsonBounds {
   readonly depthMax: number;
 }
 
+/** The bounds of a request body: 1 MiB, 64 levels. */
 export const JSON_BOUNDS: JsonBounds = { bytesMax: 1024 * 1024, depthMax: 64 };
 
 // ignoreBOM keeps a leading U+FEFF in the text, where the grammar then refuses it (RFC 8259, 8.1)

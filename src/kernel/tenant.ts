@@ -29,6 +29,7 @@ export interface RequestRate {
   readonly burst: number;
 }
 
+/** What the tenant pays, and who gets the bill. */
 export interface BillingConfig {
   /** ISO 4217. */
   readonly currency: string;
@@ -37,6 +38,7 @@ export interface BillingConfig {
   readonly email: string | null;
 }
 
+/** How an agent is spoken to. */
 export const AGENT_PROTOCOLS = ["builtin", "webhook", "openai"] as const;
 export type AgentProtocol = (typeof AGENT_PROTOCOLS)[number];
 

@@ -78,7 +78,11 @@ describe("the policy", () => {
   test("finds a set of rights within another only when it has none that the other lacks", () => {
     const rights = fc.array(fc.constantFrom("a", "b", "c", "d"));
     fc.assert(
-      fc.property(rights, rights, (child, parent) => isWithin(child, parent) === (new Set([...parent, ...child]).size === new Set(parent).size)),
+      fc.property(
+        rights,
+        rights,
+        (child, parent) => isWithin(child, parent) === (new Set([...parent, ...child]).size === new Set(parent).size),
+      ),
       { numRuns: 1_000 },
     );
   });

@@ -21,8 +21,18 @@ export async function up(flags: UpFlags): Promise<void> {
     rootKey,
     readVariable: (name) => process.env[name],
   });
-  const retract = announce(settings, app);
-  const stopped = stopOnSignal(app, retract);
+  const signal = firstSignal();
+  try {
+    const retract = announce(settings, app);
+    // a signal while it gets ready ends it as well, and so does not getting ready: the open ports would keep the process alive
+    await Promise.race([signal, getReady(app, settings, flags).then(() => signal)]).finally(retract);
+  } finally {
+    await app.close();
+  }
+}
+
+/** Everything between the open ports and the word that they can be used. */
+async function getReady(app: App, settings: Settings, flags: UpFlags): Promise<void> {
   const platformToken = app.services.identity.tokens.issuePlatform({ sub: "operator", roles: ["admin"], lifetimeMs: DAY_MS });
   // what the demo does to itself is not worth the reader's eyes
   app.telemetry.log.level = "warn";
@@ -31,7 +41,6 @@ export async function up(flags: UpFlags): Promise<void> {
   await pointDefaultTenant(app, settings, process.env["AGENT_INVOKE_URL"]);
   if (flags.json) print(readyLine(app, credentials, platformToken));
   else printWelcome(app, settings, credentials);
-  await stopped;
 }
 
 /** AGENT_INVOKE_URL is the agent of the tenant that the operator names as default, and of no other. */
@@ -53,18 +62,17 @@ function readyLine({ url, adminUrl }: App, credentials: readonly DemoCredential[
   return JSON.stringify({ url, adminUrl, tenants: credentials.map(({ id, token }) => ({ id, token })), platformToken });
 }
 
-/** Resolves when the process may end: once everything is closed. A second signal ends it at once. */
-function stopOnSignal(app: App, retract: () => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let stopping = false;
-    const stop = (): void => {
-      if (stopping) process.exit(1);
-      stopping = true;
-      retract();
-      app.close().then(resolve, reject);
+/** Resolves with the first signal to end. A second one ends the process at once. */
+function firstSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let signalled = false;
+    const take = (): void => {
+      if (signalled) process.exit(1);
+      signalled = true;
+      resolve();
     };
-    process.on("SIGINT", stop);
-    process.on("SIGTERM", stop);
+    process.on("SIGINT", take);
+    process.on("SIGTERM", take);
   });
 }
 

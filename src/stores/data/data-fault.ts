@@ -25,14 +25,31 @@ export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined;
 }
 
+/**
+ * The tenant could not be entered, so nothing was done. The connection carries something that it should not (with a server on which
+ * set_config is open, whoever can write SQL can leave a setting behind): it is ended, and the work is done on another one.
+ */
+export class NotEntered extends Error {
+  override readonly name = "NotEntered";
+}
+
 /** Whether the transaction lost a race and can simply be run again. */
 export function isRetryable(error: unknown): boolean {
-  return RETRY_STATES.has(sqlState(error) ?? "");
+  return wasNotEntered(error) || RETRY_STATES.has(sqlState(error) ?? "");
+}
+
+/** Whether this comes from a tenant that could not be entered although the engine answers. */
+export function wasNotEntered(error: unknown): boolean {
+  return error instanceof Fault && error.code === "internal" && error.cause instanceof NotEntered;
 }
 
 /** Any error of the engine or its connection as a Fault. */
 export function toDataFault(error: unknown): Fault {
   if (error instanceof Fault) return error;
+  if (error instanceof NotEntered) {
+    const fault = toDataFault(error.cause);
+    return new Fault(fault.code === "forbidden" ? "internal" : fault.code, `no tenant entered: ${fault.message}`, { cause: error });
+  }
   const state = sqlState(error);
   const message = error instanceof Error ? error.message : String(error);
   if (state !== undefined) {

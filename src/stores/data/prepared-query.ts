@@ -1,6 +1,7 @@
 import pg from "pg";
 import { prepareValue } from "pg/lib/utils.js";
 import { Fault } from "../../kernel/index.ts";
+import { NotEntered } from "./data-fault.ts";
 import type { Rows } from "./port.ts";
 import type { Statement } from "./sql.ts";
 
@@ -124,7 +125,7 @@ export class PreparedQuery<R> {
   }
 
   handleError(error: Error): void {
-    this.#reject(error);
+    this.#reject(this.#inPreamble ? new NotEntered(error.message, { cause: error }) : error);
   }
 
   handleEmptyQuery(): void {}

@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { Fault } from "../../kernel/index.ts";
-import { isRetryable, sqlState, toDataFault } from "./data-fault.ts";
+import { isRetryable, NotEntered, sqlState, toDataFault, wasNotEntered } from "./data-fault.ts";
 import type { Queryable, Rows } from "./port.ts";
 import { Preparation, PreparedQuery, type ProtocolConnection } from "./prepared-query.ts";
 import type { Statement } from "./sql.ts";
@@ -64,9 +64,7 @@ export class Runner {
   async #attempt<T>(client: pg.PoolClient, work: (tx: Queryable) => Promise<T>): Promise<T> {
     const scope = new TransactionScope(client);
     try {
-      // the preamble follows `begin` in the same round trip
-      if (this.#preamble) await run(client, BEGIN, this.#preamble);
-      else await run(client, undefined, BEGIN);
+      await this.#begin(client);
       const result = await scope.within(work);
       await run(client, undefined, COMMIT);
       return result;
@@ -74,6 +72,15 @@ export class Runner {
       scope.end();
       await rollback(client);
       throw error;
+    }
+  }
+
+  async #begin(client: pg.PoolClient): Promise<void> {
+    if (!this.#preamble) return void (await run(client, undefined, BEGIN));
+    try {
+      await run(client, BEGIN, this.#preamble); // in one round trip
+    } catch (error) {
+      throw new NotEntered(error instanceof Error ? error.message : String(error), { cause: error });
     }
   }
 
@@ -87,8 +94,8 @@ export class Runner {
       this.#events.answered();
       return result;
     } catch (error) {
-      if (client) clean = (await settles(client)) && !PREPARED_WRONGLY.has(sqlState(error) ?? "");
       const fault = toDataFault(error);
+      if (client) clean = (await settles(client)) && !PREPARED_WRONGLY.has(sqlState(error) ?? "") && !wasNotEntered(fault);
       this.#events.failed(fault);
       throw fault;
     } finally {

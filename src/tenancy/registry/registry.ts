@@ -28,8 +28,10 @@ export interface RegistryBounds {
   readonly keysMax: number;
 }
 
+/** 50,000 snapshots and 100,000 keys: some 100 MB. */
 export const REGISTRY_BOUNDS: RegistryBounds = { tenantsMax: 50_000, keysMax: 100_000 };
 
+/** What the registry is built over. `report` is told of faults that no caller can be told of. */
 export interface RegistryPorts extends TenantStorePorts {
   readonly report: (fault: Fault) => void;
 }

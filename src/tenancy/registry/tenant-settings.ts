@@ -118,10 +118,15 @@ export const tenantSelfUpdateSchema = tenantUpdateSchema.pick({
 /** A status as stored. */
 export const tenantStatusSchema = z.enum(TENANT_STATUSES);
 
+/** The defaults that a plan stands for. */
 export type PlanDocument = z.infer<typeof planDocumentSchema>;
+/** The defaults and their name. */
 export type Plan = z.infer<typeof planSchema>;
+/** A tenant's own settings. */
 export type TenantDocument = z.infer<typeof tenantDocumentSchema>;
+/** A tenant to be made, checked. */
 export type TenantCreate = z.infer<typeof tenantCreateSchema>;
+/** A change to a tenant, checked. */
 export type TenantUpdate = z.infer<typeof tenantUpdateSchema>;
 
 function isLocale(tag: string): boolean {

@@ -4,6 +4,7 @@ import { openSecret, sealSecret } from "./sealed-secret.ts";
 import type { TenantRow } from "./snapshot.ts";
 import type { Plan, TenantCreate, TenantDocument, TenantUpdate } from "./tenant-settings.ts";
 
+/** What the statements about tenants need besides their arguments. */
 export interface TenantStorePorts {
   readonly system: SystemData;
   readonly keyring: Keyring;

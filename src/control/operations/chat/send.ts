@@ -1,6 +1,6 @@
 import { collect, type Reply } from "../../../agents/index.ts";
-import { Fault, FAULTS, type TenantContext, toFault } from "../../../kernel/index.ts";
-import { json, type Operation, tenantOperation } from "../../../gateway/index.ts";
+import { Fault, toFault } from "../../../kernel/index.ts";
+import { json, type Operation, type TenantCall, tenantOperation, titleOf } from "../../../gateway/index.ts";
 import type { Services } from "../../services.ts";
 import { assertWebEnabled } from "./web-channel.ts";
 import { chatInput, toIncoming } from "./chat-input.ts";
@@ -20,7 +20,8 @@ export function sendMessage({ chat, identity }: Services): Operation {
         const stream = wantsStream(head.headers.all("accept"));
         const reply = await chat.send(scope, toIncoming(body), signal, stream);
         if (stream) {
-          return { status: 200, headers: { "content-type": "text/event-stream" }, body: toServerSentEvents(reply, requestId, context) };
+          const events = toServerSentEvents(reply, { context, head, requestId });
+          return { status: 200, headers: { "content-type": "text/event-stream" }, body: events };
         }
         const answer = await collect(reply.events);
         return json(200, {
@@ -41,9 +42,9 @@ function wantsStream(accept: readonly string[]): boolean {
 }
 
 /** `session`, then `text` and `citation` as they come, then `done`; or `error` at any point, after which nothing follows. */
-async function* toServerSentEvents(reply: Reply, requestId: string, context: TenantContext): AsyncGenerator<string, void> {
+async function* toServerSentEvents(reply: Reply, call: FaultyCall): AsyncGenerator<string, void> {
   const { sessionId, userId } = reply;
-  yield serverSentEvent("session", { sessionId, tenantId: context.tenant.id, userId });
+  yield serverSentEvent("session", { sessionId, tenantId: call.context.tenant.id, userId });
   try {
     for await (const event of reply.events) {
       if (event.type === "text") yield serverSentEvent("text", { text: event.text });
@@ -52,16 +53,19 @@ async function* toServerSentEvents(reply: Reply, requestId: string, context: Ten
     }
   } catch (error) {
     const fault = error instanceof Fault ? error : toFault(error);
-    yield serverSentEvent("error", streamedFault(fault, requestId));
+    yield serverSentEvent("error", streamedFault(fault, call));
     if (fault.code === "internal") throw fault; // the pipeline's log has to see it
   }
 }
 
+/** What is told of a fault besides the fault itself. */
+type FaultyCall = Pick<TenantCall<unknown, unknown>, "context" | "head" | "requestId">;
+
 /** A fault inside a stream or socket, where the status has been sent already. */
-export function streamedFault(fault: Fault, requestId: string): Record<string, unknown> {
-  const { title, status } = FAULTS[fault.code];
+export function streamedFault(fault: Fault, { context, head, requestId }: FaultyCall): Record<string, unknown> {
+  const title = titleOf(fault, context.tenant, head.headers.all("accept-language").join(","));
   const { detail } = fault.public;
-  return { success: false, code: fault.code, status, title, ...(detail !== undefined && { detail }), requestId };
+  return { success: false, code: fault.code, status: fault.status, title, ...(detail !== undefined && { detail }), requestId };
 }
 
 function serverSentEvent(name: string, data: unknown): string {

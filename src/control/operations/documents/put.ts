@@ -7,6 +7,7 @@ import { agreeingTenantId, entityId, metadata, text } from "../../schemas.ts";
 import type { Services } from "../../services.ts";
 
 const TEXT_LENGTH_MAX = 500_000;
+const TITLE_CHARACTERS_MAX = 120;
 const BODY_BYTES_MAX = 2 * 1024 * 1024;
 
 const documentInput = z.strictObject({
@@ -32,7 +33,7 @@ export function putDocument({ identity, clock, random }: Services): Operation {
         const { tenant, principal } = context;
         const { text: content, metadata: extra } = body;
         const id = body.id ?? uuidV7(clock, random);
-        const title = body.title ?? (content.split("\n", 1)[0] ?? "").slice(0, 120);
+        const title = body.title ?? firstLine(content);
         const payload = { ...extra, userId: principal.id };
         const item = await scope.search.prepare({ kind: "document", ref: id, title, text: content, payload }, signal);
         const size = Buffer.byteLength(content);
@@ -53,4 +54,10 @@ export function putDocument({ identity, clock, random }: Services): Operation {
       },
     },
   );
+}
+
+/** What the document is called that has no title. */
+function firstLine(content: string): string {
+  const line = (content.split("\n", 1)[0] ?? "").slice(0, TITLE_CHARACTERS_MAX);
+  return line.replace(/[\uD800-\uDBFF]$/, ""); // half a character cannot be stored
 }

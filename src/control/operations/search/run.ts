@@ -22,6 +22,7 @@ export function search({ identity }: Services): Operation {
       async run({ body, context, scope, head, signal }) {
         identity.agree(context, body.tenantId, head.remoteAddress);
         const { query, limit, filter } = body;
+        identity.agree(context, filter?.["tenantId"], head.remoteAddress); // written to the trail, as in every other place
         const hits = await scope.search.query({ query, limit, ...(filter && { filter }) }, signal);
         return json(200, { results: hits.map(({ ref, ...hit }) => ({ id: ref, ...hit })) });
       },

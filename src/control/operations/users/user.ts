@@ -22,7 +22,7 @@ const roles = z.array(z.enum(TENANT_ROLES)).min(1).max(TENANT_ROLES.length);
 
 /** What makes a user. */
 export const userInput = z.strictObject({
-  id: entityId.optional(),
+  id: entityId.refine((id) => id !== "create", "is the address of POST /users/create").optional(),
   name: text(200),
   email: email.nullish(),
   roles: roles.default(["member"]),

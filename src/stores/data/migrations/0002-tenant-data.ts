@@ -96,13 +96,14 @@ create table freehold.outbox (
 );
 -- locking a row takes the right to update a column
 ${tenantTable("outbox", roles, { app: "insert", system: "select, delete, update (topic)" })}
+-- a statement that adds no row tells nobody: the worker's own moving of nothing would wake it for ever
 create function freehold.wake_events() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
 begin
-  perform pg_notify('freehold_events', '');
+  if exists (select from added) then perform pg_notify('freehold_events', ''); end if;
   return null;
 end $$;
 revoke all on function freehold.wake_events() from public;
-create trigger wake after insert on freehold.outbox for each statement execute function freehold.wake_events();
+create trigger wake after insert on freehold.outbox referencing new table as added for each statement execute function freehold.wake_events();
 
 create table freehold.deliveries (
   tenant_id uuid not null,
@@ -122,7 +123,7 @@ create table freehold.deliveries (
 create index deliveries_due on freehold.deliveries (consumer, tenant_id, due_at) where due_at is not null;
 create index deliveries_lane on freehold.deliveries (partition_key, tenant_id, consumer, seq);
 ${tenantTable("deliveries", roles, { app: "select (tenant_id, consumer, event_id, attempts, due_at, lease, last_error)", system: ROWS })}
-create trigger wake after insert on freehold.deliveries for each statement execute function freehold.wake_events();
+create trigger wake after insert on freehold.deliveries referencing new table as added for each statement execute function freehold.wake_events();
 -- Only the oldest event of a key has a time at which it is due. The lock keeps that one from going away unseen, so that whoever
 -- removes it finds the event that was put behind it.
 create function freehold.join_lane() returns trigger language plpgsql set search_path = pg_catalog as $$
