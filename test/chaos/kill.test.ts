@@ -9,7 +9,7 @@ import { makeTenants, type WritingTenant, writeAndKill } from "./kill-round.ts";
 const KILLS = Number(process.env["FREEHOLD_TEST_KILLS"] ?? 50);
 const ACKNOWLEDGEMENTS_MAX = 40;
 /** What a killed process was working on is free for others when its lease ends. */
-const HANDLED_DEADLINE_MS = 90_000;
+const HANDLED_DEADLINE_MS = 30_000;
 
 /** One installation that outlives its processes. */
 interface Installation {

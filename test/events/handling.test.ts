@@ -156,6 +156,24 @@ eachEngine((engine) => {
       assert.deepEqual(await effectsOf(data, "a"), new Map([[first, 1]]));
     });
 
+    test("a claim that is held on to is nobody else's, and one that was lost cannot be", async () => {
+      const { consumer } = recorder();
+      const house = createEventHouse(data, [consumer]);
+      await house.publish("a", "user-1");
+      await house.bus.relay();
+      const bounds = { limit: 1, perTenantMax: 1, underWay: new Map<string, number>(), leaseMs: 60_000 };
+      const first = await house.bus.claim(consumer.name, bounds);
+      await passTime(data);
+      await house.bus.extend(first, 60_000);
+      assert.deepEqual(await house.bus.claim(consumer.name, bounds), []);
+      await passTime(data);
+      const second = await house.bus.claim(consumer.name, bounds);
+      await passTime(data);
+      await house.bus.extend(first, 60_000);
+      const third = await house.bus.claim(consumer.name, bounds);
+      assert.deepEqual([first.length, second.length, third.length], [1, 1, 1]);
+    });
+
     test("a delivery is settled only by who claimed it last", async () => {
       const { consumer } = recorder();
       const house = createEventHouse(data, [consumer]);

@@ -58,6 +58,8 @@ export interface EventBus {
    * next one is due when that one has been settled as done or dead.
    */
   claim(consumer: string, bounds: ClaimBounds): Promise<readonly Delivery[]>;
+  /** Holds claims for longer, from now on. One that somebody else has claimed since is left alone. */
+  extend(deliveries: readonly Delivery[], leaseMs: number): Promise<void>;
   /** Ends a claim. False, and nothing changes, when somebody else has claimed the delivery since. */
   settle(delivery: Delivery, outcome: DeliveryOutcome): Promise<boolean>;
   /**

@@ -7,8 +7,10 @@ import { handleDelivery, type HandlingPorts } from "./handle-delivery.ts";
 import { cleanInbox } from "./inbox.ts";
 import { type EventLag, measureLag } from "./lag.ts";
 
-/** How long a claim holds: the time limits of a handler and of a transaction, and some more. */
-const LEASE_MS = 60_000;
+/** How long a claim holds without word from its worker: what a killed process was working on is free for others after that. */
+const LEASE_MS = 10_000;
+/** How often a worker holds on to what it is working on. */
+const EXTEND_EVERY_MS = 3_000;
 /** Time limit of one handler. */
 const HANDLER_TIMEOUT_MS = 30_000;
 /** How often a worker looks without being called. */
@@ -67,6 +69,8 @@ class Loop {
   readonly #perTenant: number;
   readonly #underWay = new Map<string, number>();
   readonly #running = new Set<Promise<void>>();
+  readonly #held = new Set<Delivery>();
+  #extending: NodeJS.Timeout | undefined;
   /** Steps run one after the other, whoever asks for them. */
   #steps: Promise<unknown> = Promise.resolve();
   #firstConsumer = 0;
@@ -170,8 +174,10 @@ class Loop {
   #begin(consumer: EventConsumer, delivery: Delivery): void {
     const { tenantUuid } = delivery;
     this.#underWay.set(tenantUuid, (this.#underWay.get(tenantUuid) ?? 0) + 1);
+    this.#hold(delivery);
     const running = this.#handle(consumer, delivery).finally(() => {
       this.#running.delete(running);
+      this.#letGo(delivery);
       this.#ended++;
       const left = (this.#underWay.get(tenantUuid) ?? 1) - 1;
       if (left === 0) this.#underWay.delete(tenantUuid);
@@ -179,6 +185,21 @@ class Loop {
       this.#nudge();
     });
     this.#running.add(running);
+  }
+
+  #hold(delivery: Delivery): void {
+    this.#held.add(delivery);
+    this.#extending ??= setInterval(() => {
+      // a claim that could not be held ends in time, and the inbox keeps its effect from happening twice
+      this.#settings.bus.extend([...this.#held], LEASE_MS).catch((error: unknown) => this.#settings.report.onFault(toFault(error)));
+    }, EXTEND_EVERY_MS).unref();
+  }
+
+  #letGo(delivery: Delivery): void {
+    this.#held.delete(delivery);
+    if (this.#held.size > 0) return;
+    clearInterval(this.#extending);
+    this.#extending = undefined;
   }
 
   async #handle(consumer: EventConsumer, delivery: Delivery): Promise<void> {

@@ -33,6 +33,7 @@ export function createPostgresBus(data: DataStore, subscriptions: readonly Subsc
       if (!turns) throw new RangeError(`not a consumer of this bus: ${consumer}`);
       return await turns.next(bounds.limit, (span, limit) => claimBatch(system, consumer, bounds, span, limit));
     },
+    extend: (deliveries, leaseMs) => extend(system, deliveries, leaseMs),
     settle: async (delivery, outcome) => (await settle(system, delivery, outcome)) > 0,
     redrive: async (tenantUuid, consumer, eventId) => consumers.has(consumer) && (await redrive(system, tenantUuid, consumer, eventId)) > 0,
     wake: (onWake) => system.listen(CHANNEL, onWake, onWake),
@@ -157,6 +158,14 @@ async function claimBatch(system: System, consumer: string, bounds: ClaimBounds,
       c.last_error as "lastError"
     from claimed c order by c.tenant_id, c.seq`);
   return rows;
+}
+
+async function extend(system: System, deliveries: readonly Delivery[], leaseMs: number): Promise<void> {
+  await system.query(sql`
+    update freehold.deliveries d set due_at = now() + ${leaseMs}::integer * interval '1 millisecond'
+    from unnest(${deliveries.map(({ tenantUuid }) => tenantUuid)}::uuid[], ${deliveries.map(({ consumer }) => consumer)}::text[],
+      ${deliveries.map(({ eventId }) => eventId)}::uuid[], ${deliveries.map(({ lease }) => lease)}::uuid[]) held (tenant_id, consumer, event_id, lease)
+    where d.tenant_id = held.tenant_id and d.consumer = held.consumer and d.event_id = held.event_id and d.lease = held.lease`);
 }
 
 async function settle(system: System, delivery: Delivery, outcome: DeliveryOutcome): Promise<number> {
