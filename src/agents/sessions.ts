@@ -99,7 +99,10 @@ export async function readHistory(scope: TenantScope, session: Session): Promise
   return messages.map(({ role, text }) => ({ role, text }));
 }
 
-/** Adds a turn; a session that is new is stored with its first turn and told of as an event, all in one transaction. */
+/**
+ * Adds a turn; a session that is new is stored with its first turn and told of as an event, all in one transaction. A session that was
+ * deleted while it was being answered stays deleted: the turn is not kept.
+ */
 export async function appendTurn(
   ports: { readonly clock: Clock; readonly random: Random },
   scope: TenantScope,
@@ -107,9 +110,9 @@ export async function appendTurn(
   turn: Turn,
   isNew: boolean,
 ): Promise<void> {
-  if (!isNew) return await insertTurn(ports, scope.data, scope, session, turn);
+  if (!isNew) return await insertTurn(ports, scope.data, scope, session, turn, false);
   await scope.data.transaction(async (tx) => {
-    await insertTurn(ports, tx, scope, session, turn);
+    await insertTurn(ports, tx, scope, session, turn, true);
     const { sessionId, userId, platform } = session;
     await scope.events.publish(tx, {
       topic: "session.events",
@@ -126,16 +129,19 @@ async function insertTurn(
   scope: TenantScope,
   session: Pick<Session, "sessionId" | "userId" | "platform" | "metadata">,
   { question, answer, citations }: Turn,
+  isNew: boolean,
 ): Promise<void> {
   const { tenant } = scope.context;
   const id = randomPart(tenant, session.sessionId)?.id ?? "";
+  if (isNew)
+    await on.query(sql`
+    insert into freehold.sessions (tenant_id, id, user_id, platform, metadata)
+    values (${tenant.uuid}, ${id}, ${session.userId}, ${session.platform}, ${JSON.stringify(session.metadata)}::jsonb)`);
   // the session's row is locked by the update, so turns of one session get their places one after the other
   await on.query(sql`
     with s as (
-      insert into freehold.sessions (tenant_id, id, user_id, platform, metadata, messages)
-      values (${tenant.uuid}, ${id}, ${session.userId}, ${session.platform}, ${JSON.stringify(session.metadata)}::jsonb, 2)
-      on conflict (tenant_id, id) do update set messages = freehold.sessions.messages + 2, last_activity = now()
-      returning messages
+      update freehold.sessions set messages = messages + 2, last_activity = now()
+      where tenant_id = ${tenant.uuid} and id = ${id} returning messages
     )
     insert into freehold.messages (tenant_id, session_id, seq, id, role, body, citations)
     select ${tenant.uuid}::uuid, ${id}, s.messages + m.place, m.id, m.role, m.body, m.citations

@@ -162,7 +162,8 @@ async function listen(
   });
   services.registry.onTenantChange((ids) => {
     for (const [uuid, { id }] of pipeline.live.tenants()) {
-      if (ids.includes(id)) endIfNotServed(services.registry, id, () => pipeline.live.stop(uuid)).catch((error: unknown) => telemetry.report(toFault(error)));
+      if (ids.includes(id))
+        endIfNotServed(services.registry, id, () => pipeline.live.stop(uuid)).catch((error: unknown) => telemetry.report(toFault(error)));
     }
   });
   const routes = createRouteTable(services);

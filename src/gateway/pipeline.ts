@@ -155,11 +155,11 @@ class Handler implements HttpHandler {
   }
 
   /** Everything that is decided before the body is read: who, for whom, how much, where to, and whether they may. */
-  async #admit(head: RequestHead, passage: Passage): Promise<Match> {
+  async #admit(head: RequestHead, passage: Passage, paid = false): Promise<Match> {
     const identified = await this.#ports.identity.identify(head, passage.requestId, passage.trace);
     if (!identified.ok) throw identified.fault;
     passage.identified = identified;
-    if (passage.tenant) this.#take(passage, passage.tenant);
+    if (passage.tenant && !paid) this.#take(passage, passage.tenant);
     const match = this.#router.match(head.method, parseTarget(identified.routePath).segments);
     passage.operation = match.operation;
     this.#assertMay(passage, head, match.operation);
@@ -238,7 +238,13 @@ class Handler implements HttpHandler {
     this.#observe(101, exchange.head, passage);
     try {
       const call = this.#call(exchange.head, passage, match, live.signal, undefined, undefined);
-      await accept({ ...call, admit: () => this.#admitMessage(exchange.head, passage, live.signal) }, socket);
+      let paid = true; // the upgrade was counted, which is good for the first message
+      const admit = async (): Promise<AnyCall> => {
+        const again = await this.#admitMessage(exchange.head, passage, live.signal, paid);
+        paid = false;
+        return again;
+      };
+      await accept({ ...call, admit }, socket);
       socket.close(CLOSE_NORMAL, "");
     } catch (error) {
       this.#closeSocket(socket, toFault(error), exchange.head, passage);
@@ -249,9 +255,9 @@ class Handler implements HttpHandler {
   }
 
   /** One message of a socket as a request of its own: whatever changed since the upgrade counts. */
-  async #admitMessage(head: RequestHead, upgrade: Passage, signal: AbortSignal): Promise<AnyCall> {
+  async #admitMessage(head: RequestHead, upgrade: Passage, signal: AbortSignal, paid: boolean): Promise<AnyCall> {
     const passage = new Passage(this.#ports);
-    const match = await this.#admit(head, passage);
+    const match = await this.#admit(head, passage, paid);
     // the name can have gone to another tenant, but a socket is one tenant's for life
     if (passage.tenant?.uuid !== upgrade.tenant?.uuid) throw unauthenticated("the socket's tenant is gone");
     return this.#call(head, passage, match, signal, undefined, undefined);

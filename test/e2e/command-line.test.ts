@@ -38,7 +38,10 @@ describe("the command line", () => {
       });
 
       test("a tenant is created, listed and shown", async () => {
-        const made = await run(["tenant", "create", "umbrella", "--name", "Umbrella", "--plan", "professional", "--locale", "de-CH"], flags);
+        const made = await run(
+          ["tenant", "create", "umbrella", "--name", "Umbrella", "--plan", "professional", "--locale", "de-CH"],
+          flags,
+        );
         assert.deepEqual([made["id"], made["status"], made["plan"]], ["umbrella", "active", "professional"]);
         const listed = await run<{ id: string }[]>(["tenant", "list"], flags);
         assert.deepEqual(
@@ -47,7 +50,11 @@ describe("the command line", () => {
         );
         assert.equal((await run(["tenant", "show", "umbrella"], flags))["locale"], "de-CH");
         if (!running) return; // refusals come from the same calls
-        const wrong = [["create", "umbrella"], ["create", "Not-An-Id"], ["show", "nobody"]].map((args) => fails(["tenant", ...args], flags));
+        const wrong = [
+          ["create", "umbrella"],
+          ["create", "Not-An-Id"],
+          ["show", "nobody"],
+        ].map((args) => fails(["tenant", ...args], flags));
         assert.deepEqual(
           (await Promise.all(wrong)).map(({ code }) => code),
           ["conflict", "invalid_json", "not_found"],
@@ -94,7 +101,11 @@ describe("the command line", () => {
       });
 
       test("what is meant for people has no secrets and no stack", { skip: !running }, async () => {
-        const commands = [["tenant", "show", "umbrella"], ["key", "list", "umbrella"], ["tenant", "show", "nobody"]];
+        const commands = [
+          ["tenant", "show", "umbrella"],
+          ["key", "list", "umbrella"],
+          ["tenant", "show", "nobody"],
+        ];
         const shown: Ended[] = await Promise.all(commands.map((args) => freehold([...args, ...flags], { cwd: folder })));
         for (const { stdout, stderr } of shown) {
           assert.ok(!(stdout + stderr).includes(apiKey));

@@ -143,10 +143,10 @@ for (const engine of ["embedded", "PostgreSQL"] as const) {
       if (engine === "embedded") assert.equal(statSync(path.join(data, "root.key")).mode & 0o077, 0, "nobody else reads the root key");
       for (const line of stderr.trim().split("\n")) assert.ok(!/"level":(?:50|60)/.test(line), `an error in the log: ${line}`);
 
-      const before = running.tenants[0]?.token ?? "";
+      const issuedBefore = running.tenants[0]?.token ?? "";
       running = await up(flags, { cwd: folder });
       assert.equal((await acme().get("/users/trillian")).status, 200);
-      assert.equal((await acme(bearer(before)).get("/users/trillian")).status, 200, "tokens outlive a restart");
+      assert.equal((await acme(bearer(issuedBefore)).get("/users/trillian")).status, 200, "tokens outlive a restart");
       assert.equal((await acme().get("/documents/refunds")).status, 200);
     });
 

@@ -17,10 +17,17 @@ describe("the production profile", () => {
   const production = ["up", "--port", "0", "--admin-port", "0", "--json", "--profile", "production"];
   const env = { FREEHOLD_ROOT_KEY: ROOT_KEY };
 
-  const refused = async (yaml: string, args: readonly string[] = production, variables: Readonly<Record<string, string>> = env): Promise<string> => {
+  const refused = async (
+    yaml: string,
+    args: readonly string[] = production,
+    variables: Readonly<Record<string, string>> = env,
+  ): Promise<string> => {
     const config = path.join(folder, "refused.yaml");
     writeFileSync(config, yaml);
-    const { code, stdout, stderr } = await freehold([...args, "--config", config, "--data", path.join(folder, "none")], { cwd: folder, env: variables });
+    const { code, stdout, stderr } = await freehold([...args, "--config", config, "--data", path.join(folder, "none")], {
+      cwd: folder,
+      env: variables,
+    });
     assert.deepEqual([code, stdout], [1, ""], stderr);
     const { code: fault, detail } = JSON.parse(stderr) as { code: string; detail: string };
     assert.equal(fault, "invalid_settings", stderr);
@@ -61,7 +68,11 @@ describe("the production profile", () => {
       const reply = await new Client(running.url, bearer(token)).get("/users");
       assert.deepEqual([reply.status, reply.code], [401, "unauthenticated"], token);
     }
-    const reply = await operator.post("/admin/v1/tenants", { id: "x", name: "X", agentConfig: { invokeUrl: "http://127.0.0.1:1/", protocol: "webhook" } });
+    const reply = await operator.post("/admin/v1/tenants", {
+      id: "x",
+      name: "X",
+      agentConfig: { invokeUrl: "http://127.0.0.1:1/", protocol: "webhook" },
+    });
     assert.equal(reply.code, "egress_denied", "an agent on this machine is for development");
     assert.equal((await running.stop()).code, 0);
   });
@@ -73,11 +84,15 @@ describe("the agent of the default tenant", () => {
   const seen: (Uint8Array | string)[] = [];
   let agent: RecordedAgent;
   let running: Running;
-  const as = (credential: Readonly<Record<string, string>>): Client => new Client(running.url, credential, (bytes) => void seen.push(bytes));
+  const as = (credential: Readonly<Record<string, string>>): Client =>
+    new Client(running.url, credential, (bytes) => void seen.push(bytes));
 
   before(async () => {
     agent = await startRecordedAgent(says(`The default agent. ${CANARY}`));
-    writeFileSync(config, `defaultTenant: acme\ndata: ${path.join(folder, "data")}\ndatabase: {url: "${await freshDatabase()}"}\nlogLevel: silent\n`);
+    writeFileSync(
+      config,
+      `defaultTenant: acme\ndata: ${path.join(folder, "data")}\ndatabase: {url: "${await freshDatabase()}"}\nlogLevel: silent\n`,
+    );
     // started in the folder: the settings file is found there without a flag
     running = await up([], { cwd: folder, env: { AGENT_INVOKE_URL: agent.url } });
   });
@@ -121,7 +136,19 @@ describe("the agent of the default tenant", () => {
   });
 
   test("a default tenant that does not exist ends the start with the reason", async () => {
-    const args = ["up", "--port", "0", "--admin-port", "0", "--json", "--no-demo", "--data", path.join(folder, "other"), "--database-url", await freshDatabase()];
+    const args = [
+      "up",
+      "--port",
+      "0",
+      "--admin-port",
+      "0",
+      "--json",
+      "--no-demo",
+      "--data",
+      path.join(folder, "other"),
+      "--database-url",
+      await freshDatabase(),
+    ];
     const { code, stdout, stderr } = await freehold(args, { cwd: folder, env: { AGENT_INVOKE_URL: agent.url } });
     assert.deepEqual([code, stdout], [1, ""]);
     assert.match(stderr, /there is no tenant acme/);

@@ -77,8 +77,15 @@ export async function up(args: readonly string[], surroundings: Surroundings): P
   };
 }
 
-function start(args: readonly string[], { cwd, env = {} }: Surroundings): { child: ChildProcess; output: { stdout: string; stderr: string }; ended: Promise<Ended> } {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { cwd, env: { ...cleanEnvironment(), ...env }, stdio: ["ignore", "pipe", "pipe"] });
+function start(
+  args: readonly string[],
+  { cwd, env = {} }: Surroundings,
+): { child: ChildProcess; output: { stdout: string; stderr: string }; ended: Promise<Ended> } {
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
+    cwd,
+    env: { ...cleanEnvironment(), ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const output = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));

@@ -45,7 +45,9 @@ describe("an id of b, used by a", () => {
         const client = freehold.as(credential);
         const replies: Reply[] = [];
         for (const id of [IDS[kind].ofB, IDS[kind].ofNobody])
-          replies.push(await client.send(method, path.replace("{consumer}", "index-users").replace(/\{[a-zA-Z]+\}/, id), sending(method, body)));
+          replies.push(
+            await client.send(method, path.replace("{consumer}", "index-users").replace(/\{[a-zA-Z]+\}/, id), sending(method, body)),
+          );
         assertSame(replies);
         assert.ok([403, 404].includes(replies[0]?.status ?? 0), replies[0]?.text);
         if (credential !== a.member) assert.equal(replies[0]?.code, "not_found");
@@ -76,7 +78,10 @@ describe("an id of b, used by a", () => {
     const received = freehold.agents.b.received.length;
     for (const credential of [a.admin, a.member, a.key]) {
       const client = freehold.as(credential);
-      const replies = [await client.post("/api/chat", chatIn(IDS.session.ofB)), await client.post("/api/chat", chatIn(IDS.session.ofNobody))];
+      const replies = [
+        await client.post("/api/chat", chatIn(IDS.session.ofB)),
+        await client.post("/api/chat", chatIn(IDS.session.ofNobody)),
+      ];
       assertSame(replies);
       assert.equal(replies[0]?.code, "not_found");
     }
@@ -94,10 +99,17 @@ describe("an id of b, used by a", () => {
 
   test("a filter, a cursor and a query that name something of b find nothing of it", async () => {
     const client = freehold.as(a.admin);
-    const filters: Record<string, string>[] = [{ userId: IDS.user.ofB }, { note: `note ${CANARY.slice(0, 8)}` }, { kind: "user", userId: "u1" }];
+    const filters: Record<string, string>[] = [
+      { userId: IDS.user.ofB },
+      { note: `note ${CANARY.slice(0, 8)}` },
+      { kind: "user", userId: "u1" },
+    ];
     for (const filter of filters) {
       const reply = await client.post("/search", { query: "Only b has this refunds", filter });
-      assert.ok(reply.json<{ results: { id: string }[] }>().results.every(({ id }) => !id.startsWith("only-b")), reply.text);
+      assert.ok(
+        reply.json<{ results: { id: string }[] }>().results.every(({ id }) => !id.startsWith("only-b")),
+        reply.text,
+      );
     }
     for (const path of ["/users", "/documents"]) {
       for (const after of [IDS.user.ofB, IDS.document.ofB, "only-a"]) {
@@ -106,7 +118,12 @@ describe("an id of b, used by a", () => {
         assert.ok(!reply.text.includes("only-b"), reply.text);
       }
     }
-    assert.deepEqual((await client.get(`/api/sessions?userId=${IDS.user.ofB}`)).json<{ sessions: { tenantId: string }[] }>().sessions.filter(({ tenantId }) => tenantId !== "a"), []);
+    assert.deepEqual(
+      (await client.get(`/api/sessions?userId=${IDS.user.ofB}`))
+        .json<{ sessions: { tenantId: string }[] }>()
+        .sessions.filter(({ tenantId }) => tenantId !== "a"),
+      [],
+    );
   });
 
   test("a search counts and scores a's own texts only: what b stores moves nothing", async () => {
@@ -119,7 +136,16 @@ describe("an id of b, used by a", () => {
 
   test("lists, trails and keys are a's own", async () => {
     const client = freehold.as(a.admin);
-    for (const path of ["/users", "/documents", "/api/sessions", "/tenant/v1", "/tenant/v1/config", "/tenant/v1/keys", "/tenant/v1/dead-letters", "/tenant/v1/audit"]) {
+    for (const path of [
+      "/users",
+      "/documents",
+      "/api/sessions",
+      "/tenant/v1",
+      "/tenant/v1/config",
+      "/tenant/v1/keys",
+      "/tenant/v1/dead-letters",
+      "/tenant/v1/audit",
+    ]) {
       const reply = await client.get(path);
       assert.equal(reply.status, 200, path);
       const ofB = path === "/users" || path === "/documents" ? [IDS.user.ofB, IDS.document.ofB] : [...b.keyIds, IDS.session.ofB, '"b"'];
@@ -128,7 +154,9 @@ describe("an id of b, used by a", () => {
   });
 
   test("a key of a tenant is made with no more than its maker has", async () => {
-    const maker = await freehold.trusted(freehold.platform.admin).post("/admin/v1/tenants/a/keys", { name: "narrow", roles: ["admin"], scopes: ["tenant"] });
+    const maker = await freehold
+      .trusted(freehold.platform.admin)
+      .post("/admin/v1/tenants/a/keys", { name: "narrow", roles: ["admin"], scopes: ["tenant"] });
     const narrow = freehold.as({ "x-api-key": String(maker.json()["key"]) });
     assert.equal((await narrow.post("/tenant/v1/keys", { name: "wide", scopes: ["tenant", "chat"] })).code, "forbidden");
     assert.equal((await narrow.post("/tenant/v1/keys", { name: "as wide", scopes: ["tenant"] })).status, 201);
@@ -163,4 +191,3 @@ function withoutIds({ text, headers }: Reply): string {
   const { "x-request-id": id = "", date: _date, ratelimit: _limit, ...fields } = headers;
   return text.replaceAll(String(id), "") + JSON.stringify(fields);
 }
-

@@ -25,6 +25,7 @@ export class Reply {
   }
 
   /** The body as JSON of the shape that the caller names. */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the shape of an answer is named where it is read
   json<T = Record<string, unknown>>(): T {
     return JSON.parse(this.text) as T;
   }
@@ -79,11 +80,14 @@ export class Client {
   /** The answer when its head is there; who calls reads the body. */
   async open(method: string, path: string, { headers = {}, json, body }: Sending = {}): Promise<IncomingMessage> {
     const bytes = json === undefined ? body : JSON.stringify(json);
-    const all = { ...(json !== undefined && { "content-type": "application/json" }), ...this.credential, ...headers };
+    // without a length Node sends the body of a DELETE as it is, and it would be the next request
+    const length = bytes === undefined ? {} : { "content-length": String(Buffer.byteLength(bytes)) };
+    const all = { ...(json !== undefined && { "content-type": "application/json" }), ...length, ...this.credential, ...headers };
     const url = new URL(this.url);
     const outgoing = request({ host: url.hostname, port: url.port, method, path, headers: all, agent: Client.#agent });
     outgoing.end(bytes);
     const [response] = (await once(outgoing, "response")) as [IncomingMessage]; // the event's only argument
+    outgoing.on("error", () => {}); // from here on the response tells
     return response;
   }
 
@@ -120,13 +124,16 @@ export class Client {
     });
   }
 
-  /** Sends these bytes on a connection of their own and gives all that came back until it was closed. */
-  async raw(bytes: string | Uint8Array): Promise<string> {
+  /** Sends these bytes on a connection of their own and gives all that came back until it was closed, or until it is enough. */
+  async raw(bytes: string | Uint8Array, isEnough: (received: Buffer) => boolean = () => false): Promise<string> {
     const socket = connect({ host: "127.0.0.1", port: this.port });
     socket.write(typeof bytes === "string" ? Buffer.from(bytes, "latin1") : bytes);
     const pieces: Buffer[] = [];
     try {
-      for await (const piece of socket) pieces.push(piece as Buffer); // no encoding is set
+      for await (const piece of socket) {
+        pieces.push(piece as Buffer); // no encoding is set
+        if (isEnough(Buffer.concat(pieces))) break;
+      }
     } catch (error) {
       // a refused request may end in a reset: what came before it counts
       if (!(error instanceof Error && "code" in error && (error.code === "ECONNRESET" || error.code === "EPIPE"))) throw error;
@@ -197,8 +204,8 @@ export class ChatSocket {
   async next(type: string): Promise<Record<string, unknown>> {
     const found = await until(`a message ${type}`, () => this.received.find((message) => message["type"] === type) ?? this.closed);
     if (!("type" in found)) throw new Error(`the socket closed with ${JSON.stringify(found)}`);
-    this.received.splice(this.received.indexOf(found as Record<string, unknown>), 1);
-    return found as Record<string, unknown>; // a message, as it has a type
+    this.received.splice(this.received.indexOf(found), 1);
+    return found;
   }
 
   close(): void {

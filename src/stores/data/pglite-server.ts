@@ -1,3 +1,5 @@
+import { statfsSync } from "node:fs";
+import path from "node:path";
 import { Duplex } from "node:stream";
 import { Worker } from "node:worker_threads";
 import { Fault } from "../../kernel/index.ts";
@@ -20,6 +22,13 @@ interface Exchange {
 /** How long one exchange with the embedded database may take. Its own statement_timeout never fires, so the thread is ended instead. */
 export const EXCHANGE_TIMEOUT_MS = 30_000;
 
+/** Opening includes going through the log after a crash. */
+const START_TIMEOUT_MS = 60_000;
+const START_PAUSE_MS = 500;
+
+/** The engine writes its log in files of this size, each made whole before it is used. */
+const LOG_FILE_BYTES = 16 * 1024 * 1024;
+
 /** Deep enough that the engine's own check of its stack comes first, so that a statement nested too deep fails and the thread lives. */
 const STACK_MB = 64;
 
@@ -34,6 +43,7 @@ export class PgliteServer {
   readonly #exchangeTimeoutMs: number;
   #worker: Worker | undefined;
   #starting: Promise<Worker> | undefined;
+  #ending: Promise<unknown> = Promise.resolve();
   #nextId = 1;
   readonly #exchanges = new Map<number, Exchange>();
 
@@ -63,41 +73,68 @@ export class PgliteServer {
     if (this.#worker) this.#end(this.#worker, reason);
   }
 
-  /** Closes the database in order. */
+  /** Closes the database in order; a thread that does not end by itself is ended. */
   async close(): Promise<void> {
     const worker = this.#worker ?? (await this.#starting?.catch(() => undefined));
-    if (!worker) return;
-    const closed = new Promise<void>((resolve) => {
-      worker.on("message", (message: FromWorker) => {
-        if (message.type === "closed") resolve();
+    if (worker) {
+      let watchdog: NodeJS.Timeout | undefined;
+      await new Promise<void>((resolve) => {
+        watchdog = setTimeout(resolve, this.#exchangeTimeoutMs);
+        worker.on("message", (message: FromWorker) => {
+          if (message.type === "closed") resolve();
+        });
+        worker.once("exit", () => resolve());
+        worker.postMessage({ type: "close" } satisfies ToWorker);
       });
-      worker.once("exit", () => resolve());
-    });
-    worker.postMessage({ type: "close" } satisfies ToWorker);
-    await closed;
-    this.#end(worker, "the store is closed");
+      clearTimeout(watchdog);
+      this.#end(worker, "the store is closed");
+    }
+    await this.#ending;
   }
 
   /** Starts the thread where none runs. The first start over a new folder takes some seconds. */
   async start(): Promise<Worker> {
-    this.#starting ??= this.#launch().finally(() => {
-      this.#starting = undefined;
-    });
+    this.#starting ??= this.#launch().then(
+      (worker) => {
+        this.#starting = undefined;
+        return worker;
+      },
+      (error: unknown) => {
+        // whoever asks in the meantime gets the same answer: a start is too much work to try for every statement
+        setTimeout(() => (this.#starting = undefined), START_PAUSE_MS).unref();
+        throw error;
+      },
+    );
     return await this.#starting;
   }
 
   async #launch(): Promise<Worker> {
+    await this.#ending; // two threads must never have the folder open
     const worker = new Worker(WORKER_FILE, { workerData: { folder: this.#folder }, resourceLimits: { stackSizeMb: STACK_MB } });
-    await new Promise<void>((resolve, reject) => {
-      worker.once("message", () => resolve());
-      worker.once("error", reject);
-      worker.once("exit", (code) => reject(new Error(`the embedded database ended with code ${code} while starting`)));
-    });
+    let watchdog: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        watchdog = setTimeout(() => reject(new Error("it took longer than allowed")), START_TIMEOUT_MS);
+        worker.once("message", () => resolve());
+        worker.once("error", reject);
+        worker.once("exit", (code) => reject(new Error(`it ended with code ${code}`)));
+      });
+    } catch (error) {
+      this.#end(worker, "the embedded database could not be opened");
+      throw this.#fault(`the embedded database could not be opened: ${error instanceof Error ? error.message : String(error)}`, error);
+    } finally {
+      clearTimeout(watchdog);
+    }
     worker.on("message", (message: FromWorker) => this.#receive(worker, message));
     worker.on("error", (error: Error) => this.#end(worker, error.message));
     worker.on("exit", () => this.#end(worker, "the embedded database ended"));
     this.#worker = worker;
     return worker;
+  }
+
+  /** Where the engine cannot write its log it dies as of anything else: the space that is left tells why. */
+  #fault(reason: string, cause?: unknown): Fault {
+    return new Fault(spaceIn(path.dirname(this.#folder)) < LOG_FILE_BYTES ? "storage_full" : "dependency_unavailable", reason, { cause });
   }
 
   #receive(worker: Worker, message: FromWorker): void {
@@ -121,9 +158,19 @@ export class PgliteServer {
       if (exchange.worker !== worker) continue;
       this.#exchanges.delete(id);
       clearTimeout(exchange.watchdog);
-      exchange.reject(new Fault("dependency_unavailable", reason));
+      exchange.reject(this.#fault(reason));
     }
-    void worker.terminate();
+    this.#ending = Promise.all([this.#ending, worker.terminate()]);
+  }
+}
+
+/** Bytes that can still be written there; without an answer (the folder is gone) it is not the space that is missing. */
+function spaceIn(folder: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize;
+  } catch {
+    return Infinity;
   }
 }
 

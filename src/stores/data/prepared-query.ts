@@ -125,7 +125,7 @@ export class PreparedQuery<R> {
   }
 
   handleError(error: Error): void {
-    this.#reject(this.#inPreamble ? new NotEntered(error.message, { cause: error }) : error);
+    this.#reject(this.#inPreamble && error instanceof pg.DatabaseError ? new NotEntered(error.message, { cause: error }) : error);
   }
 
   handleEmptyQuery(): void {}

@@ -1,4 +1,4 @@
-import type pg from "pg";
+import pg from "pg";
 import { Fault } from "../../kernel/index.ts";
 import { isRetryable, NotEntered, sqlState, toDataFault, wasNotEntered } from "./data-fault.ts";
 import type { Queryable, Rows } from "./port.ts";
@@ -80,7 +80,7 @@ export class Runner {
     try {
       await run(client, BEGIN, this.#preamble); // in one round trip
     } catch (error) {
-      throw new NotEntered(error instanceof Error ? error.message : String(error), { cause: error });
+      throw error instanceof pg.DatabaseError ? new NotEntered(error.message, { cause: error }) : error;
     }
   }
 
