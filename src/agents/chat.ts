@@ -67,7 +67,7 @@ export function createChat(ports: ChatPorts): Chat {
 /**
  * Who a caller's message is from. A member speaks only for itself; an admin or a key of the tenant may name any of the tenant's users.
  */
-export function speaksFor(context: TenantContext, userId: string | undefined): string {
+function speaksFor(context: TenantContext, userId: string | undefined): string {
   if (userId === undefined || userId === context.principal.id) return context.principal.id;
   if (mayActForOthers(context)) return userId;
   throw new Fault("forbidden", "a member named another user", {

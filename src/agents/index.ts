@@ -7,7 +7,6 @@ export {
   type HistoryTurn,
   type NormalizedMessage,
   type Platform,
-  PLATFORMS,
   type Usage,
 } from "./message.ts";
 export { NOTHING_FOUND, type Passage, type SearchPassages } from "./protocols/builtin.ts";

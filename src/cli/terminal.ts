@@ -17,7 +17,7 @@ export function bold(text: string): string {
 }
 
 /** Faint where the terminal shows it. */
-export function dim(text: string): string {
+function dim(text: string): string {
   return styleText("dim", text, { stream: process.stderr });
 }
 

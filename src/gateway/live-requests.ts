@@ -18,6 +18,7 @@ export interface LiveRequests {
   tenants(): ReadonlyMap<string, TenantContext["tenant"]>;
 }
 
+/** A book of the requests under way in this process. */
 export function createLiveRequests(): LiveRequests {
   const live = new Map<string, { readonly tenant: TenantContext["tenant"]; readonly controllers: Set<AbortController> }>();
   return {

@@ -4,6 +4,7 @@ import type { TenantScope } from "../stores/index.ts";
 import type { Access } from "../tenancy/policy/index.ts";
 import type { Answer, RequestHead, WebSocketConnection } from "../wire/index.ts";
 
+/** The methods that operations have. HEAD is answered from GET. */
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /** What every call brings, whoever makes it. */

@@ -20,6 +20,7 @@ export interface Router {
   match(method: string, segments: readonly string[]): Match;
 }
 
+/** A router over these operations. */
 export function createRouter(operations: readonly Operation[]): Router {
   const root = createNode();
   for (const operation of operations) insert(root, operation);

@@ -33,7 +33,12 @@ export async function makeTenants(args: readonly string[], cwd: string): Promise
 }
 
 /** Lets all writers write until `acknowledgements` have come back, kills the process in the middle of the rest, and waits for its end. */
-export async function writeAndKill(running: Running, tenants: readonly WritingTenant[], round: number, acknowledgements: number): Promise<void> {
+export async function writeAndKill(
+  running: Running,
+  tenants: readonly WritingTenant[],
+  round: number,
+  acknowledgements: number,
+): Promise<void> {
   let left = acknowledgements;
   let killed: Promise<unknown> | undefined;
   const acknowledge = (): void => {

@@ -85,8 +85,16 @@ async function assertWhole(installation: Installation, tenants: readonly Writing
   for (const { id, acknowledged: told } of tenants) {
     const state = found.find(({ tenant }) => tenant === id);
     assert.ok(state, `tenant ${id} is gone`);
-    assert.deepEqual([...told.users].filter((user) => !state.users.includes(user)), [], "acknowledged users are lost");
-    assert.deepEqual([...told.documents].filter((document) => !state.documents.includes(document)), [], "acknowledged documents are lost");
+    assert.deepEqual(
+      [...told.users].filter((user) => !state.users.includes(user)),
+      [],
+      "acknowledged users are lost",
+    );
+    assert.deepEqual(
+      [...told.documents].filter((document) => !state.documents.includes(document)),
+      [],
+      "acknowledged documents are lost",
+    );
     for (const [session, turns] of told.turns) {
       const stored: Stored | undefined = state.sessions[session.split(".").at(-1) ?? ""];
       assert.ok(stored, `session ${session} is lost`);

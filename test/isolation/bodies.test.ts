@@ -69,7 +69,13 @@ describe("bodies", () => {
 
     test("cannot point its agent at the inside, in any spelling", async () => {
       const before = await freehold.fingerprint("a");
-      const inside = ["http://169.254.169.254/", "https://10.0.0.1/", "https://metadata.google.internal/", "file:///etc/passwd", "https://[::ffff:10.0.0.1]/"];
+      const inside = [
+        "http://169.254.169.254/",
+        "https://10.0.0.1/",
+        "https://metadata.google.internal/",
+        "file:///etc/passwd",
+        "https://[::ffff:10.0.0.1]/",
+      ];
       for (const invokeUrl of [...inside, "https://user@example.com/", "https://db.svc/", "gopher://x/", "https://0x0a000001/"]) {
         const reply = await freehold.as(a.admin).send("PATCH", "/tenant/v1", { json: { agentConfig: { invokeUrl } } });
         assert.deepEqual([reply.status, reply.code], [403, "egress_denied"], invokeUrl);
@@ -79,8 +85,17 @@ describe("bodies", () => {
 
     test("makes no key with roles, scopes or a tenant that there are not", async () => {
       const before = await freehold.fingerprint("everything");
-      const wrong = [{ roles: ["viewer"] }, { roles: ["operator"] }, { scopes: ["*"] }, { scopes: ["platform"] }, { roles: [] }, { scopes: [] }, { expiresInDays: 0 }];
-      for (const part of wrong) assert.equal((await freehold.as(a.admin).post("/tenant/v1/keys", { name: "x", ...part })).code, "invalid_json");
+      const wrong = [
+        { roles: ["viewer"] },
+        { roles: ["operator"] },
+        { scopes: ["*"] },
+        { scopes: ["platform"] },
+        { roles: [] },
+        { scopes: [] },
+        { expiresInDays: 0 },
+      ];
+      for (const part of wrong)
+        assert.equal((await freehold.as(a.admin).post("/tenant/v1/keys", { name: "x", ...part })).code, "invalid_json");
       for (const field of ["tenantId", "tenant_id", "id", "hash", "createdBy"])
         assert.equal((await freehold.as(a.admin).post("/tenant/v1/keys", { name: "x", [field]: "b" })).code, "unknown_field");
       assert.deepEqual(await freehold.fingerprint("everything"), before);
@@ -89,7 +104,8 @@ describe("bodies", () => {
     test("makes no user with a platform role, a version or somebody else's id", async () => {
       const client = freehold.as(a.admin);
       assert.equal((await client.post("/users/create", { name: "x", roles: ["viewer"] })).code, "invalid_json");
-      for (const field of ["version", "createdAt", "tenant_id"]) assert.equal((await client.post("/users/create", { name: "x", [field]: 1 })).code, "unknown_field");
+      for (const field of ["version", "createdAt", "tenant_id"])
+        assert.equal((await client.post("/users/create", { name: "x", [field]: 1 })).code, "unknown_field");
       for (const id of ["create", "../u1", "a/b", "", " ", "-x", "x".repeat(129), "ü"])
         assert.equal((await client.post("/users/create", { id, name: "x" })).code, "invalid_json", id);
     });
@@ -133,6 +149,16 @@ describe("bodies", () => {
 });
 
 function texts(): readonly string[] {
-  return [`${"x".repeat(119)}😀 and more`, `${"x".repeat(120)}😀`, "שלום עולם", "日本語の文書です。", "a\u202eb", "null", "'; drop table users; --", "{{7*7}} ${7*7} <script>", "\\u0000", "e\u0301"];
+  return [
+    `${"x".repeat(119)}😀 and more`,
+    `${"x".repeat(120)}😀`,
+    "שלום עולם",
+    "日本語の文書です。",
+    "a\u202eb",
+    "null",
+    "'; drop table users; --",
+    "{{7*7}} ${7*7} <script>",
+    "\\u0000",
+    "e\u0301",
+  ];
 }
-

@@ -32,14 +32,22 @@ const AMBIGUOUS: readonly BodyVector[] = [
 const OTHER_SHAPES: readonly BodyVector[] = [
   { name: "another tenant and a name", body: '{"tenant_id":"b","name":"x"}', codes: ["unknown_field", "invalid_json"] },
   { name: "constructor", body: '{"constructor":{"prototype":{"isAdmin":true}}}', codes: ["unknown_field", "invalid_json"] },
-  { name: "a plan and quotas", body: '{"plan":"enterprise","quotas":{"maxAIRequests":1e9},"x":1}', codes: ["unknown_field", "invalid_json"] },
+  {
+    name: "a plan and quotas",
+    body: '{"plan":"enterprise","quotas":{"maxAIRequests":1e9},"x":1}',
+    codes: ["unknown_field", "invalid_json"],
+  },
   { name: "a limit below zero", body: '{"maxUsers":-1}', codes: ["unknown_field", "invalid_json"] },
   { name: "a limit that no double holds", body: '{"maxUsers":9007199254740993}', codes: ["unknown_field", "invalid_json"] },
   { name: "a limit as text", body: '{"maxUsers":"10"}', codes: ["unknown_field", "invalid_json"] },
   { name: "routes of a key", body: '{"allowed_routes":["/*"]}', codes: ["unknown_field", "invalid_json"] },
   { name: "rights of its own", body: '{"isAdmin":true}', codes: ["unknown_field", "invalid_json"] },
-  { name: "an agent on a metadata service", body: '{"agentConfig":{"invokeUrl":"http://169.254.169.254/"},"x":1}', codes: ["unknown_field", "invalid_json"] },
-  ...['[]', '"x"', "null", "true", "0", "[{}]"].map((body) => ({ name: `the bare value ${body}`, body, codes: ["invalid_json"] })),
+  {
+    name: "an agent on a metadata service",
+    body: '{"agentConfig":{"invokeUrl":"http://169.254.169.254/"},"x":1}',
+    codes: ["unknown_field", "invalid_json"],
+  },
+  ...["[]", '"x"', "null", "true", "0", "[{}]"].map((body) => ({ name: `the bare value ${body}`, body, codes: ["invalid_json"] })),
 ];
 
 const BROKEN: readonly BodyVector[] = [
@@ -62,13 +70,28 @@ const OTHER_TYPES: readonly BodyVector[] = [
   ["multipart/form-data; boundary=x", "a form of parts"],
   ["application/jsonp", "something like JSON"],
   ["", "no type"],
-].map(([type = "", name = ""]) => ({ name, body: '{"name":"x"}', headers: type === "" ? {} : { "content-type": type }, codes: ["unsupported_media_type"] }));
+].map(([type = "", name = ""]) => ({
+  name,
+  body: '{"name":"x"}',
+  headers: type === "" ? {} : { "content-type": type },
+  codes: ["unsupported_media_type"],
+}));
 
 /** Bodies that every operation refuses. */
 export const BODY_VECTORS: readonly BodyVector[] = [
   ...[...AMBIGUOUS, ...OTHER_SHAPES, ...BROKEN].map((vector) => ({ headers: JSON_TYPE, ...vector })),
   ...OTHER_TYPES,
   { name: "two types", body: "{}", headers: { "content-type": ["application/json", "text/plain"] }, codes: ["malformed_request"] },
-  { name: "gzip", body: Buffer.from("1f8b0800000000000003abae0500438dac0302000000", "hex"), headers: { ...JSON_TYPE, "content-encoding": "gzip" }, codes: ["unsupported_media_type"] },
-  { name: "a coding nobody knows", body: "{}", headers: { ...JSON_TYPE, "content-encoding": "zstd, identity" }, codes: ["unsupported_media_type"] },
+  {
+    name: "gzip",
+    body: Buffer.from("1f8b0800000000000003abae0500438dac0302000000", "hex"),
+    headers: { ...JSON_TYPE, "content-encoding": "gzip" },
+    codes: ["unsupported_media_type"],
+  },
+  {
+    name: "a coding nobody knows",
+    body: "{}",
+    headers: { ...JSON_TYPE, "content-encoding": "zstd, identity" },
+    codes: ["unsupported_media_type"],
+  },
 ];

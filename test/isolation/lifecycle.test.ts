@@ -88,7 +88,8 @@ describe("the life of a tenant", () => {
       waiting.send({ message: "Hello" });
       await waiting.next("session");
       await suspend();
-      for (const socket of [idle, waiting]) assert.equal((await until("the socket is closed", () => socket.closed, FEED_DEADLINE_MS)).code, 1001);
+      for (const socket of [idle, waiting])
+        assert.equal((await until("the socket is closed", () => socket.closed, FEED_DEADLINE_MS)).code, 1001);
     });
 
     test("gets no answer from its agent that it was still waiting for", async () => {
@@ -105,7 +106,9 @@ describe("the life of a tenant", () => {
       const body = JSON.stringify({ id: "slow", name: "Slow" });
       const socket = connect({ host: "127.0.0.1", port: freehold.as(a.admin).port });
       const fields = [`authorization: ${a.admin["authorization"]}`, "Content-Type: application/json", `Content-Length: ${body.length}`];
-      socket.write(["POST /users/create HTTP/1.1", "Host: localhost", ...fields, "Expect: 100-continue", "Connection: close", "", ""].join("\r\n"));
+      socket.write(
+        ["POST /users/create HTTP/1.1", "Host: localhost", ...fields, "Expect: 100-continue", "Connection: close", "", ""].join("\r\n"),
+      );
       const [asked] = (await once(socket, "data")) as [Buffer]; // it is told to go on when it has been let in
       assert.match(asked.toString(), /^HTTP\/1\.1 100 /);
       await suspend();
@@ -144,8 +147,11 @@ describe("the life of a tenant", () => {
   });
 
   test("a deleted tenant answers like one that never was, to every credential", async () => {
-    const never = bearer(freehold.app.services.identity.tokens.issue({ sub: "u3", tenantId: tenantIdOf("never-was"), roles: ["admin"], lifetimeMs: 60_000 }));
-    const plain = ({ text, headers }: { text: string; headers: Record<string, unknown> }): string => text.replace(String(headers["x-request-id"]), "");
+    const never = bearer(
+      freehold.app.services.identity.tokens.issue({ sub: "u3", tenantId: tenantIdOf("never-was"), roles: ["admin"], lifetimeMs: 60_000 }),
+    );
+    const plain = ({ text, headers }: { text: string; headers: Record<string, unknown> }): string =>
+      text.replace(String(headers["x-request-id"]), "");
     for (const { method, path } of tenantRoutes) {
       const target = path.replaceAll(/\{[a-zA-Z]+\}/g, "u1");
       const expected = await freehold.as(never).send(method, target);

@@ -10,7 +10,6 @@ export {
   unauthenticated,
 } from "./identify.ts";
 export { identitySettings, type IdentitySettings, issuerSettings, type IssuerSettings } from "./settings.ts";
-export { checkJwkSet } from "./jwk.ts";
 export {
   createSigningKey,
   createTokenIssuer,

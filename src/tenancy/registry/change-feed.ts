@@ -11,7 +11,7 @@ export interface RegistryChange {
 export type RegistryChanges = readonly RegistryChange[] | "everything";
 
 /** How often the feed looks when no notification came: what a lost notification costs at the most. */
-export const POLL_MS = 500;
+const POLL_MS = 500;
 /** More changes than this are told as `everything`: reading again what is in memory is then less work than reading the list. */
 const CHANGES_MAX = 10_000;
 const KEPT_MINUTES = 60;

@@ -16,7 +16,7 @@ export interface TenantRow {
 }
 
 /** The agent of a tenant that has set none: answers out of the tenant's own documents. */
-export const DEFAULT_AGENT: AgentConfig = Object.freeze({
+const DEFAULT_AGENT: AgentConfig = Object.freeze({
   invokeUrl: null,
   timeout: 30_000,
   protocol: "builtin",

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { AGENT_PROTOCOLS, FAULTS, ISOLATION_LEVELS, parseTenantId, TENANT_STATUSES, type TenantId } from "../../kernel/index.ts";
+import { AGENT_PROTOCOLS, FAULTS, ISOLATION_LEVELS, parseTenantId, type TenantId } from "../../kernel/index.ts";
 
 const COUNT_MAX = Number.MAX_SAFE_INTEGER;
 const TEXT_MAX = 200;
@@ -15,7 +15,7 @@ export const tenantIdSchema = z.custom<TenantId>((value) => parseTenantId(value)
 });
 
 /** A BCP 47 language tag that the runtime knows how to read. */
-export const localeSchema = z.string().max(35).refine(isLocale, "use a language tag such as en or de-CH");
+const localeSchema = z.string().max(35).refine(isLocale, "use a language tag such as en or de-CH");
 
 const quotas = z.strictObject({
   maxUsers: count,
@@ -114,9 +114,6 @@ export const tenantSelfUpdateSchema = tenantUpdateSchema.pick({
   discord: true,
   version: true,
 });
-
-/** A status as stored. */
-export const tenantStatusSchema = z.enum(TENANT_STATUSES);
 
 /** The defaults that a plan stands for. */
 export type PlanDocument = z.infer<typeof planDocumentSchema>;
