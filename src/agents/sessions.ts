@@ -110,10 +110,14 @@ export async function appendTurn(
   turn: Turn,
   isNew: boolean,
 ): Promise<void> {
-  if (!isNew) return await insertTurn(ports, scope.data, scope, session, turn, false);
+  if (!isNew) return await insertTurn(ports, scope.data, scope, session, turn);
+  const { tenant } = scope.context;
+  const { sessionId, userId, platform, metadata } = session;
   await scope.data.transaction(async (tx) => {
-    await insertTurn(ports, tx, scope, session, turn, true);
-    const { sessionId, userId, platform } = session;
+    await tx.query(sql`
+      insert into freehold.sessions (tenant_id, id, user_id, platform, metadata)
+      values (${tenant.uuid}, ${randomPart(tenant, sessionId)?.id ?? ""}, ${userId}, ${platform}, ${JSON.stringify(metadata)}::jsonb)`);
+    await insertTurn(ports, tx, scope, session, turn);
     await scope.events.publish(tx, {
       topic: "session.events",
       type: "session.created",
@@ -127,16 +131,11 @@ async function insertTurn(
   { clock, random }: { readonly clock: Clock; readonly random: Random },
   on: Queryable,
   scope: TenantScope,
-  session: Pick<Session, "sessionId" | "userId" | "platform" | "metadata">,
+  session: Pick<Session, "sessionId">,
   { question, answer, citations }: Turn,
-  isNew: boolean,
 ): Promise<void> {
   const { tenant } = scope.context;
   const id = randomPart(tenant, session.sessionId)?.id ?? "";
-  if (isNew)
-    await on.query(sql`
-    insert into freehold.sessions (tenant_id, id, user_id, platform, metadata)
-    values (${tenant.uuid}, ${id}, ${session.userId}, ${session.platform}, ${JSON.stringify(session.metadata)}::jsonb)`);
   // the session's row is locked by the update, so turns of one session get their places one after the other
   await on.query(sql`
     with s as (

@@ -69,11 +69,12 @@ describe("two registries over one database", () => {
     return client;
   }
 
-  /** A new tenant that both have in memory. */
+  /** A new tenant that both have in memory, and of which the news has arrived. */
   async function known(): Promise<TenantId> {
     const id = freshId();
     await here.create(input(id));
     await foundIn(there, id);
+    await until("the news of it", () => told.includes(id));
     return id;
   }
 

@@ -7,8 +7,13 @@ import { testPorts } from "./data-ports.ts";
 /** Prepares one embedded folder: making a database from nothing takes seconds, copying it takes a fraction of one. */
 export async function makeTemplate(): Promise<string> {
   const folder = mkdtempSync(path.join(tmpdir(), "freehold-template-"));
-  const store = await createDataStore({ kind: "embedded", folder }, testPorts());
-  await store.close();
+  try {
+    const store = await createDataStore({ kind: "embedded", folder }, testPorts());
+    await store.close();
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
   for (const name of ["lock", "owner"]) rmSync(path.join(folder, name), { force: true });
   return folder;
 }

@@ -9,10 +9,14 @@ let template: string | undefined;
 
 /** Starts PostgreSQL and makes the embedded template; test processes find both by the environment they inherit. */
 export async function globalSetup(): Promise<void> {
-  const [started, made] = await Promise.all([startPostgres(), makeTemplate()]);
-  server = started;
-  template = made;
-  const addresses: EngineAddresses = { postgres: started.url, template: made };
+  const [started, made] = await Promise.allSettled([startPostgres(), makeTemplate()]);
+  if (started.status === "fulfilled") server = started.value;
+  if (made.status === "fulfilled") template = made.value;
+  if (!server || !template) {
+    await globalTeardown(); // the runner does not call it after a set-up that failed
+    throw new Error("the engines for the tests did not start", { cause: started.status === "rejected" ? started.reason : made });
+  }
+  const addresses: EngineAddresses = { postgres: server.url, template };
   process.env[ENGINES_ENV] = JSON.stringify(addresses);
 }
 

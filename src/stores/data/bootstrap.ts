@@ -24,6 +24,7 @@ export interface Installation {
   readonly version: number;
 }
 
+/** What setting up needs besides a connection. */
 export interface BootstrapOptions {
   readonly keyring: Keyring;
   readonly random: Random;

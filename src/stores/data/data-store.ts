@@ -17,6 +17,7 @@ export type DataLocation =
   | { readonly kind: "embedded"; readonly folder: string; readonly exchangeTimeoutMs?: number }
   | { readonly kind: "postgres"; readonly url: string; readonly connectionsMax: number; readonly statementTimeoutMs?: number };
 
+/** What a data store needs from outside. */
 export interface DataPorts {
   readonly keyring: Keyring;
   readonly random: Random;

@@ -4,8 +4,10 @@ import { Duplex } from "node:stream";
 import { Worker } from "node:worker_threads";
 import { Fault } from "../../kernel/index.ts";
 
+/** What the thread is asked. */
 export type ToWorker = { readonly type: "exchange"; readonly id: number; readonly bytes: Uint8Array } | { readonly type: "close" };
 
+/** What the thread answers: `failure` when the engine itself failed, so that the thread is of no more use. */
 export type FromWorker =
   | { readonly type: "ready" }
   | { readonly type: "closed" }
@@ -20,7 +22,7 @@ interface Exchange {
 }
 
 /** How long one exchange with the embedded database may take. Its own statement_timeout never fires, so the thread is ended instead. */
-export const EXCHANGE_TIMEOUT_MS = 30_000;
+const EXCHANGE_TIMEOUT_MS = 30_000;
 
 /** Opening includes going through the log after a crash. */
 const START_TIMEOUT_MS = 60_000;

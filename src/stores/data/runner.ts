@@ -6,13 +6,13 @@ import { Preparation, PreparedQuery, type ProtocolConnection } from "./prepared-
 import type { Statement } from "./sql.ts";
 
 /** How long one transaction may stay open. */
-export const TRANSACTION_TIMEOUT_MS = 15_000;
+const TRANSACTION_TIMEOUT_MS = 15_000;
 const TRANSACTION_TRIES_MAX = 4;
 /** The client's and the server's ideas of what is prepared differ: unknown, already there, or of another shape since. */
 const PREPARED_WRONGLY: ReadonlySet<string> = new Set(["26000", "42P05", "0A000"]);
 
 /** Session statements. They are ours and constant, so they are not held to what a tenant's handle accepts. */
-export const BEGIN: Statement = { name: "fh_begin", text: "begin", values: [] };
+const BEGIN: Statement = { name: "fh_begin", text: "begin", values: [] };
 const COMMIT: Statement = { name: "fh_commit", text: "commit", values: [] };
 
 /** What happened to a connection, for health and for the embedded store's watchdog. */
@@ -141,8 +141,8 @@ class TransactionScope implements Queryable {
   }
 }
 
-/** For the platform's own set-up on a connection that is in nobody's pool. */
-export function run<R>(client: pg.ClientBase, preamble: Statement | undefined, statement: Statement): Promise<Rows<R>> {
+/** One statement behind its preamble, if it has one. */
+function run<R>(client: pg.ClientBase, preamble: Statement | undefined, statement: Statement): Promise<Rows<R>> {
   return new Promise((resolve, reject) => submit(client, new PreparedQuery<R>(preamble, statement, resolve, reject)));
 }
 

@@ -49,7 +49,7 @@ const DATA_STATEMENTS: ReadonlySet<string> = new Set(["select", "insert", "updat
  * Statements such as SET, RESET, COMMIT, DO, COPY or LISTEN act on the session instead of on rows: they could leave the tenant.
  * The engine takes one statement per message, so the first word decides.
  */
-export function assertDataStatement(text: string): void {
+function assertDataStatement(text: string): void {
   const word = FIRST_WORD.exec(text)?.[1]?.toLowerCase();
   if (word === undefined || !DATA_STATEMENTS.has(word)) {
     throw new Fault("forbidden", `statement begins with ${word ?? "no word"}`, {
