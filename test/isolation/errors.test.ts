@@ -29,7 +29,8 @@ describe("answers", () => {
       "200 fields": `GET / HTTP/1.1\r\nHost: a\r\n${"X-Many: 1\r\n".repeat(200)}\r\n`,
       "two lengths": "POST /search HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
       "a length and chunks": "POST /search HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-      "an upgrade with a body": "POST /api/chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\n{}",
+      "an upgrade with a body":
+        "POST /api/chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\n{}",
     };
     for (const [name, request] of Object.entries(requests)) {
       test(`${name}: a problem in our form, and the connection ends`, async () => {
@@ -38,7 +39,9 @@ describe("answers", () => {
         const [line = "", ...fields] = head.split("\r\n");
         const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(line)?.[1]);
         assert.ok(status >= 400 && status < 500, received.slice(0, 300));
-        const headers = Object.fromEntries(fields.map((field) => [field.slice(0, field.indexOf(":")).toLowerCase(), field.slice(field.indexOf(":") + 2)]));
+        const headers = Object.fromEntries(
+          fields.map((field) => [field.slice(0, field.indexOf(":")).toLowerCase(), field.slice(field.indexOf(":") + 2)]),
+        );
         assertHouseAnswer({ status, headers, text: body.join("\r\n\r\n") });
         assert.equal(headers["connection"], "close");
       });
@@ -64,7 +67,9 @@ describe("answers", () => {
 
   test("to HEAD are those to GET without the body, with the same rights", async () => {
     // only the paths are read
-    const reads = createRouteTable({} as Services).main.filter(({ method, accept, path }) => method === "GET" && !accept && !path.includes("{"));
+    const reads = createRouteTable({} as Services).main.filter(
+      ({ method, accept, path }) => method === "GET" && !accept && !path.includes("{"),
+    );
     for (const { path, access } of reads) {
       const client = access.realm === "platform" ? freehold.trusted(freehold.platform.viewer) : freehold.as(a.admin);
       const [get, head] = [await client.get(path), await client.send("HEAD", path)];
@@ -144,9 +149,12 @@ describe("answers", () => {
   });
 
   test("while the database's connections are cut are ours to give, and soon the usual ones again", async () => {
-    await freehold.sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()");
+    await freehold.sql(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+    );
     const replies = await Promise.all(Array.from({ length: 20 }, () => member.get("/documents")));
-    for (const { status, code } of replies) assert.ok(status === 200 || ["dependency_unavailable", "overloaded"].includes(code), `${status} ${code}`);
+    for (const { status, code } of replies)
+      assert.ok(status === 200 || ["dependency_unavailable", "overloaded"].includes(code), `${status} ${code}`);
     await until("it answers again", async () => (await member.get("/documents")).status === 200);
     await until("changes are followed again", async () => {
       const made = await freehold.as(a.admin).post("/tenant/v1/keys", { name: "after" });
@@ -161,7 +169,9 @@ describe("answers", () => {
     await member.post("/search", { query: secret });
     await member.get(`/users?after=${secret}`);
     await member.post("/api/chat", { message: secret, sessionId: secret });
-    const tokens = Object.values(freehold.credentials).flatMap(({ member: m, admin, key }) => [m, admin, key].flatMap((each) => Object.values(each)));
+    const tokens = Object.values(freehold.credentials).flatMap(({ member: m, admin, key }) =>
+      [m, admin, key].flatMap((each) => Object.values(each)),
+    );
     for (const line of freehold.logLines) {
       assert.ok(!line.includes(secret), line);
       for (const token of tokens) assert.ok(!line.includes(token.replace("Bearer ", "")), "a credential stands in the log");

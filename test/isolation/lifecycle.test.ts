@@ -34,7 +34,7 @@ describe("the life of a tenant", () => {
   guard(freehold);
 
   describe("a suspended tenant", () => {
-    beforeEach(() => void freehold.agents.a.behave());
+    beforeEach(() => freehold.agents.a.behave());
     afterEach(() => resume());
 
     test("is refused on every route by every credential, from the first call after the suspension", async () => {

@@ -29,7 +29,11 @@ async function say(client: Client, message: string, more: Readonly<Record<string
 /** Every way to use a session. */
 async function uses(client: Client, sessionId: string): Promise<readonly Reply[]> {
   const path = `/api/sessions/${encodeURIComponent(sessionId)}`;
-  return [await client.get(path), await client.send("DELETE", path), await client.post("/api/chat", { message: "What was said?", sessionId })];
+  return [
+    await client.get(path),
+    await client.send("DELETE", path),
+    await client.post("/api/chat", { message: "What was said?", sessionId }),
+  ];
 }
 
 describe("sessions", () => {
@@ -153,7 +157,10 @@ describe("sessions", () => {
   test("turns of one session that come at once are all kept, in one order", async () => {
     const sessionId = await say(freehold.as(a.member), "Hello");
     await Promise.all(Array.from({ length: 10 }, (_, at) => say(freehold.as(a.member), `Question ${at}`, { sessionId })));
-    const { messages, history } = (await freehold.as(a.member).get(`/api/sessions/${sessionId}`)).json<{ messages: number; history: { role: string }[] }>();
+    const { messages, history } = (await freehold.as(a.member).get(`/api/sessions/${sessionId}`)).json<{
+      messages: number;
+      history: { role: string }[];
+    }>();
     assert.equal(messages, 22);
     assert.deepEqual(
       history.map(({ role }) => role),

@@ -18,15 +18,29 @@ port.on("message", (message: ToWorker) => {
     void database.close().then(() => send({ type: "closed" }));
     return;
   }
-  database.execProtocolRaw(message.bytes, { syncToFs: false }).then(
-    (bytes) => {
-      const copy = Uint8Array.from(bytes); // the result may be a view of the database's own memory
-      send({ type: "answer", id: message.id, bytes: copy }, [copy.buffer]);
-    },
+  exchange(message.bytes).then(
+    (bytes) => send({ type: "answer", id: message.id, bytes }, [bytes.buffer]),
     (error: unknown) => send({ type: "failure", message: error instanceof Error ? error.message : JSON.stringify(error) }),
   );
 });
 send({ type: "ready" });
+
+/**
+ * The answer to these messages, in memory of its own. The plain call of PGlite would also read the answer and keep what it read for
+ * good, so that memory grows with every statement, to gigabytes (measured); the one that streams hands over the bytes alone.
+ */
+async function exchange(bytes: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+  const pieces: Uint8Array[] = [];
+  // a piece is a view of the engine's memory, which the next one overwrites
+  await database.execProtocolRawStream(bytes, { syncToFs: false, onRawData: (piece) => void pieces.push(piece.slice()) });
+  const whole = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
 
 /**
  * PGlite goes on with the next message after any exception in the engine. That is right for the engine's own jump out of a failed
