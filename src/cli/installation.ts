@@ -42,7 +42,7 @@ export async function withManagement<T>(flags: CommonFlags, work: (management: M
   const rootKey = await loadRootKey(settings, process.env[ROOT_KEY_VARIABLE], systemRandom);
   const tokens = createTokenIssuer(ownSigningKey(createKeyring(rootKey)), systemClock);
   const token = tokens.issuePlatform({ sub: "command-line", roles: ["admin"], lifetimeMs: TOKEN_LIFETIME_MS });
-  const running = readRunFile(settings);
+  const running = await findRunning(settings);
   if (running) return await work(managementAt(running.adminUrl, token));
   const app = await createApp({ settings, rootKey, readVariable: (name) => process.env[name] });
   try {
@@ -62,12 +62,12 @@ function managementAt(adminUrl: string, token: string): Management {
   };
 }
 
-/** The run file of a process that is alive, undefined for none or one that is left over. */
-export function readRunFile(settings: Settings): RunFile | undefined {
+/** The process that serves this data folder, if it answers. A file that a killed process left behind names none. */
+export async function findRunning(settings: Settings): Promise<RunFile | undefined> {
   try {
     const run = JSON.parse(readFileSync(path.join(settings.data, RUN_FILE), "utf8")) as RunFile; // written by `announce`
-    process.kill(run.pid, 0); // throws when there is no such process
-    return run;
+    const health = await callApi({ url: `${run.adminUrl}/health`, method: "GET" });
+    return health.status === 200 ? run : undefined;
   } catch {
     return undefined;
   }

@@ -7,7 +7,8 @@ const TIMEOUT_MS = 60_000;
 export interface ApiCall {
   readonly url: string;
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
-  readonly token: string;
+  /** Without one the call is nobody's. */
+  readonly token?: string;
   readonly body?: Json;
 }
 
@@ -16,7 +17,10 @@ export async function callApi({ url, method, token, body }: ApiCall): Promise<{ 
   try {
     const response = await request(url, {
       method,
-      headers: { authorization: `Bearer ${token}`, ...(body !== undefined && { "content-type": "application/json" }) },
+      headers: {
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        ...(body !== undefined && { "content-type": "application/json" }),
+      },
       body: body === undefined ? null : JSON.stringify(body),
       headersTimeout: TIMEOUT_MS,
       bodyTimeout: TIMEOUT_MS,

@@ -21,7 +21,12 @@ const operator = freehold.trusted(freehold.platform.admin);
 const tenantRoutes = createRouteTable({} as Services).main.filter(({ access, accept }) => access.realm === "tenant" && !accept);
 
 const suspend = (): Promise<unknown> => operator.send("POST", "/admin/v1/tenants/a/suspend");
-const resume = (): Promise<unknown> => operator.send("POST", "/admin/v1/tenants/a/resume");
+
+/** Serves a again, in both processes when it returns. */
+async function resume(): Promise<void> {
+  await operator.send("POST", "/admin/v1/tenants/a/resume");
+  await until("both serve", async () => (await new Client(other.url, a.member).get("/api/sessions")).status === 200, FEED_DEADLINE_MS);
+}
 
 /** Milliseconds until the other process gives this answer, counted from now; fails at the deadline. */
 async function timeUntil(what: string, client: Client, isSo: (status: number) => boolean): Promise<number> {
@@ -59,7 +64,7 @@ describe("the life of a tenant", () => {
       assert.equal((await elsewhere.get("/api/sessions")).status, 200);
       await suspend();
       const denied = await timeUntil("the other process refuses", elsewhere, (status) => status === 403);
-      await resume();
+      await operator.send("POST", "/admin/v1/tenants/a/resume");
       const served = await timeUntil("the other process serves again", elsewhere, (status) => status === 200);
       t.diagnostic(`suspended elsewhere after ${denied} ms, served again after ${served} ms`);
     });

@@ -2,7 +2,7 @@ import { existsSync, statSync } from "node:fs";
 import path from "node:path";
 import { systemRandom, toFault } from "../../kernel/index.ts";
 import { createApp } from "../app.ts";
-import { readRunFile } from "../installation.ts";
+import { findRunning } from "../installation.ts";
 import { type CommonFlags, readSettings } from "../options.ts";
 import { loadRootKey, ROOT_KEY_VARIABLE } from "../root-key.ts";
 import type { Settings } from "../settings.ts";
@@ -65,7 +65,7 @@ function rootKeyFile(settings: Settings): Finding[] {
 
 /** Through the running process where there is one, otherwise by opening the installation, which proves its isolation. */
 async function installation(findings: Finding[], settings: Settings): Promise<void> {
-  const running = readRunFile(settings);
+  const running = await findRunning(settings);
   if (running) {
     findings.push({ check: "process", result: "ok", detail: `serving at ${running.url} (process ${running.pid})` });
     return;

@@ -35,7 +35,7 @@ export async function up(flags: UpFlags): Promise<void> {
 async function getReady(app: App, settings: Settings, flags: UpFlags): Promise<void> {
   const platformToken = app.services.identity.tokens.issuePlatform({ sub: "operator", roles: ["admin"], lifetimeMs: DAY_MS });
   // what the demo does to itself is not worth the reader's eyes
-  app.telemetry.log.level = "warn";
+  if (settings.logLevel !== "silent") app.telemetry.log.level = "warn";
   const credentials = settings.demo ? await ensureDemo(app, platformToken, flags.json ? () => {} : progress) : [];
   app.telemetry.log.level = settings.logLevel;
   await pointDefaultTenant(app, settings, process.env["AGENT_INVOKE_URL"]);
