@@ -142,8 +142,9 @@ async function openEmbedded(location: DataLocation & { kind: "embedded" }, ports
   };
 }
 
+/** The session is the superuser until it takes on the role, and the role cannot set anything: freehold.enter has nothing to guard here. */
 function embeddedEnter(role: string): Statement {
-  return { name: "fh_enter", text: `select freehold.enter($1), set_config('role', '${role}', true)`, values: [""] };
+  return { name: "fh_enter", text: `select set_config('app.tenant_id', $1, true), set_config('role', '${role}', true)`, values: [""] };
 }
 
 function embeddedRole(name: string, role: string): Statement {

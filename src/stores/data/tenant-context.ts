@@ -28,7 +28,8 @@ begin
   if current_setting('app.tenant_id', true) <> '' then
     raise insufficient_privilege using message = 'a tenant is set already in this transaction';
   end if;
-  perform set_config('app.tenant_id', context, true);
+  -- assigned and not performed: a plain expression needs no query of its own
+  context := set_config('app.tenant_id', context, true);
 end $$;
 revoke all on function freehold.enter(text) from public;
 ${appEnters ? `grant execute on function freehold.enter(text) to ${roles.app};` : ""}
