@@ -10,7 +10,7 @@ import {
   outcomeOf,
 } from "../../src/agents/breaker.ts";
 import { Fault } from "../../src/kernel/index.ts";
-import { createManualClock, type ManualClock } from "./manual-clock.ts";
+import { createManualClock, type ManualClock } from "../support/clock.ts";
 
 const ORIGIN = "https://agent.example";
 

@@ -4,7 +4,7 @@ import { BREAKER_FAILURES_MAX, BREAKER_REST_MS, collect, type Invoker } from "..
 import { type AgentProtocol, Fault, type TenantContext } from "../../src/kernel/index.ts";
 import { type AgentHandler, answers, startAgent } from "./agent-server.ts";
 import { allOf, createTestInvoker } from "./invoker-under-test.ts";
-import { createManualClock } from "./manual-clock.ts";
+import { createManualClock } from "../support/clock.ts";
 import { CANARY, contextOf, messageFor } from "./tenants.ts";
 
 const OK = answers("application/json", '{"response":"ok"}');

@@ -24,7 +24,7 @@ import {
   mintApiKey,
 } from "../../src/tenancy/identity/index.ts";
 import type { RequestHead } from "../../src/wire/index.ts";
-import { createClock, type StandingClock } from "./clock.ts";
+import { createManualClock, type ManualClock } from "../support/clock.ts";
 import { createIssuerKey, type IssuerKey } from "./issuer-keys.ts";
 import { fetchBytes } from "./key-server.ts";
 import { bearer, type Fields, requestHead } from "./requests.ts";
@@ -76,7 +76,7 @@ export function createIssuer(name: string, tenants: readonly string[] | "*", mor
 
 export interface IdentityUnderTest {
   readonly identity: Identity;
-  readonly clock: StandingClock;
+  readonly clock: ManualClock;
   readonly keyring: Keyring;
   readonly audits: IdentityAudit[];
   /** Stored tenants and keys, and what was asked for. */
@@ -97,7 +97,7 @@ export function createIdentityUnderTest(
   settings: Record<string, unknown> = {},
   customHosts: Readonly<Record<string, string>> = {},
 ): IdentityUnderTest {
-  const clock = createClock();
+  const clock = createManualClock();
   const keyring = createKeyring(randomBytes(32));
   const audits: IdentityAudit[] = [];
   const keys = new Map<string, ApiKeyRecord>();

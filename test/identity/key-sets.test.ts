@@ -5,7 +5,7 @@ import type { Fault } from "../../src/kernel/index.ts";
 import { AGE_MAX_MS, COOL_DOWN_MS, createKeySets, type KeySets, STALE_MAX_MS } from "../../src/tenancy/identity/jwks.ts";
 import { createTokenVerifier, type TokenVerifier } from "../../src/tenancy/identity/jwt.ts";
 import { identitySettings } from "../../src/tenancy/identity/settings.ts";
-import { createClock, type StandingClock } from "./clock.ts";
+import { createManualClock, type ManualClock } from "../support/clock.ts";
 import { createIssuerKey, type IssuerKey } from "./issuer-keys.ts";
 import { fetchBytes, type KeyServer, startKeyServer } from "./key-server.ts";
 
@@ -13,7 +13,7 @@ const first = createIssuerKey("ES256", "1");
 const second = createIssuerKey("EdDSA", "2");
 
 interface Setting {
-  readonly clock: StandingClock;
+  readonly clock: ManualClock;
   readonly servers: Readonly<Record<string, KeyServer>>;
   readonly keySets: KeySets;
   readonly verifier: TokenVerifier;
@@ -24,7 +24,7 @@ interface Setting {
 
 /** Issuers of these names, each with a server of its own that publishes `first`, each for the tenant of its name. */
 async function start(t: TestContext, ...names: readonly string[]): Promise<Setting> {
-  const clock = createClock();
+  const clock = createManualClock();
   const servers: Record<string, KeyServer> = {};
   for (const name of names) servers[name] = await startKeyServer(t, [first.jwk]);
   const { issuers } = identitySettings.parse({
@@ -44,7 +44,7 @@ async function start(t: TestContext, ...names: readonly string[]): Promise<Setti
   return { clock, servers, keySets, verifier: createTokenVerifier(issuers, keySets, clock), asked, failures };
 }
 
-function tokenOf(key: IssuerKey, name: string, clock: StandingClock, kid = key.kid): string {
+function tokenOf(key: IssuerKey, name: string, clock: ManualClock, kid = key.kid): string {
   const iat = Math.floor(clock.seconds);
   const claims = { iss: name, aud: "freehold", sub: "user", tenant_id: name, iat, exp: iat + 24 * 3600 };
   return key.sign(claims, { alg: key.alg, kid });

@@ -5,7 +5,7 @@ import { createLocalJWKSet, jwtVerify } from "jose";
 import type { Random } from "../../src/kernel/index.ts";
 import { createSigningKey, exportSigningKey, parseSigningKey } from "../../src/tenancy/identity/index.ts";
 import { createTokenIssuer } from "../../src/tenancy/identity/token-issuer.ts";
-import { createClock } from "./clock.ts";
+import { createManualClock } from "../support/clock.ts";
 import { askWith, assertContext, assertFault, createIdentityUnderTest, tenantId } from "./identity-under-test.ts";
 
 test("the platform's own token is accepted for exactly its tenant, roles and lifetime", async () => {
@@ -33,7 +33,7 @@ test("a token of another installation is refused", async () => {
 });
 
 test("the published keys are public, and another library verifies with them", async () => {
-  const issuer = createTokenIssuer(createSigningKey(), createClock());
+  const issuer = createTokenIssuer(createSigningKey(), createManualClock());
   const [key] = issuer.jwks().keys;
   assert.deepEqual(Object.keys(key ?? {}).toSorted(), ["alg", "crv", "kid", "kty", "use", "x"]);
   const token = issuer.issue({ sub: "u", tenantId: tenantId("a"), roles: ["member"], lifetimeMs: 60_000 });
@@ -41,13 +41,13 @@ test("the published keys are public, and another library verifies with them", as
   const { payload } = await jwtVerify(token, keys, {
     issuer: "freehold",
     audience: "freehold",
-    currentDate: new Date(createClock().now()),
+    currentDate: new Date(createManualClock().now()),
   });
   assert.equal(payload["tenant_id"], "a");
 });
 
 test("a token lives from one second to 24 hours", () => {
-  const issuer = createTokenIssuer(createSigningKey(), createClock());
+  const issuer = createTokenIssuer(createSigningKey(), createManualClock());
   const issue = (lifetimeMs: number): string => issuer.issue({ sub: "u", tenantId: tenantId("a"), roles: [], lifetimeMs });
   for (const lifetimeMs of [1000, 24 * 3600_000]) assert.ok(issue(lifetimeMs));
   for (const lifetimeMs of [0, 999, -1, Number.NaN, Infinity, 24 * 3600_000 + 1000]) assert.throws(() => issue(lifetimeMs), RangeError);

@@ -66,30 +66,10 @@ create table freehold.registry_feed (
 insert into freehold.registry_feed default values;
 grant select, update (cleaned) on freehold.registry_feed to ${roles.system};
 
-create function freehold.note_tenants() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
-begin
-  insert into freehold.registry_changes (kind, key) select distinct 'tenant', id from changed;
-  perform pg_notify('freehold_registry', '');
-  return null;
-end $$;
-create function freehold.note_domains() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
-begin
-  insert into freehold.registry_changes (kind, key) select distinct 'domain', host from changed;
-  perform pg_notify('freehold_registry', '');
-  return null;
-end $$;
-create function freehold.note_keys() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
-begin
-  insert into freehold.registry_changes (kind, key) select distinct 'key', id from changed;
-  perform pg_notify('freehold_registry', '');
-  return null;
-end $$;
-create function freehold.note_plans() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
-begin
-  insert into freehold.registry_changes (kind, key) select distinct 'plan', name from changed;
-  perform pg_notify('freehold_registry', '');
-  return null;
-end $$;
+${noteFunction("note_tenants", "tenant", "id")}
+${noteFunction("note_domains", "domain", "host")}
+${noteFunction("note_keys", "key", "id")}
+${noteFunction("note_plans", "plan", "name")}
 revoke all on function freehold.note_tenants(), freehold.note_domains(), freehold.note_keys(), freehold.note_plans() from public;
 ${feed("tenants", "note_tenants")}
 ${feed("tenant_domains", "note_domains")}
@@ -128,6 +108,15 @@ create table freehold.isolation_probe (
 ${tenantTable("isolation_probe", roles, { app: "select, insert, update, delete" })}
 `,
 };
+
+function noteFunction(name: string, kind: string, column: string): string {
+  return `create function freehold.${name}() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
+begin
+  insert into freehold.registry_changes (kind, key) select distinct '${kind}', ${column} from changed;
+  perform pg_notify('freehold_registry', '');
+  return null;
+end $$;`;
+}
 
 function feed(table: string, note: string): string {
   return ["insert", "update", "delete"]
