@@ -1,0 +1,69 @@
+/**
+ * Counters of the data plane. A key is a list of parts, the tenant (its uuid, or empty) first: two different lists never meet in one
+ * counter. All decisions are made at once, in memory; where gateways share limits, a ledger (Redis) hands each of them leases in the background.
+ */
+export interface Limits {
+  /** Requests per window: `fixed` begins at the key's first hit, `sliding` weighs the previous window by what of it is still in view. */
+  window(key: LimitKey, limit: WindowLimit, cost?: number): WindowDecision;
+  /** A leaky bucket: how long this request has to wait to keep the rate, or that it is over the burst. */
+  bucket(key: LimitKey, limit: BucketLimit): BucketDecision;
+  /** Work under way at once. */
+  slot(key: LimitKey, max: number): Slot | undefined;
+  /** Now under way. */
+  inUse(key: LimitKey): number;
+}
+
+export type LimitKey = readonly [tenant: string, ...parts: string[]];
+
+/** How exact a limit is between gateways: `local` counts for each process alone, `shared` through the ledger. */
+export type LimitScope = "local" | "shared";
+
+export interface WindowLimit {
+  readonly count: number;
+  readonly windowMs: number;
+  readonly kind: "fixed" | "sliding";
+  readonly scope: LimitScope;
+}
+
+export interface WindowDecision {
+  readonly allow: boolean;
+  readonly remaining: number;
+  /** Until the window ends (fixed), or until one more would be let through (sliding). */
+  readonly resetMs: number;
+}
+
+export interface BucketLimit {
+  readonly perSecond: number;
+  /** Requests over the rate that are taken. */
+  readonly burst: number;
+  readonly scope: LimitScope;
+}
+
+export interface BucketDecision {
+  readonly allow: boolean;
+  /** What keeps the rate when it is waited. */
+  readonly delayMs: number;
+}
+
+/** One place among `max`. Releasing twice is once. */
+export interface Slot {
+  /** How many were under way when it was taken, itself included. */
+  readonly position: number;
+  release(): void;
+}
+
+/** Who may go to a busy upstream next. */
+export interface FairQueue {
+  /**
+   * Takes a place at once, or waits for its turn: `undefined` in the first case is never given, the ticket is. Throws `overloaded` (by
+   * rejecting, or at once) when the tenant's queue is full or its time is over. A waiting request whose signal aborts leaves the queue.
+   */
+  enter(tenant: string, weight: number, signal?: AbortSignal): FairTicket | Promise<FairTicket>;
+  readonly waiting: number;
+  readonly active: number;
+}
+
+/** A place at an upstream. Leaving twice is once. */
+export interface FairTicket {
+  leave(): void;
+}
