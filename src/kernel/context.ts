@@ -55,14 +55,20 @@ export interface TenantContext {
   readonly trace: Trace;
 }
 
+/** The principal, unchangeable together with its lists. One that is so already is given back as it is. */
+export function freezePrincipal(principal: TenantPrincipal): TenantPrincipal {
+  if (Object.isFrozen(principal) && Object.isFrozen(principal.roles) && Object.isFrozen(principal.scopes)) return principal;
+  return Object.freeze({ ...principal, roles: Object.freeze([...principal.roles]), scopes: Object.freeze([...principal.scopes]) });
+}
+
 /** A frozen TenantContext of exactly these parts. */
 export function createTenantContext(parts: TenantContext): TenantContext {
   const { tenant, principal, provedBy, requestId, trace } = parts;
   return Object.freeze({
     tenant,
-    principal: Object.freeze({ ...principal, roles: Object.freeze([...principal.roles]), scopes: Object.freeze([...principal.scopes]) }),
+    principal: freezePrincipal(principal),
     provedBy,
     requestId,
-    trace: Object.freeze({ ...trace }),
+    trace: Object.isFrozen(trace) ? trace : Object.freeze({ ...trace }),
   });
 }

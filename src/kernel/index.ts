@@ -2,6 +2,7 @@ export { BoundedMap } from "./bounded-map.ts";
 export { type Clock, type Random, systemClock, systemRandom } from "./clock.ts";
 export {
   createTenantContext,
+  freezePrincipal,
   PLATFORM_ROLES,
   type PlatformPrincipal,
   type PlatformRole,

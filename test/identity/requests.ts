@@ -10,7 +10,12 @@ export function requestHead(fields: Fields = [], target = "/api/chat", host = "a
     target: parseTarget(target),
     headers: createHeaderList(fields.flat()),
     host: parseHost(host),
+    authority: host,
+    scheme: "http",
+    version: "1.1",
     remoteAddress: "192.0.2.7",
+    remotePort: 50_000,
+    localPort: 8080,
   };
 }
 

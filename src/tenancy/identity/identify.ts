@@ -13,9 +13,10 @@ import {
 import type { RequestHead } from "../../wire/index.ts";
 import type { ApiKeyRecord } from "./api-key.ts";
 import { type Carriers, readCarriers } from "./carriers.ts";
+import { createContextSigner } from "./context-signer.ts";
 import { createKeySets, type KeySetPorts } from "./jwks.ts";
 import { createTokenVerifier } from "./jwt.ts";
-import { type Proof, prove, type ProofPorts } from "./prove.ts";
+import { createReadKeys, type Proof, prove, type ProofPorts } from "./prove.ts";
 import type { IdentitySettings } from "./settings.ts";
 import { createTokenIssuer, OWN_ISSUER, type SigningKey, type TokenIssuer } from "./token-issuer.ts";
 import { whenReady } from "./when-ready.ts";
@@ -69,6 +70,8 @@ export interface Identity {
   agree(context: TenantContext, value: unknown, remoteAddress: string): void;
   /** Issues the platform's own tokens, which `identify` believes. */
   readonly tokens: TokenIssuer;
+  /** The signed `X-Tenant-Context` for an upstream. */
+  signContext(context: TenantContext, audience: string): string;
   /** Fetches the issuers' keys ahead of the first request. */
   warm(): Promise<void>;
 }
@@ -83,7 +86,14 @@ export function createIdentity(settings: IdentitySettings, ports: IdentityPorts)
   const issuers = [...settings.issuers, tokens.trust()];
   const keySets = createKeySets(issuers, ports);
   const verifier = createTokenVerifier(issuers, keySets, clock);
-  const proofPorts: ProofPorts = { clock, keyring, findKey, tokens: verifier, developmentToken: settings.developmentToken };
+  const proofPorts: ProofPorts = {
+    clock,
+    keyring,
+    findKey,
+    tokens: verifier,
+    developmentToken: settings.developmentToken,
+    readKeys: createReadKeys(),
+  };
   const hosts = { baseDomains: settings.baseDomains, tenantOfHost };
   return {
     identify: (head, requestId, trace) => {
@@ -101,6 +111,7 @@ export function createIdentity(settings: IdentitySettings, ports: IdentityPorts)
         ports.audit({ action: "cross_tenant_attempt", reason: "body_mismatch", claimedTenant, ...who });
       }),
     tokens,
+    signContext: createContextSigner(ports.signingKey, clock),
     warm: () => keySets.warm(),
   };
 }

@@ -1,5 +1,7 @@
 import {
+  BoundedMap,
   type Clock,
+  freezePrincipal,
   type Keyring,
   parseTenantId,
   type PlatformPrincipal,
@@ -10,7 +12,7 @@ import {
 } from "../../kernel/index.ts";
 import { API_KEY_PREFIX, type ApiKeyRecord, isKeyOf, parseApiKey, type PresentedApiKey } from "./api-key.ts";
 import type { Credential } from "./carriers.ts";
-import type { TokenVerdict, TokenVerifier } from "./jwt.ts";
+import type { TokenSubject, TokenVerdict, TokenVerifier } from "./jwt.ts";
 import { whenReady } from "./when-ready.ts";
 
 // a JSON Web Token has dots and no colon, so the two are never mistaken for each other
@@ -34,13 +36,23 @@ export type Proof =
       readonly claimedTenant?: TenantId;
     };
 
+/** Keys that were right lately, by their text. A text that was never right is not kept, so nobody can fill this with guesses. */
+const KEYS_REMEMBERED_MAX = 10_000;
+
 /** What credentials are proved with. */
 export interface ProofPorts {
   readonly clock: Clock;
+  /** What was read of keys that were right: reading costs two hashes, which their second request need not pay. */
+  readonly readKeys: BoundedMap<string, PresentedApiKey>;
   readonly keyring: Keyring;
   readonly findKey: (id: string) => ApiKeyRecord | undefined | Promise<ApiKeyRecord | undefined>;
   readonly tokens: TokenVerifier;
   readonly developmentToken: boolean;
+}
+
+/** An empty memory of keys that were right. */
+export function createReadKeys(): BoundedMap<string, PresentedApiKey> {
+  return new BoundedMap(KEYS_REMEMBERED_MAX);
 }
 
 /** Proves one credential by its own kind. Kinds are told apart by text alone and never tried one after the other. */
@@ -55,9 +67,14 @@ export function prove(credential: Credential, ports: ProofPorts): Proof | Promis
 }
 
 function proveApiKey(text: string, ports: ProofPorts): Proof | Promise<Proof> {
-  const presented = parseApiKey(text, ports.keyring);
+  const presented = ports.readKeys.get(text) ?? parseApiKey(text, ports.keyring);
   if (!presented) return { ok: false, reason: "malformed_key" };
-  return whenReady(ports.findKey(presented.id), (record) => fromRecord(record, presented, ports.clock.now()));
+  return whenReady(ports.findKey(presented.id), (record) => {
+    const proof = fromRecord(record, presented, ports.clock.now());
+    if (proof.ok) ports.readKeys.set(text, presented);
+    else ports.readKeys.delete(text);
+    return proof;
+  });
 }
 
 function fromRecord(record: ApiKeyRecord | undefined, presented: PresentedApiKey, nowMs: number): Proof {
@@ -65,14 +82,25 @@ function fromRecord(record: ApiKeyRecord | undefined, presented: PresentedApiKey
   const { id, tenantId: actorTenant } = record;
   if (record.revokedAtMs !== null && record.revokedAtMs <= nowMs) return { ok: false, reason: "revoked_key", actor: id, actorTenant };
   if (record.expiresAtMs !== null && record.expiresAtMs <= nowMs) return { ok: false, reason: "expired_key", actor: id, actorTenant };
-  const { scopes } = record;
+  const known = proofs.get(record);
+  if (known) return known;
+  const proof = proofOf(record);
+  proofs.set(record, proof);
+  return proof;
+}
+
+/** A record never changes, so what it proves does not either; one object for all requests also lets others go by its identity. */
+const proofs = new WeakMap<ApiKeyRecord | TokenSubject, Proof>();
+
+function proofOf(record: ApiKeyRecord): Proof {
+  const { id, scopes } = record;
   return record.realm === "platform"
     ? { ok: true, realm: "platform", principal: { realm: "platform", kind: "api_key", id, roles: record.roles }, provedBy: "api_key" }
     : {
         ok: true,
         realm: "tenant",
         tenantId: record.tenantId,
-        principal: { realm: "tenant", kind: "api_key", id, roles: record.roles, scopes },
+        principal: freezePrincipal({ realm: "tenant", kind: "api_key", id, roles: record.roles, scopes }),
         provedBy: "api_key",
       };
 }
@@ -91,11 +119,18 @@ function fromVerdict(verdict: TokenVerdict): Proof {
     if (!attempt) return { ok: false, reason };
     return { ok: false, reason, actor: attempt.subject, actorTenant: attempt.issuerTenant, claimedTenant: attempt.claimedTenant };
   }
-  const { token } = verdict;
+  const known = proofs.get(verdict.token);
+  if (known) return known;
+  const proof = proofOfToken(verdict.token);
+  proofs.set(verdict.token, proof);
+  return proof;
+}
+
+function proofOfToken(token: TokenSubject): Proof {
   const provedBy = "jwt";
   if (token.realm === "platform") {
     return { ok: true, realm: "platform", principal: { realm: "platform", kind: "user", id: token.subject, roles: token.roles }, provedBy };
   }
-  const principal: TenantPrincipal = { realm: "tenant", kind: "user", id: token.subject, roles: token.roles, scopes: SCOPES };
+  const principal = freezePrincipal({ realm: "tenant", kind: "user", id: token.subject, roles: token.roles, scopes: SCOPES });
   return { ok: true, realm: "tenant", tenantId: token.tenantId, principal, provedBy };
 }
