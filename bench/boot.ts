@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Bench, type BenchOptions, type Row, rounded } from "./bench.ts";
 import { CORES, cpuTimeUs, residentMiB } from "./child.ts";
 import { type FreeholdProcess, startFreehold } from "./freehold-process.ts";
-import { benchPlan } from "./gateway-house.ts";
+import { benchPlan } from "./operations-house.ts";
 import { httpRequest, type LoadGenerator, startLoadGenerator } from "./load.ts";
 import { median } from "./measure.ts";
 import { temporaryFolder } from "./temporary-folder.ts";

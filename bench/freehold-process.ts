@@ -15,6 +15,10 @@ export interface FreeholdOptions {
   readonly core?: number;
   /** Whether it makes the demo tenants, as it does where nothing else is said. */
   readonly demo: boolean;
+  /** A settings file. */
+  readonly config?: string;
+  /** The lines of the log go nowhere; `silent` unless set. */
+  readonly logLevel?: string;
 }
 
 /** A Freehold in a process of its own, started as a user does. It ends with the stack. */
@@ -54,12 +58,17 @@ const PROGRAM = fileURLToPath(new URL("../bin/freehold.js", import.meta.url));
 
 /** Starts `freehold up` on free ports and waits until it is ready. */
 export async function startFreehold(ends: AsyncDisposableStack, options: FreeholdOptions): Promise<FreeholdProcess> {
-  const { folder, databaseUrl, core, demo } = options;
-  const flags = ["--json", "--log-level", "silent", "--port", "0", "--admin-port", "0", "--data", folder, demo ? "--demo" : "--no-demo"];
+  const { folder, databaseUrl, core, demo, config, logLevel = "silent" } = options;
+  const flags = ["--json", "--log-level", logLevel, "--port", "0", "--admin-port", "0", "--data", folder, demo ? "--demo" : "--no-demo"];
+  if (config !== undefined) flags.push("--config", config);
   const database = databaseUrl === undefined ? [] : ["--database-url", databaseUrl];
   const [command = "", ...rest] = onCore(core, [process.execPath, PROGRAM, "up", ...flags, ...database]);
   const startedMs = performance.now();
-  const child = spawn(command, rest, { cwd: folder, env: ownEnvironment(), stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(command, rest, {
+    cwd: folder,
+    env: ownEnvironment(),
+    stdio: ["ignore", "pipe", logLevel === "silent" ? "inherit" : "ignore"],
+  });
   ends.defer(() => endProcess(child));
   const lines = createInterface({ input: child.stdout });
   let ready: ReadyLine | undefined;

@@ -1,58 +1,90 @@
 import { type Bench, type BenchOptions, type Row, rounded } from "./bench.ts";
 import { residentMiB } from "./child.ts";
-import { type GatewayHouse, openGatewayHouse, startAgent } from "./gateway-house.ts";
-import { type LoadGenerator, startLoadGenerator } from "./load.ts";
+import { BARE_PATH, type FreeholdSide, FULL_PATH, startFreeholdSide } from "./gateway-freehold.ts";
+import { type Side, startHaproxy, startNginxProxy, startNodePeers, startUpstream } from "./gateway-peers.ts";
+import { measureOpenStreams } from "./gateway-streams.ts";
+import { addedLatency } from "./gateway-latency.ts";
 import { type Measurement, medianOf } from "./measure.ts";
 import { openPostgres } from "./postgres.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+import { measureWithWrk } from "./wrk.ts";
 
-const CONCURRENCIES = [1, 32] as const;
-const FULL = { rounds: 3, roundMs: 1_200, warmUpMs: 600 } as const;
-const QUICK = { rounds: 1, roundMs: 250, warmUpMs: 100 } as const;
+const CONNECTIONS = 64;
+const FULL = { rounds: 3, seconds: 4, warmUpSeconds: 4, tenants: 100_000, routes: 10_000, streams: 10_000 } as const;
+const QUICK = { rounds: 1, seconds: 1, warmUpSeconds: 1, tenants: 1_000, routes: 1_000, streams: 500 } as const;
+/** Portkey's gateway takes only the paths of the APIs that it speaks. */
+const CHAT_PATH = "/v1/chat/completions";
 
-/** One line of the table, with what was measured for it so far. */
-interface Cell {
+/** One row of the table. */
+interface Runner {
   readonly name: string;
-  readonly rssMiB: () => number;
-  readonly measure: (durationMs: number) => Promise<Measurement>;
+  readonly side: Side;
+  readonly path: string;
+  readonly credentials?: string;
   readonly measured: Measurement[];
 }
 
-/** Requests per second, latency, CPU and memory of the whole way through, per kind of request, credential and engine. */
+/** CPU, throughput, latency and memory of a proxied request: nginx, HAProxy, Node's proxies and Freehold in one interleaved run. */
 export const gatewayBench: Bench = { name: "gateway", run: measureGateway };
 
 async function measureGateway({ quick }: BenchOptions): Promise<readonly Row[]> {
   await using ends = new AsyncDisposableStack();
-  const agentUrl = await startAgent(ends);
-  const load = startLoadGenerator(ends);
-  const houses = [await openGatewayHouse(ends, undefined, agentUrl), await openGatewayHouse(ends, await openPostgres(ends), agentUrl)];
-  const cells = houses.flatMap((house) => cellsOf(house, load));
-  const { rounds, roundMs, warmUpMs } = quick ? QUICK : FULL;
-  for (const cell of cells) await cell.measure(warmUpMs);
+  const size = quick ? QUICK : FULL;
+  const folder = temporaryFolder(ends);
+  const upstream = await startUpstream(ends, folder);
+  const server = await openPostgres(ends);
+  const small = await startFreeholdSide(ends, server, upstream, "freehold", { tenants: 10, routes: 10 });
+  const tenants = await startFreeholdSide(ends, server, upstream, "freehold", { tenants: size.tenants, routes: 10 });
+  const routes = await startFreeholdSide(ends, server, upstream, "freehold", { tenants: 10, routes: size.routes });
+  const peers = [
+    await startNginxProxy(ends, folder, upstream),
+    await startHaproxy(ends, folder, upstream),
+    ...(await startNodePeers(ends, upstream)),
+  ];
+  const runners: Runner[] = [
+    ...peers.map((side) => ({ name: side.name, side, path: CHAT_PATH, measured: [] })),
+    runnerOf("freehold-bare", small, BARE_PATH),
+    runnerOf("freehold-full", small, FULL_PATH),
+    runnerOf(`freehold-full-${size.tenants}-tenants`, tenants, FULL_PATH),
+    runnerOf(`freehold-full-${size.routes}-routes`, routes, FULL_PATH),
+  ];
+  const measure = async ({ side, path, credentials }: Runner, seconds: number): Promise<Measurement> =>
+    await measureWithWrk({
+      port: side.port,
+      path,
+      connections: CONNECTIONS,
+      seconds,
+      upstream: `http://127.0.0.1:${upstream}/v1`,
+      pids: side.pids,
+      ...(credentials !== undefined && { credentials }),
+    });
+  for (const runner of runners) await measure(runner, size.warmUpSeconds);
   // all of a round before the next, so that whatever else the machine does falls on all
-  for (let round = 0; round < rounds; round++) for (const cell of cells) cell.measured.push(await cell.measure(roundMs));
-  return cells.map(toRow);
+  for (let round = 0; round < size.rounds; round++) {
+    for (const runner of runners) runner.measured.push(await measure(runner, size.seconds));
+  }
+  const rows = runners.map(toRow);
+  const full = rows.find(({ name }) => name === "freehold-full");
+  const rate = Number(full?.["requestsPerS"]) / 2;
+  return [
+    ...rows,
+    await addedLatency(ends, { upstream, side: small, path: FULL_PATH, credentials: small.credentials, perSecond: rate, quick }),
+    await measureOpenStreams(ends, size.streams),
+  ];
 }
 
-function cellsOf({ engine, freehold, cases }: GatewayHouse, load: LoadGenerator): readonly Cell[] {
-  const port = Number(new URL(freehold.url).port);
-  return cases.flatMap(({ name, requests }) =>
-    CONCURRENCIES.map((concurrency) => ({
-      name: `${engine} ${name} c${concurrency}`,
-      rssMiB: () => residentMiB(freehold.pid),
-      measure: async (durationMs: number) => await load.measure(freehold.pid, { port, requests, concurrency, durationMs, status: 200 }),
-      measured: [],
-    })),
-  );
+function runnerOf(name: string, side: FreeholdSide, path: string): Runner {
+  return { name, side, path, credentials: side.credentials, measured: [] };
 }
 
-function toRow({ name, measured, rssMiB }: Cell): Row {
+function toRow({ name, side, measured }: Runner): Row {
   const { requestsPerS, p50Ms, p99Ms, cpuUsPerRequest } = medianOf(measured);
   return {
     name,
+    cpuUsPerRequest: rounded(cpuUsPerRequest),
     requestsPerS: rounded(requestsPerS),
     p50Ms: rounded(p50Ms),
     p99Ms: rounded(p99Ms),
-    cpuUsPerRequest: rounded(cpuUsPerRequest),
-    rssMiB: rssMiB(),
+    rssMiB: side.pids.reduce((sum, pid) => sum + residentMiB(pid), 0),
   };
 }

@@ -37,7 +37,7 @@ export type Proof =
     };
 
 /** Keys that were right lately, by their text. A text that was never right is not kept, so nobody can fill this with guesses. */
-const KEYS_REMEMBERED_MAX = 10_000;
+const KEYS_REMEMBERED_MAX = 150_000;
 
 /** What credentials are proved with. */
 export interface ProofPorts {

@@ -6,14 +6,14 @@ import { temporaryFolder } from "./temporary-folder.ts";
 import { benchDocument, benchQuestions } from "./texts.ts";
 
 /** A server with two tenants on it, one per agent, and everything that is asked of it. */
-export interface GatewayHouse {
+export interface OperationsHouse {
   readonly engine: "embedded" | "postgres";
   readonly freehold: FreeholdProcess;
-  readonly cases: readonly GatewayCase[];
+  readonly cases: readonly OperationsCase[];
 }
 
 /** One kind of request. */
-export interface GatewayCase {
+export interface OperationsCase {
   readonly name: string;
   readonly requests: readonly string[];
 }
@@ -27,11 +27,11 @@ const PLAN = "bench";
 const DAY_S = 86_400;
 
 /** Starts Freehold on the core for what is measured and fills it. Without a server the database is embedded. */
-export async function openGatewayHouse(
+export async function openOperationsHouse(
   ends: AsyncDisposableStack,
   server: BenchServer | undefined,
   agentUrl: string,
-): Promise<GatewayHouse> {
+): Promise<OperationsHouse> {
   const folder = temporaryFolder(ends);
   if (server) moveToCore(CORES.others, server.pid);
   const database = server && { databaseUrl: (await server.create()).url };
@@ -93,7 +93,7 @@ async function makeTenant(freehold: FreeholdProcess, id: string, agent: Readonly
   return { key: `x-api-key: ${key}`, jwt: `authorization: Bearer ${token}` };
 }
 
-function casesOf(credential: string): readonly GatewayCase[] {
+function casesOf(credential: string): readonly OperationsCase[] {
   return [
     { name: "well-known", requests: [httpRequest("GET", "/.well-known/freehold/jwks.json", credential)] },
     { name: "users", requests: [httpRequest("GET", "/users", credential)] },
