@@ -25,11 +25,14 @@ import { createRegistry, type Registry, type StoredKey } from "../tenancy/regist
 import { createEgress, createHttpServer, type Egress, type HttpServer } from "../wire/index.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
 import type { Settings } from "./settings.ts";
+import type { Siblings } from "./siblings.ts";
 
 /** A running Freehold. */
 export interface App {
   readonly url: string;
   readonly adminUrl: string;
+  /** Where TLS is served, if it is. */
+  readonly tlsUrl: string | undefined;
   readonly services: Services;
   readonly stores: Stores;
   readonly telemetry: Telemetry;
@@ -45,6 +48,8 @@ export interface AppInputs {
   readonly readVariable: (name: string) => string | undefined;
   /** Takes the lines of the log instead of standard error. */
   readonly logLines?: LogLines;
+  /** The other processes of this machine, where this is one of several. */
+  readonly siblings?: Siblings;
 }
 
 const EGRESS_PORTS = [443, 8443];
@@ -80,6 +85,7 @@ export async function createApp(inputs: AppInputs): Promise<App> {
 async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const { settings } = inputs;
   const keyring = createKeyring(inputs.rootKey);
+  inputs.siblings?.onMetrics(() => telemetry.ownMetrics());
   const late: { worker?: EventWorker } = {};
   const telemetry = createTelemetry(
     settings.logLevel,
@@ -122,7 +128,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     clock: systemClock,
     random: systemRandom,
     health: async () => healthOf(data),
-    metrics: () => telemetry.metrics(),
+    metrics: async () => await telemetry.metrics(await inputs.siblings?.metrics()),
     version: programVersion(),
   };
   await worker.start();
@@ -134,7 +140,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   });
   await identity.warm();
   const [main, admin] = servers;
-  return { url: main.url, adminUrl: admin.url, services, stores, telemetry, close: () => closing.run() };
+  return { url: main.url, tlsUrl: undefined, adminUrl: admin.url, services, stores, telemetry, close: () => closing.run() };
 }
 
 async function openData(settings: Settings, keyring: Keyring, telemetry: Telemetry): Promise<DataStore> {
@@ -232,8 +238,19 @@ async function fetchKeySet(egress: Egress, url: string): Promise<Uint8Array> {
   return await response.bytes();
 }
 
+/** A stored key never changes: what was made of it is the same object each time, by which identity knows it again. */
+const keyRecords = new WeakMap<StoredKey, ApiKeyRecord>();
+
 function toKeyRecord(key: StoredKey | undefined): ApiKeyRecord | undefined {
   if (!key) return undefined;
+  const known = keyRecords.get(key);
+  if (known) return known;
+  const record = recordOf(key);
+  keyRecords.set(key, record);
+  return record;
+}
+
+function recordOf(key: StoredKey): ApiKeyRecord {
   const { id, hash, roles, scopes, tenantId } = key;
   const facts = { id, hash, scopes, expiresAtMs: key.expiresAt?.getTime() ?? null, revokedAtMs: key.revokedAt?.getTime() ?? null };
   return tenantId === null

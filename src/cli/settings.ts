@@ -50,6 +50,36 @@ export const settingsSchema = z
           .prefault({ kind: "lexical" }),
       })
       .prefault({}),
+    /** The data plane: what is proxied, for whom and how. */
+    gateway: z
+      .strictObject({
+        /** The gateway document (YAML or JSON); what the admin API stores comes beside it. */
+        file: z.string().min(1).optional(),
+        /** How the document is read: by our own rules, or as Apache APISIX reads it, with a warning for each hazard. */
+        profile: z.enum(["strict", "apisix"]).default("strict"),
+        /** Whether a route that says nothing about it is for proved tenants only. */
+        tenantRequired: z.boolean().default(true),
+        /** Whether the platform's own paths come before the document's routes. */
+        platformFirst: z.boolean().default(true),
+        /** Addresses of proxies in front, whose X-Forwarded fields are believed. */
+        trustedAddresses: z
+          .array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]))
+          .max(1_000)
+          .default([]),
+        connectionsMax: z.int().min(1).max(1_000_000).default(10_000),
+        /** Processes that share the port, one per core; more than one needs PostgreSQL. */
+        processes: z.int().min(1).max(256).default(1),
+        /** A port for TLS besides the plain one; certificates are the document's `ssls`. */
+        tlsPort: port.optional(),
+        /** Limits that several machines share: `redis://…`. Without it each machine has its own. */
+        redis: z
+          .string()
+          .regex(/^rediss?:\/\//, "must begin with redis://")
+          .optional(),
+      })
+      .prefault({}),
+    /** The share of the requests that went well which the access log has; the others are always in it. */
+    accessLog: z.strictObject({ sample: z.number().min(0).max(1).default(1) }).prefault({}),
     /** Browser origins besides the own host that may open a WebSocket. */
     origins: z.array(z.url()).max(100).default([]),
     /** The tenant whose agent AGENT_INVOKE_URL sets. No request is ever given to it for want of a tenant. */
@@ -64,6 +94,11 @@ export const settingsSchema = z
     if (!identity.success) {
       for (const issue of identity.error.issues)
         context.addIssue({ code: "custom", message: issue.message, path: ["identity", ...issue.path] });
+      return z.NEVER;
+    }
+    if (given.gateway.processes > 1 && given.database.url === undefined) {
+      const message = "the embedded database serves one process: set database.url, or processes to 1";
+      context.addIssue({ code: "custom", message, path: ["gateway", "processes"] });
       return z.NEVER;
     }
     return { ...given, profile, identity: identity.data, demo: given.demo ?? profile === "development" };

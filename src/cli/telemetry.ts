@@ -1,5 +1,14 @@
 import pino, { type Logger } from "pino";
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry as MetricsRegistry } from "prom-client";
+import {
+  AggregatorRegistry,
+  collectDefaultMetrics,
+  Counter,
+  Gauge,
+  Histogram,
+  type MetricObjectWithValues,
+  type MetricValue,
+  Registry as MetricsRegistry,
+} from "prom-client";
 import { type Fault, FAULTS } from "../kernel/index.ts";
 import type { RequestRecord } from "../gateway/index.ts";
 import type { EventLag } from "../stores/events/index.ts";
@@ -11,7 +20,12 @@ export interface Telemetry {
   readonly observe: (record: RequestRecord) => void;
   /** A fault that no caller can be told of. */
   readonly report: (fault: Fault) => void;
-  readonly metrics: () => Promise<string>;
+  /** In the text format of Prometheus; with others' values (from their `ownMetrics`) added up. */
+  readonly metrics: (others?: readonly string[]) => Promise<string>;
+  /** This process's values, for the process that is asked. */
+  readonly ownMetrics: () => Promise<string>;
+  /** Where others register metrics of their own. */
+  readonly registry: MetricsRegistry;
 }
 
 /** Takes the lines of the log, one at a time. */
@@ -58,7 +72,16 @@ export function createTelemetry(level: string, lag: () => Promise<EventLag>, lin
       faults.inc({ code: fault.code });
       log.error({ code: fault.code, err: fault }, fault.message);
     },
-    metrics: () => registry.metrics(),
+    registry,
+    ownMetrics: async () => JSON.stringify(await registry.getMetricsAsJSON()),
+    async metrics(others = []) {
+      if (others.length === 0) return await registry.metrics();
+      const all = [
+        await registry.getMetricsAsJSON(),
+        ...others.map((text) => JSON.parse(text) as MetricObjectWithValues<MetricValue<string>>[]),
+      ]; // made by `ownMetrics`
+      return await AggregatorRegistry.aggregate(all).metrics();
+    },
   };
 }
 

@@ -41,6 +41,8 @@ export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   commander: ["src/cli/"],
   jose: ["src/tenancy/identity/"],
   "node:child_process": [],
+  // several processes of one machine are started in one place
+  "node:cluster": ["src/cli/"],
   "node:dgram": [],
   "node:http": ["src/wire/"],
   "node:http2": ["src/wire/"],

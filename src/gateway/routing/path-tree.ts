@@ -1,0 +1,175 @@
+/** Something that was filed under a path pattern. */
+export interface Filed<T> {
+  readonly value: T;
+  /** Higher goes first among equal path strings, then the order of filing. */
+  readonly priority: number;
+  readonly order: number;
+  /** The part of the pattern after its literal prefix, for patterns with named parts. */
+  readonly parts: readonly NamedPart[] | undefined;
+}
+
+/** One segment of a pattern after its literal prefix. */
+export type NamedPart =
+  | { readonly kind: "literal"; readonly text: string }
+  /** `:name`: one whole segment that is not empty. */
+  | { readonly kind: "name"; readonly name: string }
+  /** `*name` or `*`, last: everything that is left. */
+  | { readonly kind: "rest"; readonly name: string | undefined };
+
+/** Values of the named parts of a pattern. */
+export type PathParameters = ReadonlyMap<string, string>;
+
+/** Whether this one is taken; otherwise the next best is tried. */
+export type Accept<T> = (value: T, parameters: PathParameters | undefined) => boolean;
+
+/**
+ * Values by path pattern: `/a` is that path, `/a*` everything that begins so, `/a/:name` and `/a/*rest` name parts of it.
+ * Exact paths come before prefixes, longer prefixes before shorter ones, and only under one and the same path string priority decides.
+ * The work of a look-up depends on the length of the path, not on how many patterns there are.
+ */
+export class PathTree<T> {
+  readonly #exact = new Map<string, Filed<T>[]>();
+  readonly #root = new Node<T>("");
+  #order = 0;
+
+  add(pattern: string, value: T, priority: number): void {
+    const { prefix, parts, exact } = parsePattern(pattern);
+    const filed: Filed<T> = { value, priority, order: this.#order++, parts };
+    if (!exact) {
+      insert(this.#root, prefix, filed);
+      return;
+    }
+    const known = this.#exact.get(prefix);
+    if (known) file(known, filed);
+    else this.#exact.set(prefix, [filed]);
+  }
+
+  /** The best value under this path that is accepted. */
+  find(path: string, accept: Accept<T>): T | undefined {
+    const exact = this.#exact.get(path);
+    if (exact) {
+      for (const { value } of exact) if (accept(value, undefined)) return value;
+    }
+    return findPrefix(this.#root, path, 0, accept);
+  }
+}
+
+/** A node of the radix tree of literal prefixes. */
+class Node<T> {
+  label: string;
+  filed: Filed<T>[] = [];
+  readonly children = new Map<number, Node<T>>();
+
+  constructor(label: string) {
+    this.label = label;
+  }
+}
+
+const COLON = 0x3a;
+const STAR = 0x2a;
+
+function parsePattern(pattern: string): { prefix: string; parts: readonly NamedPart[] | undefined; exact: boolean } {
+  const start = namedStart(pattern);
+  if (start === -1) {
+    const isPrefix = pattern.endsWith("*");
+    return { prefix: isPrefix ? pattern.slice(0, -1) : pattern, parts: undefined, exact: !isPrefix };
+  }
+  const parts = pattern.slice(start).split("/").map(toPart);
+  return { prefix: pattern.slice(0, start), parts, exact: false };
+}
+
+/** Where the first `:name` or `*name` begins, which is always at the beginning of a segment; -1 for none. */
+function namedStart(pattern: string): number {
+  for (let i = 1; i < pattern.length - 1; i++) {
+    const c = pattern.charCodeAt(i);
+    if ((c === COLON || c === STAR) && pattern[i - 1] === "/" && pattern[i + 1] !== "/") return i;
+  }
+  return -1;
+}
+
+function toPart(segment: string, index: number, all: readonly string[]): NamedPart {
+  if (segment.startsWith(":") && segment.length > 1) return { kind: "name", name: segment.slice(1) };
+  if (segment.startsWith("*") && index === all.length - 1) {
+    return { kind: "rest", name: segment.length > 1 ? segment.slice(1) : undefined };
+  }
+  return { kind: "literal", text: segment };
+}
+
+function insert<T>(root: Node<T>, prefix: string, filed: Filed<T>): void {
+  let node = root;
+  let at = 0;
+  while (at < prefix.length) {
+    const first = prefix.charCodeAt(at);
+    const child = node.children.get(first);
+    if (!child) {
+      const leaf = new Node<T>(prefix.slice(at));
+      leaf.filed.push(filed);
+      node.children.set(first, leaf);
+      return;
+    }
+    const common = commonLength(child.label, prefix, at);
+    if (common < child.label.length) split(node, child, common);
+    node = node.children.get(first) ?? child;
+    at += common;
+  }
+  file(node.filed, filed);
+}
+
+/** Puts a node for the first `length` characters of the child's label between the two. */
+function split<T>(parent: Node<T>, child: Node<T>, length: number): void {
+  const between = new Node<T>(child.label.slice(0, length));
+  child.label = child.label.slice(length);
+  between.children.set(child.label.charCodeAt(0), child);
+  parent.children.set(between.label.charCodeAt(0), between);
+}
+
+function commonLength(label: string, text: string, from: number): number {
+  const end = Math.min(label.length, text.length - from);
+  let length = 0;
+  while (length < end && label.charCodeAt(length) === text.charCodeAt(from + length)) length++;
+  return length;
+}
+
+/** By priority, patterns of more parts first (they say more), then in the order of filing. */
+function file<T>(list: Filed<T>[], filed: Filed<T>): void {
+  list.push(filed);
+  list.sort((a, b) => b.priority - a.priority || (b.parts?.length ?? 0) - (a.parts?.length ?? 0) || a.order - b.order);
+}
+
+/** Depth first: what lies deeper has the longer prefix. The depth is bounded by the length of the path. */
+function findPrefix<T>(node: Node<T>, path: string, at: number, accept: Accept<T>): T | undefined {
+  const child = at < path.length ? node.children.get(path.charCodeAt(at)) : undefined;
+  if (child && path.startsWith(child.label, at)) {
+    const deeper = findPrefix(child, path, at + child.label.length, accept);
+    if (deeper !== undefined) return deeper;
+  }
+  for (const { value, parts } of node.filed) {
+    if (!parts) {
+      if (accept(value, undefined)) return value;
+      continue;
+    }
+    const parameters = matchParts(parts, path.slice(at));
+    if (parameters && accept(value, parameters)) return value;
+  }
+  return undefined;
+}
+
+function matchParts(parts: readonly NamedPart[], text: string): PathParameters | undefined {
+  const found = new Map<string, string>();
+  let at = 0;
+  for (const [index, part] of parts.entries()) {
+    if (at > text.length) return undefined; // the path has fewer segments
+    if (part.kind === "rest") {
+      if (part.name !== undefined) found.set(part.name, text.slice(at));
+      return found;
+    }
+    const slash = text.indexOf("/", at);
+    const isLast = index === parts.length - 1;
+    if (isLast && slash !== -1) return undefined;
+    const segment = slash === -1 ? text.slice(at) : text.slice(at, slash);
+    if (part.kind === "literal" ? segment !== part.text : segment === "") return undefined;
+    if (part.kind === "name") found.set(part.name, segment);
+    at += segment.length + 1;
+  }
+  return found;
+}
