@@ -1,54 +1,62 @@
-import type { IncomingMessage } from "node:http";
 import { Fault } from "../kernel/index.ts";
-import type { HeaderList } from "./http.ts";
+import type { RequestSink } from "./caller-port.ts";
+import type { WireExchange } from "./exchange.ts";
 
 /** Memory for the first bytes of a body. It grows with what arrives, never with what was announced. */
 const BUFFER_START_BYTES = 16 * 1024;
 
-/** What a body is read from. */
-export interface BodySource {
-  readonly message: IncomingMessage;
-  readonly headers: HeaderList;
-  /** Tells a caller that waits with `Expect: 100-continue` to go on; does nothing for others. */
-  readonly goOn: () => void;
+/** The body of one request on its way into memory. */
+export class BodyCollector implements RequestSink {
+  readonly #exchange: WireExchange;
+  readonly #bytesMax: number;
+  readonly #buffer: GrowingBuffer;
+  readonly #told = Promise.withResolvers<Uint8Array>();
+  #over = false;
+
+  constructor(exchange: WireExchange, bytesMax: number) {
+    this.#exchange = exchange;
+    this.#bytesMax = bytesMax;
+    this.#buffer = new GrowingBuffer(bytesMax);
+  }
+
+  /**
+   * The whole body. Throws `body_too_large` as soon as it is known to be over the bound, leaving the rest unread, `malformed_request` when
+   * it is cut short, `unsupported_media_type` when it is compressed: a few bytes could unpack to any size.
+   */
+  async read(): Promise<Uint8Array> {
+    const { head, port } = this.#exchange;
+    const coding = head.headers.one("content-encoding");
+    if (coding !== undefined && coding.toLowerCase() !== "identity") throw new Fault("unsupported_media_type", `content-encoding ${coding}`);
+    if (head.framing.kind === "length" && head.framing.length > this.#bytesMax) throw tooLarge(this.#bytesMax);
+    if (this.#exchange.ended) throw cutShort();
+    port.takeBody(this);
+    return await this.#told.promise;
+  }
+
+  piece(bytes: Buffer, start: number, end: number): void {
+    if (this.#over) return;
+    this.#exchange.bytesIn += end - start;
+    if (this.#buffer.add(bytes.subarray(start, end))) return;
+    this.#over = true;
+    this.#exchange.port.pauseBody();
+    this.#told.reject(tooLarge(this.#bytesMax));
+  }
+
+  flush(): void {
+    // everything is given at the end
+  }
+
+  end(): void {
+    this.#told.resolve(this.#buffer.bytes());
+  }
+
+  fail(fault: Fault): void {
+    this.#told.reject(fault);
+  }
 }
 
-/**
- * The whole body. Throws `body_too_large` as soon as it is known to be over `bytesMax`, leaving the rest unread, `malformed_request` when
- * it is cut short, `unsupported_media_type` when it is compressed: a few bytes could unpack to any size.
- */
-export async function readBody(source: BodySource, bytesMax: number): Promise<Uint8Array> {
-  const coding = source.headers.one("content-encoding");
-  if (coding !== undefined && coding.toLowerCase() !== "identity") throw new Fault("unsupported_media_type", `content-encoding ${coding}`);
-  const announced = Number(source.headers.one("content-length") ?? 0);
-  if (announced > bytesMax) throw tooLarge(bytesMax);
-  if (source.message.destroyed && !source.message.complete) throw cutShort();
-  source.goOn();
-  return await collect(source.message, bytesMax);
-}
-
-function collect(message: IncomingMessage, bytesMax: number): Promise<Uint8Array> {
-  const buffer = new GrowingBuffer(bytesMax);
-  return new Promise((resolve, reject) => {
-    const settle = (fault?: Fault): void => {
-      message.off("data", onData).off("end", onEnd).off("close", onClose);
-      message.pause();
-      if (fault) reject(fault);
-      else resolve(buffer.bytes());
-    };
-    const onData = (piece: Buffer): void => {
-      if (!buffer.add(piece)) settle(tooLarge(bytesMax));
-    };
-    const onEnd = (): void => settle(message.complete ? undefined : cutShort());
-    const onClose = (): void => settle(cutShort());
-    message.on("data", onData).on("end", onEnd).on("close", onClose);
-    // the connection's end is seen by "close"; without a listener Node would drop this error, with one it must not be thrown
-    message.on("error", onClose);
-  });
-}
-
-/** One growing buffer. A list of pieces would cost a caller six bytes of traffic and us a hundred of memory per one-byte chunk. */
-class GrowingBuffer {
+/** One growing buffer with a bound. A list of pieces would cost a caller six bytes of traffic and us a hundred of memory per one-byte chunk. */
+export class GrowingBuffer {
   readonly #bytesMax: number;
   #buffer = Buffer.alloc(0);
   #used = 0;
@@ -84,7 +92,8 @@ function tooLarge(bytesMax: number): Fault {
   return new Fault("body_too_large", `body over ${bytesMax} bytes`, { public: { detail: `At most ${bytesMax} bytes are taken.` } });
 }
 
-function cutShort(): Fault {
+/** The refusal of a request whose body will never be complete. */
+export function cutShort(): Fault {
   const detail = "The body ended before it was complete.";
   return new Fault("malformed_request", detail, { public: { detail } });
 }

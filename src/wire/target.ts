@@ -6,6 +6,11 @@ export const TARGET_BYTES_MAX = 8 * 1024;
 /** The most segments a path may have. */
 export const SEGMENTS_MAX = 128;
 
+/** Callers ask for the same few addresses again and again, and checking one costs microseconds. */
+const REMEMBERED_MAX = 256;
+const REMEMBERED_LENGTH_MAX = 256;
+const remembered = new Map<string, Target>();
+
 /** pchar of RFC 3986, 3.3, and the slash; without `;`, whose parameters some servers drop from the path before they route. */
 const PATH_CHARACTERS = /^[A-Za-z0-9\-._~!$&'()*+,=:@%/]*$/;
 /** Visible ASCII except `#`. */
@@ -14,6 +19,7 @@ const QUERY_CHARACTERS = /^[!"$-~]*$/;
 const ENCODED_DELIMITER = /%(?:2f|5c|2e|3b|00|25)/i;
 /** C0, DEL, C1 and the Unicode line ends. */
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
+const VISIBLE = /^[!-~]*$/;
 const NOT_ASCII = /[^\0-\x7f]/gu;
 const ASCII = /[\0-\x7f]/;
 
@@ -23,6 +29,16 @@ const ASCII = /[\0-\x7f]/;
  * Node passes on.
  */
 export function parseTarget(raw: string): Target {
+  const known = remembered.get(raw);
+  if (known) return known;
+  const target = check(raw);
+  if (raw.length > REMEMBERED_LENGTH_MAX) return target;
+  if (remembered.size >= REMEMBERED_MAX) remembered.clear();
+  remembered.set(raw, target);
+  return target;
+}
+
+function check(raw: string): Target {
   if (raw.length > TARGET_BYTES_MAX) throw malformed("The address is too long.");
   if (!raw.startsWith("/")) throw malformed("The address must begin with a slash.");
   const mark = raw.indexOf("?");
@@ -30,6 +46,42 @@ export function parseTarget(raw: string): Target {
   const query = mark === -1 ? "" : raw.slice(mark + 1);
   checkQuery(query);
   return { raw, path, segments: parsePath(path), query };
+}
+
+/**
+ * Any target in origin form of visible ASCII, for ports whose own rules say what a path means. Dot and empty segments, encoded delimiters
+ * and `;` may be in it; segments that cannot be decoded stay as they are. Throws `malformed_request` for other forms and characters.
+ */
+export function parseLenientTarget(raw: string): Target {
+  if (raw.length > TARGET_BYTES_MAX) throw malformed("The address is too long.");
+  if (!raw.startsWith("/")) throw malformed("The address must begin with a slash.");
+  if (raw.includes("#") || !VISIBLE.test(raw)) throw malformed("The address has a character that must be percent-encoded.");
+  return new LenientTarget(raw);
+}
+
+class LenientTarget implements Target {
+  readonly raw: string;
+  readonly path: string;
+  readonly query: string;
+
+  constructor(raw: string) {
+    this.raw = raw;
+    const mark = raw.indexOf("?");
+    this.path = mark === -1 ? raw : raw.slice(0, mark);
+    this.query = mark === -1 ? "" : raw.slice(mark + 1);
+  }
+
+  get segments(): readonly string[] {
+    return this.path === "/" ? [] : this.path.slice(1).split("/").map(decodeLeniently);
+  }
+}
+
+function decodeLeniently(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment; // whoever wants only what can be decoded asks the strict reader
+  }
 }
 
 function parsePath(path: string): readonly string[] {

@@ -12,9 +12,12 @@ export type BucketShape = Pick<BucketLimit, "perSecond" | "burst">;
 /** In requests. Sums of fractions drift by far less. */
 const ROUNDING = 1e-9;
 
-/** A bucket that was never used: the first request finds no excess. */
+/** The excess of a bucket that was never used: the first request finds none. */
+export const BUCKET_EMPTY = -1;
+
+/** A bucket that was never used. */
 export function emptyBucket(nowMs: number): BucketUse {
-  return { excess: -1, atMs: nowMs };
+  return { excess: BUCKET_EMPTY, atMs: nowMs };
 }
 
 /** What the next request would raise the excess to. */

@@ -21,8 +21,10 @@ interface Line extends HeapItem {
   readonly tenant: string;
   weight: number;
   active: number;
-  /** The time its work has held places so far, divided by its weight, on a scale that all share. In milliseconds. */
+  /** The time its work has held places so far, divided by its weight, on a scale that all share. What is under way counts as expected. */
   served: number;
+  /** How long its next request is expected to hold a place: a mean in which the latest count most. In milliseconds. */
+  expectedMs: number;
   readonly waiters: LinkedList<Waiter>;
 }
 
@@ -36,18 +38,27 @@ interface Waiter {
   places: readonly [Place<Waiter>, Place<Waiter>] | undefined;
 }
 
+/** A place in use: what it was expected to take, at which weight. */
+interface Turn {
+  readonly sinceMs: number;
+  readonly expectedMs: number;
+  readonly weight: number;
+}
+
 /** Tenants without work that have had more than others: they do not begin anew by leaving for a moment. */
 const DEBTS_MAX = 10_000;
 /** Every turn counts for so much at least, so that requests of no length take turns too. In milliseconds. */
 const TURN_MS = 1;
+/** How much the latest request changes what is expected. */
+const LATEST_PART = 1 / 8;
 /** The deadline is looked at so many times while it passes. */
 const LOOKS = 8;
 const RETRY_MS = 1_000;
 
 /**
- * Places are given to the tenant that holds fewest for its weight; among those that hold equally many to the one that was served less for its
- * weight. So a tenant with work gets its weighted part of the places whatever the others send, and of the time where there are fewer places
- * than tenants; no place is empty while one waits. Taking and leaving cost O(log tenants).
+ * Start-time fair queueing: a place goes to the tenant whose work has held places for the shortest time for its weight. What a request will
+ * take is expected when it begins and put right when it leaves. So every tenant with work gets its weighted part of the time, whatever the
+ * others send and however long their requests take; no place is empty while one waits. Taking and leaving cost O(log tenants).
  */
 export function createFairQueue(options: FairQueueOptions): FairQueue {
   return new Queue(options);
@@ -62,6 +73,8 @@ class Queue implements FairQueue {
   readonly #debts = new BoundedMap<string, number>(DEBTS_MAX);
   /** What the tenant that got the last place had been served: who comes in begins there. */
   #served = 0;
+  /** Over all tenants, for those of which nothing is known yet. */
+  #expectedMs = TURN_MS;
   #weights = 0;
   #active = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -84,12 +97,11 @@ class Queue implements FairQueue {
     this.#expire(nowMs);
     const known = this.#lines.get(tenant);
     if (known && this.#options.overloaded?.() === true && this.#hasItsPart(known)) throw refused("shed: the process is overloaded");
-    if (this.#active < this.#options.concurrency) return this.#admit(known ?? this.#begin(tenant, weight), nowMs);
-    if (known && known.waiters.size >= this.#options.queueMax) throw refused("the tenant's queue is full");
-    if (this.#options.queueMax === 0) throw refused("no place is free");
+    const isFree = this.#active < this.#options.concurrency;
+    if (!isFree && (known?.waiters.size ?? 0) >= this.#options.queueMax) throw refused("the tenant's queue is full");
     const line = known ?? this.#begin(tenant, weight);
     this.#weigh(line, weight);
-    return this.#wait(line, nowMs, signal);
+    return isFree ? this.#admit(line, nowMs) : this.#wait(line, nowMs, signal);
   }
 
   #wait(line: Line, enteredMs: number, signal: AbortSignal | undefined): Promise<FairTicket> {
@@ -110,22 +122,27 @@ class Queue implements FairQueue {
     this.#served = Math.max(this.#served, line.served);
     line.active++;
     this.#active++;
+    const turn: Turn = { sinceMs: nowMs, expectedMs: line.expectedMs, weight: line.weight };
+    line.served += turn.expectedMs / turn.weight;
     if (line.at !== -1) this.#backlogged.moved(line);
     let left = false;
     return {
       leave: () => {
         if (left) return;
         left = true;
-        this.#leave(line, nowMs);
+        this.#leave(line, turn);
       },
     };
   }
 
-  #leave(line: Line, sinceMs: number): void {
+  #leave(line: Line, { sinceMs, expectedMs, weight }: Turn): void {
     const nowMs = this.#options.clock.monotonic();
+    const tookMs = nowMs - sinceMs + TURN_MS;
     line.active--;
     this.#active--;
-    line.served += (nowMs - sinceMs + TURN_MS) / line.weight;
+    line.served += (tookMs - expectedMs) / weight;
+    line.expectedMs += (tookMs - line.expectedMs) * LATEST_PART;
+    this.#expectedMs += (tookMs - this.#expectedMs) * LATEST_PART;
     if (line.at !== -1) this.#backlogged.moved(line);
     this.#expire(nowMs);
     this.#fill(nowMs);
@@ -185,7 +202,7 @@ class Queue implements FairQueue {
   #begin(tenant: string, weight: number): Line {
     const served = Math.max(this.#served, this.#debts.peek(tenant) ?? 0);
     this.#debts.delete(tenant);
-    const line: Line = { tenant, weight, active: 0, served, waiters: new LinkedList(), at: -1 };
+    const line: Line = { tenant, weight, active: 0, served, expectedMs: this.#expectedMs, waiters: new LinkedList(), at: -1 };
     this.#lines.set(tenant, line);
     this.#weights += weight;
     return line;
@@ -195,7 +212,6 @@ class Queue implements FairQueue {
     if (line.weight === weight) return;
     this.#weights += weight - line.weight;
     line.weight = weight;
-    if (line.at !== -1) this.#backlogged.moved(line);
   }
 
   #endIfIdle(line: Line): void {
@@ -218,8 +234,7 @@ class Queue implements FairQueue {
 }
 
 function isBefore(a: Line, b: Line): boolean {
-  const held = a.active / a.weight - b.active / b.weight;
-  return held === 0 ? a.served < b.served : held < 0;
+  return a.served < b.served;
 }
 
 function refused(message: string): Fault {

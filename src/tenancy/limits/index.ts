@@ -1,10 +1,15 @@
-export { createLimits, type LimitsOptions } from "./create-limits.ts";
+export { createLimits, type LimitsOptions, type OpenLimits } from "./create-limits.ts";
 export { createFairQueue, type FairQueueOptions } from "./fair-queue.ts";
-export { createLoopWatch, type LoopWatch } from "./loop-watch.ts";
+export type { LimitLedger } from "./ledger.ts";
+export { createLagVerdict, createLoopWatch, type LoopWatch } from "./loop-watch.ts";
+export { createMemoryLedger, type MemoryLedger } from "./memory-ledger.ts";
+export { createMessageLedger, type MessageEnd, serveLedger } from "./message-ledger.ts";
 export { createRateLimiter, type RateDecision, rateHeaders, type RateLimiter } from "./rate-limiter.ts";
+export { createRedisLedger, type RedisLedgerOptions } from "./redis-ledger.ts";
 export type {
   BucketDecision,
   BucketLimit,
+  ExactLimits,
   FairQueue,
   FairTicket,
   LimitKey,

@@ -4,7 +4,7 @@ import type { LimitKey } from "./limits.ts";
 /** What a table can tell about its entries. */
 export interface TableEntry {
   /** Monotonic milliseconds from which on the entry is worth as much as none. */
-  expiresMs: number;
+  readonly expiresMs: number;
 }
 
 /** Entries that are over and may go when one comes. Two, so that the table shrinks while it is in use. */

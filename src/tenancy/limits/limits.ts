@@ -1,16 +1,29 @@
 /**
  * Counters of the data plane. A key is a list of parts, the tenant (its uuid, or empty) first: two different lists never meet in one
- * counter. All decisions are made at once, in memory; where gateways share limits, a ledger (Redis) hands each of them leases in the background.
+ * counter. All decisions are made at once, in memory; where gateways share limits, a ledger (Redis) hands each of them leases in the
+ * background. Where the lease cannot tell, the gateway's own part of the limit decides; `exact` waits for the ledger instead.
  */
 export interface Limits {
   /** Requests per window: `fixed` begins at the key's first hit, `sliding` weighs the previous window by what of it is still in view. */
   window(key: LimitKey, limit: WindowLimit, cost?: number): WindowDecision;
   /** A leaky bucket: how long this request has to wait to keep the rate, or that it is over the burst. */
   bucket(key: LimitKey, limit: BucketLimit): BucketDecision;
-  /** Work under way at once. */
-  slot(key: LimitKey, max: number): Slot | undefined;
-  /** Now under way. */
-  inUse(key: LimitKey): number;
+  /** Work under way at once, in this process unless the scope says otherwise. */
+  slot(key: LimitKey, max: number, scope?: LimitScope): Slot | undefined;
+  /** Now under way in this process. */
+  inUse(key: LimitKey, scope?: LimitScope): number;
+  /** The same questions for callers that can wait. */
+  readonly exact: ExactLimits;
+}
+
+/**
+ * Decisions that keep a shared limit to the unit: at once while the lease lasts or the ledger is known to have nothing left, otherwise after
+ * its answer, with no more than a fixed wait. Limits of the scope `local` are always decided at once. Without the ledger they are those of `Limits`.
+ */
+export interface ExactLimits {
+  window(key: LimitKey, limit: WindowLimit, cost?: number): WindowDecision | Promise<WindowDecision>;
+  bucket(key: LimitKey, limit: BucketLimit): BucketDecision | Promise<BucketDecision>;
+  slot(key: LimitKey, max: number, scope?: LimitScope): Slot | undefined | Promise<Slot | undefined>;
 }
 
 export type LimitKey = readonly [tenant: string, ...parts: string[]];

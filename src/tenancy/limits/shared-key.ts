@@ -34,12 +34,19 @@ const ASKED_MAX = 2;
 export class SharedKey<Request, Decision, Answer> {
   readonly rule: LeaseRule<Request, Decision, Answer>;
   readonly #watch: LedgerWatch;
+  readonly #onHeard: () => void;
   #waiting: Waiting<Request, Decision>[] = [];
   #asking = false;
 
-  constructor(rule: LeaseRule<Request, Decision, Answer>, watch: LedgerWatch) {
+  constructor(rule: LeaseRule<Request, Decision, Answer>, watch: LedgerWatch, onHeard: () => void) {
     this.rule = rule;
     this.#watch = watch;
+    this.#onHeard = onHeard;
+  }
+
+  /** Whether a question is under way. */
+  get isAsking(): boolean {
+    return this.#asking;
   }
 
   /** At once: from the lease, or where that cannot tell from this gateway's part of the limit. */
@@ -84,6 +91,7 @@ export class SharedKey<Request, Decision, Answer> {
         this.#asking = false;
         this.rule.hear(answer, askedMs);
         this.#goOn(isLate ? [] : waiting);
+        this.#onHeard();
       },
       late: () => {
         isLate = true;

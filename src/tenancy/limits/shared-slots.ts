@@ -61,7 +61,7 @@ export class SharedSlots implements LeaseRule<number, SlotDecision, SlotLease> {
   }
 
   get due(): boolean {
-    return false;
+    return this.#used > this.#leased;
   }
 
   ask(waiting: readonly number[]): Promise<SlotLease> {
@@ -70,12 +70,15 @@ export class SharedSlots implements LeaseRule<number, SlotDecision, SlotLease> {
     const free = Math.max(0, this.#max - this.#others - this.#used - waiting.length);
     const isBusy = waiting.length > 0 || this.#askedMs - this.#releasedMs < IDLE_MS;
     const ahead = isBusy ? Math.floor(Math.min(this.#used / AHEAD_PART, free / (2 * gateways))) : 0;
+    const want = this.#used + waiting.length + ahead;
+    // what is given back is not taken again before the answer
+    this.#leased = Math.min(this.#leased, want);
     return this.#watch.ledger.slots({
       key: this.#key,
       max: this.#max,
       held: this.#used,
       need: waiting.length,
-      want: this.#used + waiting.length + ahead,
+      want,
       gateways,
     });
   }

@@ -1,0 +1,224 @@
+import { Fault, FAULTS, type FaultCode } from "../../kernel/index.ts";
+import type { FairTicket } from "../../tenancy/limits/index.ts";
+import type { Answer, Forward, ForwardFailure, ForwardTimeouts, HeaderEdit, Origin, ResponseHead, ResponsePlan } from "../../wire/index.ts";
+import type { Node } from "../upstreams/node.ts";
+import type { Upstream } from "../upstreams/upstream.ts";
+import type { ProxyCall } from "./call.ts";
+import { faultAnswer, pageAnswer } from "./error-answers.ts";
+import { runHeaderPhase, withHeaderPhase } from "./phases.ts";
+import { OwnTarget } from "./plugin-instances.ts";
+import { setRequestHeaders } from "./request-headers.ts";
+import { AnswerDraft } from "./response-draft.ts";
+import type { RetryBudget } from "./retry-budget.ts";
+
+/** What is told about each try. */
+export interface Forwarding {
+  readonly budget: RetryBudget;
+  /** A node has answered. */
+  succeeded(upstream: Upstream, node: Node, status: number): void;
+  failed(upstream: Upstream, node: Node, kind: ForwardFailure["kind"]): void;
+  /** The first request to this upstream: its checks begin. */
+  used(upstream: Upstream): void;
+}
+
+/** The first try of a call that has passed its phases; or the answer, when there is nowhere to send it to. May wait for its turn at a busy upstream. */
+export function beginForward(call: ProxyCall, forwarding: Forwarding): Forward | Answer | Promise<Forward | Answer> {
+  const upstream = upstreamOf(call);
+  if (!(upstream && "pick" in upstream)) return withHeaderPhase(call, upstream ?? noUpstream(call));
+  if (upstream.settings.scheme !== "http" && upstream.settings.scheme !== "https") return refused(call, "upstream_invalid", "scheme");
+  call.triedUpstream = upstream;
+  forwarding.used(upstream);
+  const entered = takePlace(call, upstream);
+  if (entered instanceof Promise) return entered.then(() => firstTry(call, upstream, forwarding));
+  return firstTry(call, upstream, forwarding);
+}
+
+function upstreamOf(call: ProxyCall): Upstream | Answer | undefined {
+  const { target } = call.upstream;
+  if (target instanceof OwnTarget) {
+    return target.upstream ?? call.program.upstreams.get(target.id) ?? missing(call, "upstream_unreachable", "the upstream of a plugin");
+  }
+  if (call.compiled?.dangling === "upstream") return missing(call, "upstream_unreachable", "the upstream of a route");
+  return call.compiled?.upstream;
+}
+
+function missing(call: ProxyCall, code: FaultCode, what: string): Answer {
+  return faultAnswer(new Fault(code, `${what} is not there`), call);
+}
+
+function noUpstream(call: ProxyCall): Answer {
+  const fault = new Fault("dependency_unavailable", "the route has no upstream");
+  if (call.profile === "strict") return faultAnswer(fault, call);
+  call.fault = fault;
+  return pageAnswer(503);
+}
+
+/** A fair upstream gives each tenant its share; the place is left when the exchange ends, however it ends. */
+function takePlace(call: ProxyCall, { fair, settings }: Upstream): Promise<void> | undefined {
+  if (!fair) return undefined;
+  const tenant = call.context?.tenant;
+  const plan = tenant && call.program.consumers.planOf(tenant.id, tenant.plan);
+  const weight = plan === undefined ? 1 : call.program.consumers.weightOf(plan);
+  // the caller's signal costs something to make, and only who waits needs it
+  const waits = fair.active >= (settings.fair?.concurrency ?? 0) || fair.waiting > 0;
+  const ticket = fair.enter(tenant?.uuid ?? "", weight, waits ? call.exchange.signal : undefined);
+  if (ticket instanceof Promise) return ticket.then((taken) => keepTicket(call, taken));
+  keepTicket(call, ticket);
+  return undefined;
+}
+
+function keepTicket(call: ProxyCall, ticket: FairTicket): void {
+  if (call.ended) ticket.leave();
+  else call.ticket = ticket;
+}
+
+function firstTry(call: ProxyCall, upstream: Upstream, forwarding: Forwarding): Forward | Answer {
+  const { context, outer } = call;
+  const nowMs = outer.clock.monotonic();
+  if (context && upstream.retries > 0) forwarding.budget.count(context.tenant.uuid, nowMs);
+  const node = pick(call, upstream, nowMs);
+  if (!node) return refused(call, "dependency_unavailable", "no node");
+  setRequestHeaders(call, upstream.id);
+  return new Attempt(call, upstream, node, forwarding, nowMs, nowMs);
+}
+
+function pick(call: ProxyCall, upstream: Upstream, nowMs: number): Node | undefined {
+  return upstream.pick({ source: call, nowMs, placement: call.context?.tenant.isolationLevel, tried: call.tried });
+}
+
+function refused(call: ProxyCall, code: FaultCode, reason: string): Answer {
+  const fault = new Fault(code, `upstream ${call.triedUpstream?.id ?? ""}: ${reason}`);
+  call.fault = fault;
+  const answer = call.profile === "strict" ? faultAnswer(fault, call) : pageAnswer(FAULTS[code].status);
+  return withHeaderPhase(call, withUpstreamStatus(call, answer));
+}
+
+/** In the apisix profile a failure of an upstream says what each try came to. */
+function withUpstreamStatus(call: ProxyCall, answer: Answer): Answer {
+  if (call.profile !== "apisix" || call.upstreamStatuses.length === 0) return answer;
+  return { ...answer, headers: { ...answer.headers, "x-apisix-upstream-status": call.upstreamStatuses.join(", ") } };
+}
+
+const FAILURES: Readonly<Record<ForwardFailure["kind"], FaultCode>> = {
+  connect: "upstream_unreachable",
+  connect_timeout: "upstream_timeout",
+  send_timeout: "upstream_timeout",
+  read_timeout: "upstream_timeout",
+  closed: "upstream_unreachable",
+  invalid: "upstream_invalid",
+};
+
+/** One try at one node. */
+class Attempt implements Forward {
+  readonly pool: Forward["pool"];
+  readonly owner: string;
+  readonly origin: Origin;
+  readonly keepAlive: Forward["keepAlive"];
+  readonly method: string;
+  readonly target: string;
+  readonly headers: HeaderEdit;
+  readonly body: Forward["body"];
+  readonly upgrade: boolean;
+  readonly timeouts: ForwardTimeouts;
+  readonly #call: ProxyCall;
+  readonly #upstream: Upstream;
+  readonly #node: Node;
+  readonly #forwarding: Forwarding;
+  /** When the first try began. */
+  readonly #firstMs: number;
+  readonly #startedMs: number;
+
+  constructor(call: ProxyCall, upstream: Upstream, node: Node, forwarding: Forwarding, firstMs: number, startedMs: number) {
+    const draft = call.upstream;
+    this.#call = call;
+    this.#upstream = upstream;
+    this.#node = node;
+    this.#forwarding = forwarding;
+    this.#firstMs = firstMs;
+    this.#startedMs = startedMs;
+    setHost(call, upstream, node);
+    this.pool = call.outer.pool;
+    this.owner = call.context?.tenant.uuid ?? "";
+    this.origin = originOf(call, upstream, node);
+    this.keepAlive = upstream.keepAlive;
+    this.method = draft.method;
+    this.target = draft.query === "" ? draft.path : `${draft.path}?${draft.query}`;
+    this.headers = draft.headers;
+    this.body = draft.body ?? bodyOf(call);
+    this.upgrade = call.isUpgrade && call.compiled?.websocket === true;
+    this.timeouts = call.compiled?.timeouts ?? upstream.timeouts;
+    call.node = node;
+    call.tried.push(node);
+    call.upstreamAddress = node.address;
+    node.busy++;
+  }
+
+  onResponse(head: ResponseHead): ResponsePlan {
+    const call = this.#call;
+    const nowMs = call.outer.clock.monotonic();
+    call.upstreamMs = nowMs - this.#startedMs;
+    call.upstreamStatuses.push(head.status);
+    this.#upstream.answered(this.#node, call.upstreamMs, nowMs);
+    this.#forwarding.succeeded(this.#upstream, this.#node, head.status);
+    const draft = new AnswerDraft(head.status, head.headers.edit(), true);
+    if (call.profile === "apisix") {
+      if (head.status >= 500) draft.headers.set("X-APISIX-Upstream-Status", call.upstreamStatuses.join(", "));
+    } else if (call.context) keepFromCaches(draft.headers);
+    runHeaderPhase(call, draft);
+    call.status = draft.status;
+    return draft.plan(head);
+  }
+
+  onFailure(failure: ForwardFailure): Forward | Answer {
+    const call = this.#call;
+    const code = FAILURES[failure.kind];
+    const nowMs = call.outer.clock.monotonic();
+    this.#node.busy--;
+    call.node = undefined;
+    call.upstreamStatuses.push(FAULTS[code].status);
+    this.#forwarding.failed(this.#upstream, this.#node, failure.kind);
+    const next = this.#mayRetry(failure, nowMs) ? pick(call, this.#upstream, nowMs) : undefined;
+    if (next && this.#mayPay(nowMs)) return new Attempt(call, this.#upstream, next, this.#forwarding, this.#firstMs, nowMs);
+    return refused(call, this.#isLate(nowMs) && failure.retryable ? "upstream_unreachable" : code, failure.reason);
+  }
+
+  #mayRetry(failure: ForwardFailure, nowMs: number): boolean {
+    return failure.retryable && this.#call.tried.length <= this.#upstream.retries && !this.#isLate(nowMs);
+  }
+
+  #isLate(nowMs: number): boolean {
+    const { retryTimeoutMs, retries } = this.#upstream;
+    return retryTimeoutMs > 0 && this.#call.tried.length <= retries && nowMs - this.#firstMs >= retryTimeoutMs;
+  }
+
+  #mayPay(nowMs: number): boolean {
+    const { context } = this.#call;
+    return !context || this.#forwarding.budget.take(context.tenant.uuid, nowMs);
+  }
+}
+
+function bodyOf(call: ProxyCall): Forward["body"] {
+  if (call.bodyInMemory) return call.exchange.hasBody ? call.bodyInMemory : undefined;
+  return call.exchange.hasBody ? "pass" : undefined;
+}
+
+function setHost(call: ProxyCall, { settings }: Upstream, node: Node): void {
+  const { headers, host } = call.upstream;
+  if (host !== undefined) headers.set("Host", host);
+  else if (settings.pass_host === "node") headers.set("Host", node.authority);
+  else if (settings.pass_host === "rewrite" && settings.upstream_host !== undefined) headers.set("Host", settings.upstream_host);
+  else if (call.head.authority === undefined) headers.set("Host", node.authority);
+}
+
+/** The name in the TLS handshake is the Host that is sent, as the dialect has it; in the strict profile it is the node's, which the certificate is for. */
+function originOf(call: ProxyCall, { settings }: Upstream, node: Node): Origin {
+  if (!node.origin.tls || call.profile === "strict") return node.origin;
+  if (call.upstream.host !== undefined) return node.originNamed(call.upstream.host);
+  return settings.pass_host === "pass" ? node.originNamed(call.head.host) : node.origin;
+}
+
+/** What an upstream answers a proved tenant is that tenant's: no cache between may give it to another, unless the upstream says so itself (RFC 9111, 3.5). */
+function keepFromCaches(headers: HeaderEdit): void {
+  if (headers.get("cache-control") === undefined) headers.set("Cache-Control", "private, no-store");
+  headers.add("Vary", "Authorization, X-Tenant-ID");
+}

@@ -1,0 +1,48 @@
+import type { PatternCompiler } from "../routing/pattern.ts";
+import type { Call, PluginPorts } from "./plugin.ts";
+import type { DataPlanePorts } from "./ports.ts";
+import type { Program } from "./program.ts";
+
+/** What plugins work with. Consumers are those of the document that is served now. */
+export function createPluginPorts(ports: DataPlanePorts, pattern: PatternCompiler, current: () => Program | undefined): PluginPorts {
+  return {
+    clock: ports.clock,
+    random: ports.random,
+    limits: ports.limits,
+    identify: (head, requestId) => ports.identify(head, requestId),
+    findTenant: (id) => ports.findTenant(id),
+    contextOf: (tenant, consumer, requestId) => ports.contextOf(tenant, consumer, requestId),
+    signContext: (context, audience) => ports.signContext(context, audience),
+    findConsumer: (plugin, value) => current()?.consumers.find(plugin, value),
+    consumer: (name) => current()?.consumers.consumer(name),
+    fetch: (request) => ports.fetch(request),
+    delay,
+    warn: (message, facts) => ports.warn(message, facts),
+    audit: (action, reason, call, claimed) => {
+      const { context } = call;
+      ports.audit.record({
+        action,
+        reason,
+        actor: context?.principal.id ?? call.consumer?.username ?? null,
+        actorTenant: context ? { id: context.tenant.id, uuid: context.tenant.uuid } : null,
+        targetTenant: claimed ?? null,
+        requestId: call.requestId,
+        source: call.head.remoteAddress,
+        detail: { method: call.head.method, route: call.route?.id ?? "" },
+      });
+    },
+    pattern,
+  };
+}
+
+/** The timer ends with the call, so that nobody waits for a caller who is gone. */
+function delay(ms: number, call: Call): Promise<void> {
+  if (ms <= 0) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    call.onEnd(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

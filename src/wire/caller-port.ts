@@ -1,0 +1,39 @@
+import type { Fault } from "../kernel/index.ts";
+import type { BodySink } from "./http1/body-decoder.ts";
+import type { Answer, HeaderEdit } from "./http.ts";
+
+/** Takes the body of a request as it comes. */
+export interface RequestSink extends BodySink {
+  /** The pieces so far came in one turn; what was made of them can go out. */
+  flush(): void;
+  end(): void;
+  /** There will be no proper end. */
+  fail(fault: Fault): void;
+}
+
+/**
+ * The caller's half of one exchange, whatever protocol it speaks. An answer is `begin`, any number of `write`, `finish`; nothing leaves
+ * before `flush`, so that a small answer is one write to the socket.
+ */
+export interface CallerPort {
+  /** What is told to a caller whose request cannot be served. */
+  refusal(fault: Fault): Answer;
+  /** Whether all of the request's body has arrived and was given away. */
+  readonly bodyDone: boolean;
+  /** Asks for the body, which comes at once as far as it is here. */
+  takeBody(sink: RequestSink): void;
+  pauseBody(): void;
+  resumeBody(): void;
+  /** The head of the answer. `length` is the body's; undefined when it is not known. `bodyless`: none will follow, whatever its length. */
+  begin(status: number, fields: HeaderEdit, length: number | undefined, bodyless: boolean): void;
+  /** Body bytes, which must not change afterwards. */
+  write(bytes: Uint8Array): void;
+  /** Body bytes as latin1. */
+  writeText(latin1: string): void;
+  /** The proper end of the answer. The exchange is over for the caller then. */
+  finish(): void;
+  /** Sends what is there. False when the caller takes no more for now: `onDrain` of the exchange follows. */
+  flush(): boolean;
+  /** Breaks the answer so that it never looks whole. */
+  reset(): void;
+}

@@ -1,0 +1,210 @@
+import { createSecureContext, type SecureContext } from "node:tls";
+import type { Forward, Origin, OriginTls, UpstreamPool } from "../http.ts";
+import { TimerWheel } from "../timer-wheel.ts";
+import { type ConnectionKeeper, UpstreamConnection, type UpstreamUser } from "./upstream-connection.ts";
+
+/** How coarse the time limits of a pool are. */
+export interface UpstreamPoolOptions {
+  /** Milliseconds between two looks at the limits; 50 when absent. */
+  readonly tickMs?: number;
+}
+
+/** Idle connections to upstreams, for `Forward`. It has no connection until one is used. */
+export function createUpstreamPool(options: UpstreamPoolOptions = {}): UpstreamPool {
+  return new ConnectionPool(options.tickMs ?? TICK_MS);
+}
+
+const TICK_MS = 50;
+/**
+ * An idle connection is only taken when everything that waited to be read at most this long ago has been read: otherwise an answer that
+ * nobody asked for could lie on it, and would be taken for the answer to what is sent next.
+ */
+const PROVED_MS = 3;
+/** How often that is tried before a new connection is opened instead. */
+const PROOFS_MAX = 3;
+
+/** Somebody who wants a connection. */
+export interface Seeker extends UpstreamUser {
+  /** False when nobody waits for the answer any more. */
+  readonly wanted: boolean;
+}
+
+/** The connections of one owner to one origin. */
+class Group implements ConnectionKeeper {
+  readonly pool: ConnectionPool;
+  readonly owner: string;
+  readonly origin: Origin;
+  readonly context: SecureContext | undefined;
+  readonly idle: UpstreamConnection[] = [];
+  readonly all = new Set<UpstreamConnection>();
+  keepAlive: Forward["keepAlive"] = { idleMax: 0, idleMs: 0, requestsMax: 0 };
+
+  constructor(pool: ConnectionPool, owner: string, origin: Origin) {
+    this.pool = pool;
+    this.owner = owner;
+    this.origin = origin;
+    this.context = origin.tls && toContext(origin.tls);
+  }
+
+  get wheel(): TimerWheel {
+    return this.pool.wheel;
+  }
+
+  keep(connection: UpstreamConnection): void {
+    const { idleMax, idleMs, requestsMax } = this.keepAlive;
+    if (this.idle.length >= idleMax || connection.requests >= requestsMax || this.pool.closed) return connection.destroy();
+    this.wheel.set(connection, idleMs);
+    this.pool.cool(this, connection);
+  }
+
+  drop(connection: UpstreamConnection): void {
+    this.all.delete(connection);
+    const at = this.idle.indexOf(connection);
+    if (at !== -1) this.idle.splice(at, 1);
+    if (this.all.size === 0) this.pool.forget(this);
+  }
+}
+
+/** Keeps connections per owner and origin. Its own members are for the forwarding only. */
+export class ConnectionPool implements UpstreamPool {
+  readonly wheel: TimerWheel;
+  closed = false;
+  /** By owner, host and port; the last list differs in TLS only. */
+  readonly #groups = new Map<string, Map<string, Map<number, Group[]>>>();
+  #cooling: { group: Group; connection: UpstreamConnection }[] = [];
+  #turnAsked = false;
+  /** Ends of the last two turns of the event loop that were looked at. What could be read before the earlier one has been read. */
+  #provedAtMs = 0;
+  #turnAtMs = 0;
+  #late: { seeker: Seeker; forward: Forward; tries: number }[] = [];
+
+  constructor(tickMs: number) {
+    this.wheel = new TimerWheel(tickMs);
+  }
+
+  size(): { readonly idle: number; readonly busy: number } {
+    let [idle, all] = [this.#cooling.length, 0];
+    for (const group of this.#all()) {
+      idle += group.idle.length;
+      all += group.all.size;
+    }
+    return { idle, busy: all - idle };
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const group of [...this.#all()]) for (const connection of [...group.all]) connection.expire();
+    this.wheel.close();
+  }
+
+  /** Gives a connection, which is told by `onReady`: at once when there is an idle one. */
+  acquire(seeker: Seeker, forward: Forward): void {
+    const group = this.#group(forward.owner, forward.origin);
+    group.keepAlive = forward.keepAlive;
+    this.#askTurn();
+    if (group.idle.length === 0) return this.#open(group, seeker, forward);
+    if (performance.now() - this.#provedAtMs > PROVED_MS) return this.#afterReads(seeker, forward);
+    group.idle.pop()?.lend(seeker);
+  }
+
+  /** It becomes idle in the next turn: what its upstream sends behind an answer is seen before that. */
+  cool(group: Group, connection: UpstreamConnection): void {
+    this.#cooling.push({ group, connection });
+    this.#askTurn();
+  }
+
+  forget(group: Group): void {
+    const hosts = this.#groups.get(group.owner);
+    const ports = hosts?.get(group.origin.host);
+    const groups = ports?.get(group.origin.port);
+    if (!hosts || !ports || !groups) return;
+    groups.splice(groups.indexOf(group), 1);
+    if (groups.length === 0) ports.delete(group.origin.port);
+    if (ports.size === 0) hosts.delete(group.origin.host);
+    if (hosts.size === 0) this.#groups.delete(group.owner);
+  }
+
+  #open(group: Group, seeker: Seeker, forward: Forward): void {
+    group.all.add(new UpstreamConnection(group, group.origin, group.context, seeker, forward.timeouts.connectMs));
+  }
+
+  #askTurn(): void {
+    if (this.#turnAsked) return;
+    this.#turnAsked = true;
+    setImmediate(() => this.#endTurn());
+  }
+
+  #endTurn(): void {
+    this.#turnAsked = false;
+    this.#provedAtMs = this.#turnAtMs;
+    this.#turnAtMs = performance.now();
+    const cooled = this.#cooling;
+    if (cooled.length === 0) return;
+    this.#cooling = [];
+    for (const { group, connection } of cooled) {
+      if (!group.all.has(connection)) continue;
+      if (group.idle.length < group.keepAlive.idleMax) group.idle.push(connection);
+      else connection.destroy();
+    }
+  }
+
+  /** Tries again once all that can be read now was read: that is so at the end of the next whole turn of the loop. */
+  #afterReads(seeker: Seeker, forward: Forward, tries = 0): void {
+    this.#late.push({ seeker, forward, tries });
+    if (this.#late.length === 1) setImmediate(() => this.#beginProof());
+  }
+
+  #beginProof(): void {
+    const begunAtMs = performance.now();
+    setImmediate(() => {
+      const waiting = this.#late;
+      this.#late = [];
+      if (performance.now() - begunAtMs <= PROVED_MS) this.#provedAtMs = begunAtMs;
+      for (const { seeker, forward, tries } of waiting) if (seeker.wanted) this.#again(seeker, forward, tries);
+    });
+  }
+
+  #again(seeker: Seeker, forward: Forward, tries: number): void {
+    const group = this.#group(forward.owner, forward.origin);
+    const proved = performance.now() - this.#provedAtMs <= PROVED_MS;
+    if (group.idle.length === 0 || (!proved && tries + 1 >= PROOFS_MAX)) return this.#open(group, seeker, forward);
+    if (!proved) return this.#afterReads(seeker, forward, tries + 1);
+    group.idle.pop()?.lend(seeker);
+  }
+
+  #group(owner: string, origin: Origin): Group {
+    const hosts = entry(this.#groups, owner, () => new Map<string, Map<number, Group[]>>());
+    const ports = entry(hosts, origin.host, () => new Map<number, Group[]>());
+    const groups = entry(ports, origin.port, (): Group[] => []);
+    for (const group of groups) if (isSameTls(group.origin.tls, origin.tls)) return group;
+    const made = new Group(this, owner, origin);
+    groups.push(made);
+    return made;
+  }
+
+  *#all(): Generator<Group, void> {
+    for (const hosts of this.#groups.values()) for (const ports of hosts.values()) for (const groups of ports.values()) yield* groups;
+  }
+}
+
+function entry<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}
+
+function isSameTls(a: OriginTls | undefined, b: OriginTls | undefined): boolean {
+  if (a === b) return true;
+  if (!a || !b) return false;
+  return a.serverName === b.serverName && a.verify === b.verify && a.ca === b.ca && a.cert === b.cert && a.key === b.key;
+}
+
+function toContext({ ca, cert, key }: OriginTls): SecureContext {
+  return createSecureContext({
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
+  });
+}
