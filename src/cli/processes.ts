@@ -1,4 +1,6 @@
 import cluster, { type Worker } from "node:cluster";
+import { systemClock } from "../kernel/index.ts";
+import { createMemoryLedger, serveLedger } from "../tenancy/limits/index.ts";
 import { announce } from "./installation.ts";
 import type { Settings } from "./settings.ts";
 import { print, progress } from "./terminal.ts";
@@ -45,6 +47,8 @@ class Supervisor {
   #ending = false;
   #retract: (() => void) | undefined;
   #reloading: Promise<void> = Promise.resolve();
+  /** The counters that the processes share where there is no Redis. */
+  readonly #ledger = createMemoryLedger(systemClock);
   readonly #asked = new Map<number, { readonly worker: Worker; readonly texts: string[]; left: number }>();
 
   constructor(settings: Settings) {
@@ -95,12 +99,22 @@ class Supervisor {
     const worker = cluster.fork({ [PLACE_VARIABLE]: String(place.number) });
     place.worker = worker;
     place.startedMs = performance.now();
+    const leave = serveLedger(this.#ledger.join(), {
+      send: (message) => {
+        if (worker.isConnected()) worker.send(message as object); // made by the ledger: plain data
+      },
+      onMessage(listener) {
+        worker.on("message", listener);
+        return () => void worker.off("message", listener);
+      },
+    });
+    worker.once("exit", () => void leave());
     return new Promise((resolve, reject) => {
       worker.on("message", (message: FromProcess) => {
         if (message.kind === "ready") {
           this.#ready(message, place.number === 0);
           resolve();
-        } else this.#metrics(worker, message);
+        } else if (message.kind === "metrics" || message.kind === "ask-metrics") this.#metrics(worker, message);
       });
       worker.once("exit", (code) => {
         reject(new Error(`process ${place.number + 1} ended with code ${code}`));

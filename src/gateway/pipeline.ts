@@ -28,6 +28,7 @@ import { createLiveRequests, type LiveRequest, type LiveRequests } from "./live-
 import type { AnyCall, Operation } from "./operation.ts";
 import { type OpenSocket, OpenSockets } from "./open-sockets.ts";
 import { toProblem } from "./problem.ts";
+import type { DataPlane } from "./proxy/ports.ts";
 import { createRouter, type Match, type Router } from "./router.ts";
 
 /** What the pipeline tells the log and the metrics about each request. It holds no secrets and no bodies. */
@@ -59,10 +60,19 @@ export interface PipelinePorts {
 
 /** The one way in: every listening port of the platform serves its operations through it. */
 export interface Pipeline {
-  handlerFor(operations: readonly Operation[]): HttpHandler;
+  /** What is no operation goes to `proxied`, where there is one. */
+  handlerFor(operations: readonly Operation[], proxied?: Proxied): HttpHandler;
   readonly live: LiveRequests;
   /** Lets open sockets finish the message under way and closes them: nothing else would, before the ports close. */
   leave(): void;
+}
+
+/** The data plane behind a port. */
+export interface Proxied {
+  /** Undefined while nothing is configured: everything is the platform's then. */
+  dataPlane(): Pick<DataPlane, "matches" | "handle" | "upgrade"> | undefined;
+  /** Whether the platform's own paths come before configured routes. */
+  readonly platformFirst: boolean;
 }
 
 const SOCKET_BOUNDS = { messageBytesMax: 256 * 1024, queuedMax: 32 } as const;
@@ -78,7 +88,7 @@ const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 export function createPipeline(ports: PipelinePorts): Pipeline {
   const live = createLiveRequests();
   const sockets = new OpenSockets();
-  return { live, handlerFor: (operations) => new Handler(ports, live, sockets, createRouter(operations)), leave: () => sockets.leave() };
+  return { live, handlerFor: (operations, proxied) => new Handler(ports, live, sockets, createRouter(operations), proxied), leave: () => sockets.leave() };
 }
 
 /** What is known of one request so far; the log line and the answer's fields are made from it at the end. */
@@ -115,15 +125,29 @@ class Handler implements HttpHandler {
   readonly #live: LiveRequests;
   readonly #sockets: OpenSockets;
   readonly #router: Router;
+  readonly #proxied: Proxied | undefined;
 
-  constructor(ports: PipelinePorts, live: LiveRequests, sockets: OpenSockets, router: Router) {
+  constructor(ports: PipelinePorts, live: LiveRequests, sockets: OpenSockets, router: Router, proxied: Proxied | undefined) {
+    this.#proxied = proxied;
     this.#ports = ports;
     this.#live = live;
     this.#sockets = sockets;
     this.#router = router;
   }
 
-  async handle(exchange: Exchange): Promise<Answer> {
+  handle(exchange: Exchange): Answer | undefined | Promise<Answer | undefined> {
+    const dataPlane = this.#dataPlaneFor(exchange.head);
+    return dataPlane ? dataPlane.handle(exchange) : this.#operate(exchange);
+  }
+
+  /** The data plane when the request is for it. */
+  #dataPlaneFor(head: RequestHead): Pick<DataPlane, "matches" | "handle" | "upgrade"> | undefined {
+    const dataPlane = this.#proxied?.dataPlane();
+    if (!dataPlane || !this.#router.has(head.target.path)) return dataPlane;
+    return this.#proxied?.platformFirst === false && dataPlane.matches(head) ? dataPlane : undefined;
+  }
+
+  async #operate(exchange: Exchange): Promise<Answer> {
     const passage = new Passage(this.#ports);
     try {
       if (!SAFE_METHODS.has(exchange.head.method) && hasSession(exchange.head)) assertOwnOrigin(exchange.head, this.#ports.origins);
@@ -137,6 +161,12 @@ class Handler implements HttpHandler {
   }
 
   async upgrade(exchange: UpgradeExchange): Promise<void> {
+    const dataPlane = this.#dataPlaneFor(exchange.head);
+    if (dataPlane) await dataPlane.upgrade(exchange);
+    else await this.#openSocket(exchange);
+  }
+
+  async #openSocket(exchange: UpgradeExchange): Promise<void> {
     const passage = new Passage(this.#ports);
     try {
       assertOwnOrigin(exchange.head, this.#ports.origins);

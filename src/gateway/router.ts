@@ -18,13 +18,22 @@ interface Node {
 export interface Router {
   /** Throws `not_found`, or `method_not_allowed` with the methods there are. */
   match(method: string, segments: readonly string[]): Match;
+  /** Whether an operation is at this path, whatever the method and whether or not the path begins with a tenant. */
+  has(path: string): boolean;
 }
 
 /** A router over these operations. */
 export function createRouter(operations: readonly Operation[]): Router {
   const root = createNode();
   for (const operation of operations) insert(root, operation);
+  const has = (path: string): boolean => {
+    // nearly all paths end here: what is asked of a proxy is seldom in one of our own places
+    if (!root.parameter && !root.children.has(firstSegment(path))) return false;
+    const node = walk(root, path.split("/").filter(Boolean), {});
+    return node !== undefined && node.operations.size > 0;
+  };
   return {
+    has: (path) => has(path.startsWith(TENANTS_PREFIX) ? path.slice(path.indexOf("/", TENANTS_PREFIX.length)) : path),
     match(method, segments) {
       const params: Record<string, string> = {};
       const node = walk(root, segments, params);
@@ -35,6 +44,13 @@ export function createRouter(operations: readonly Operation[]): Router {
       return { operation, params };
     },
   };
+}
+
+const TENANTS_PREFIX = "/tenants/";
+
+function firstSegment(path: string): string {
+  const end = path.indexOf("/", 1);
+  return end === -1 ? path.slice(1) : path.slice(1, end);
 }
 
 function createNode(): Node {

@@ -1,5 +1,6 @@
 import type { Fault } from "../kernel/index.ts";
 import type { BodySink } from "./http1/body-decoder.ts";
+import type { UpstreamConnection } from "./http1/upstream-connection.ts";
 import type { Answer, HeaderEdit } from "./http.ts";
 
 /** Takes the body of a request as it comes. */
@@ -34,6 +35,8 @@ export interface CallerPort {
   finish(): void;
   /** Sends what is there. False when the caller takes no more for now: `onDrain` of the exchange follows. */
   flush(): boolean;
+  /** Answers with 101 and joins the caller's connection with the upstream's. Only after a request to change the protocol. */
+  join(fields: HeaderEdit, protocol: string, upstream: UpstreamConnection): void;
   /** Breaks the answer so that it never looks whole. */
   reset(): void;
 }

@@ -21,6 +21,8 @@ const WHOLE_BYTES_MAX = 64 * 1024;
 export class WireExchange implements Exchange {
   readonly head: Head;
   readonly port: CallerPort;
+  /** The caller asks for another protocol, and may get it. */
+  joinable = false;
   /** The request behind it on the same connection. */
   next: WireExchange | undefined;
   /** Whether its answer may be sent now; before it others have to be answered. */

@@ -1,20 +1,15 @@
 import { Fault, toFault } from "../kernel/index.ts";
 import { GrowingBuffer } from "./body.ts";
-import type { RequestSink } from "./caller-port.ts";
 import type { AnswerSource, WireExchange } from "./exchange.ts";
 import type { Answer, Forward, ForwardFailure, ResponsePlan } from "./http.ts";
 import { TOKEN } from "./http1/characters.ts";
 import type { UpstreamHead } from "./http1/response-parser.ts";
 import type { UpstreamConnection, UpstreamUser } from "./http1/upstream-connection.ts";
 import { ConnectionPool, type Seeker } from "./http1/upstream-pool.ts";
+import { RequestPass, TEXT_BYTES_MAX } from "./request-pass.ts";
 
-/** Pieces up to this are sent as text together with what stands before them: one write costs more than the copy. */
-export const TEXT_BYTES_MAX = 8 * 1024;
-/** How much of a caller's body is kept for another try. */
-const REPLAY_BYTES_MAX = 64 * 1024;
 /** How much of an unwanted answer is read so that its connection can be used again. */
 const DRAIN_BYTES_MAX = 64 * 1024;
-
 /** Methods that may be sent twice (RFC 9110, 9.2.2). */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"]);
 /** Methods whose body is expected, so that its absence is said (RFC 9110, 8.6). */
@@ -22,110 +17,264 @@ const WITH_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 const VISIBLE = /^[!-~]+$/;
 
 /** One exchange at upstreams, over any number of tries: what the caller sends goes there, what comes back goes to the caller by the plan. */
-export class Forwarding implements AnswerSource, RequestSink, Seeker {
+export class Forwarding implements AnswerSource, Seeker {
   wanted = true;
   readonly #exchange: WireExchange;
   #forward: Forward | undefined;
   #connection: UpstreamConnection | undefined;
+  #pass: RequestPass | undefined;
   #plan: ResponsePlan | undefined;
   #collected: GrowingBuffer | undefined;
+  /** The caller gets a head only. */
   #bodyless = false;
-  /** The caller's body as far as it came; undefined when it is too long to be sent again. */
-  #kept: string | undefined = "";
-  #bodyBegun = false;
-  #bodyEnded = false;
   #sent = false;
 
   constructor(exchange: WireExchange) {
     this.#exchange = exchange;
   }
 
+  /** One try. */
   try(forward: Forward): void {
     this.#forward = forward;
     this.#sent = false;
     this.#plan = undefined;
-    if (forward.body === "pass" && this.#bodyBegun && this.#kept === undefined) {
-      return this.#exchange.refuse(new Fault("internal", "a body that is gone was to be sent again"));
-    }
     if (!(forward.pool instanceof ConnectionPool)) throw new Error("a pool of another make");
+    if (forward.body === "pass" && this.#pass?.repeatable === false)
+      return this.#exchange.refuse(new Fault("internal", "a body that is gone was to be sent again"));
     forward.pool.acquire(this, forward);
   }
 
   onReady(connection: UpstreamConnection): void {
     const forward = this.#forward;
     if (!forward || !this.wanted) return connection.destroy();
-    this.#connection = connection;
     try {
       connection.begin(forward.method, this.#head(forward), forward.timeouts);
     } catch (error) {
-      this.#connection = undefined;
       connection.destroy();
       return this.#exchange.refuse(toFault(error));
     }
+    this.#connection = connection;
     this.#sent = true;
-    if (forward.body === "pass" && this.#exchange.hasBody) return this.#passBody(connection);
-    if (forward.body !== "pass" && forward.body) connection.write(forward.body);
+    if (forward.body === "pass" && this.#exchange.hasBody) {
+      this.#pass ??= new RequestPass(this.#exchange);
+      return this.#pass.sendTo(connection);
+    }
+    if (forward.body instanceof Uint8Array) writeBytes(connection, forward.body);
     connection.complete();
     connection.flush();
   }
 
-  // --- the caller's body
-
-  piece(bytes: Buffer, start: number, end: number): void {
-    const connection = this.#connection;
-    this.#exchange.bytesIn += end - start;
-    const small = end - start <= TEXT_BYTES_MAX;
-    const text = small ? bytes.latin1Slice(start, end) : "";
-    if (this.#kept !== undefined) this.#kept = small && this.#kept.length + text.length <= REPLAY_BYTES_MAX ? this.#kept + text : undefined;
-    if (!connection) return;
-    const chunked = this.#exchange.head.framing.kind === "chunked";
-    if (chunked) connection.writeText(`${(end - start).toString(16)}\r\n`);
-    if (small) connection.writeText(text);
-    else connection.write(bytes.subarray(start, end));
-    if (chunked) connection.writeText("\r\n");
-  }
-
-  flush(): void {
-    if (this.#connection && !this.#connection.flush()) this.#exchange.port.pauseBody();
-  }
-
-  end(): void {
-    this.#bodyEnded = true;
-    if (this.#connection) this.#endRequest(this.#connection);
-  }
-
-  fail(): void {
-    // the wire refuses the request, which ends this as well
-  }
-
-  onDrain(): void {
+  onWritable(): void {
     this.#exchange.port.resumeBody();
-    // the caller's side may be what drained
-    this.#connection?.resume();
   }
-
-  // --- the upstream's answer
 
   onHead(head: UpstreamHead): void {
     const forward = this.#forward;
     if (!forward) return;
-    let plan: ResponsePlan;
     try {
-      plan = forward.onResponse(head);
+      const plan = forward.onResponse(head);
+      if (head.status === 101 && !isAnother(plan)) this.#join(head, plan);
+      else this.#follow(head, plan);
     } catch (error) {
-      return this.#exchange.refuse(toFault(error));
+      this.#exchange.refuse(toFault(error));
     }
-    if (head.status === 101 && (!forward.upgrade || plan.kind !== "pass" || !this.#exchange.port.join)) {
-      if (plan.kind === "pass" || plan.kind === "map" || plan.kind === "collect") return this.#connection?.reject("an upgrade nobody asked for");
-    }
-    this.#begin(head, plan);
   }
 
-  receive(bytes: Buffer, start: number, end: number): void {
+  piece(bytes: Buffer, start: number, end: number): void {
     const plan = this.#plan;
     if (!plan || this.#bodyless) return;
-    if (plan.kind === "pass") this.#pass(bytes, start, end);
-    else if (plan.kind === "map") this.#give(plan.map(Buffer.from(bytes.subarray(start, end))));
-    else if (plan.kind === "collect") this.#collect(plan, bytes, start, end);
+    if (plan.kind === "pass") this.#write(bytes, start, end);
+    else if (plan.kind === "map") this.#map(plan.map, Buffer.from(bytes.subarray(start, end)));
+    else if (plan.kind === "collect" && this.#collected?.add(bytes.subarray(start, end)) === false) this.#collectedAll(plan, undefined);
+  }
+
+  onBodyEnd(): void {
+    const plan = this.#plan;
+    this.#letGo();
+    if (!plan) return;
+    if (plan.kind === "collect") return this.#collectedAll(plan, this.#collected?.bytes());
+    if (plan.kind === "map" && !this.#bodyless) this.#map(plan.map, undefined);
+    if (this.wanted) this.#exchange.finish();
+  }
+
+  onRead(): void {
+    if (this.#plan?.kind === "pass" || this.#plan?.kind === "map") this.#flushAnswer();
+  }
+
+  onFail(kind: ForwardFailure["kind"], reason: string): void {
+    const forward = this.#forward;
+    this.#letGo();
+    if (!forward || !this.wanted) return;
+    if (this.#plan?.kind === "pass" || this.#plan?.kind === "map") return this.#exchange.port.reset();
+    const unsent = kind === "connect" || kind === "connect_timeout" || !this.#sent;
+    const repeatable = this.#pass === undefined || this.#pass.repeatable;
+    const next = this.#guarded(() => forward.onFailure({ kind, reason, retryable: repeatable && (unsent || IDEMPOTENT.has(forward.method)) }));
+    if (next === undefined) return;
+    if ("pool" in next) this.try(next);
+    else this.#answer(next);
+  }
+
+  /** The caller takes bytes again. */
+  onDrain(): void {
+    this.#connection?.resume();
+  }
+
+  abort(): void {
+    this.wanted = false;
+    const connection = this.#connection;
+    this.#letGo();
+    connection?.destroy();
+  }
+
+  #letGo(): void {
+    this.#connection = undefined;
+    this.#pass?.stop();
+  }
+
+  #head(forward: Forward): string {
+    const { method, target, headers, body } = forward;
+    if (!IDEMPOTENT.has(method) && !WITH_BODY.has(method)) checkMethod(method);
+    if (!VISIBLE.test(target)) throw new Error("the target has a character that is not allowed");
+    const host = headers.get("host") === undefined ? `host: ${hostOf(forward)}\r\n` : "";
+    const upgrade = forward.upgrade && this.#exchange.joinable ? this.#upgradeFields() : "";
+    return `${method} ${target} HTTP/1.1\r\n${host}${headers.text()}${upgrade}${this.#framing(method, body)}\r\n`;
+  }
+
+  #upgradeFields(): string {
+    const protocol = this.#exchange.head.headers.all("upgrade").join(", ");
+    return `connection: upgrade\r\nupgrade: ${protocol}\r\n`;
+  }
+
+  #framing(method: string, body: Forward["body"]): string {
+    const framing = this.#exchange.head.framing;
+    if (body instanceof Uint8Array) return body.length > 0 || WITH_BODY.has(method) ? `content-length: ${body.length}\r\n` : "";
+    if (body === "pass" && framing.kind === "length") return `content-length: ${framing.length}\r\n`;
+    if (body === "pass" && framing.kind === "chunked") return "transfer-encoding: chunked\r\n";
+    return WITH_BODY.has(method) ? "content-length: 0\r\n" : "";
+  }
+
+  #join(head: UpstreamHead, plan: ResponsePlan): void {
+    const connection = this.#connection;
+    if (!connection || plan.kind !== "pass" || !this.#forward?.upgrade || !this.#exchange.joinable) {
+      return connection?.reject("a change of protocol that nobody asked for");
+    }
+    this.#plan = plan;
+    this.#exchange.port.join(plan.headers, head.headers.all("upgrade").join(", "), connection);
+  }
+
+  #follow(head: UpstreamHead, plan: ResponsePlan): void {
+    if (plan.kind === "retry" || plan.kind === "replace") {
+      this.#drain(head);
+      if (plan.kind === "retry") this.try(plan.forward);
+      else this.#answer(plan.answer);
+      return;
+    }
+    this.#plan = plan;
+    if (plan.kind === "collect") {
+      this.#collected = new GrowingBuffer(plan.bytesMax);
+      return;
+    }
+    const { status } = plan;
+    this.#bodyless = this.#exchange.head.method === "HEAD" || status === 204 || status === 304;
+    const length = plan.kind === "map" ? undefined : this.#lengthFor(head, status);
+    this.#exchange.begin(status, plan.headers, length, this.#bodyless);
+  }
+
+  /** The length that the caller is told. */
+  #lengthFor(head: UpstreamHead, status: number): number | undefined {
+    if (this.#bodyless) return status === 204 ? undefined : head.length;
+    return head.hasBody ? (head.framing.kind === "length" ? head.length : undefined) : 0;
+  }
+
+  /** Nobody wants the rest of this answer, but a short one is read so that its connection stays good. */
+  #drain(head: UpstreamHead): void {
+    const connection = this.#connection;
+    this.#letGo();
+    if (!connection) return;
+    if (head.hasBody && (head.length ?? Infinity) > DRAIN_BYTES_MAX) connection.destroy();
+    else connection.handTo(NOBODY);
+  }
+
+  #write(bytes: Buffer, start: number, end: number): void {
+    const { port } = this.#exchange;
+    this.#exchange.bytesOut += end - start;
+    if (end - start <= TEXT_BYTES_MAX) port.writeText(bytes.latin1Slice(start, end));
+    else port.write(Buffer.from(bytes.subarray(start, end)));
+  }
+
+  #map(map: (piece: Uint8Array | undefined) => Uint8Array | undefined, piece: Uint8Array | undefined): void {
+    try {
+      const made = map(piece);
+      if (!made || made.length === 0) return;
+      this.#exchange.bytesOut += made.length;
+      this.#exchange.port.write(made);
+    } catch {
+      this.#exchange.port.reset(); // the head is out: what the function could not make must not look whole
+    }
+  }
+
+  #flushAnswer(): void {
+    if (!this.#exchange.port.flush()) this.#connection?.pause();
+  }
+
+  #collectedAll(plan: Extract<ResponsePlan, { kind: "collect" }>, body: Uint8Array | undefined): void {
+    this.#plan = undefined;
+    this.#collected = undefined;
+    const connection = this.#connection;
+    this.#letGo();
+    connection?.destroy();
+    const made = this.#guarded(() => plan.whole(body));
+    if (made instanceof Promise) {
+      made.then(
+        (answer) => this.#answer(answer),
+        (error: unknown) => this.#exchange.refuse(toFault(error)),
+      );
+    } else if (made) this.#answer(made);
+  }
+
+  #answer(answer: Answer): void {
+    this.#forward = undefined;
+    this.#exchange.replace(answer);
+  }
+
+  /** What the handler's function gives; when it throws, the request is refused. */
+  #guarded<Result>(run: () => Result): Result | undefined {
+    try {
+      return run();
+    } catch (error) {
+      this.#exchange.refuse(toFault(error));
+      return undefined;
+    }
   }
 }
+
+/** Reads what nobody wants. */
+const NOBODY: UpstreamUser = {
+  onReady: (connection) => connection.destroy(),
+  onHead: () => undefined,
+  piece: () => undefined,
+  onBodyEnd: () => undefined,
+  onRead: () => undefined,
+  onWritable: () => undefined,
+  onFail: () => undefined,
+};
+
+function isAnother(plan: ResponsePlan): boolean {
+  return plan.kind === "replace" || plan.kind === "retry";
+}
+
+function checkMethod(method: string): void {
+  for (let i = 0; i < method.length; i++) if (TOKEN[method.charCodeAt(i)] !== 1) throw new Error("the method has a character that is not allowed");
+  if (method === "" || method === "CONNECT") throw new Error("this method cannot be sent on");
+}
+
+function hostOf({ origin }: Forward): string {
+  const host = origin.host.includes(":") ? `[${origin.host}]` : origin.host;
+  return origin.port === (origin.tls ? 443 : 80) ? host : `${host}:${origin.port}`;
+}
+
+function writeBytes(connection: UpstreamConnection, bytes: Uint8Array): void {
+  if (bytes.length > TEXT_BYTES_MAX) connection.write(bytes);
+  else connection.writeText(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).latin1Slice());
+}
+

@@ -24,6 +24,7 @@ export type {
 } from "./http.ts";
 export { createHttpServer, type HttpBounds, type HttpServerOptions } from "./http-server.ts";
 export type { Lookup, ResolvedAddress } from "./lookup.ts";
+export { probe, type ProbeRequest } from "./probe.ts";
 export { parseTarget } from "./target.ts";
 export { acceptWebSocket, type WebSocketBounds, type WebSocketConnection } from "./websocket.ts";
 export { type ApiCall, callApi } from "./api-client.ts";

@@ -16,7 +16,7 @@ const DAY_MS = 86_400_000;
 /** Starts everything and stays until SIGINT or SIGTERM; with `gateway.processes` over 1, that many processes that share the ports. */
 export async function up(flags: UpFlags): Promise<void> {
   const settings = readSettings(flags, process.env);
-  const siblings = findSiblings(process.env[PLACE_VARIABLE]);
+  const siblings = findSiblings(process.env[PLACE_VARIABLE], settings.gateway.processes);
   if (settings.gateway.processes > 1 && !siblings) return await superviseProcesses(settings);
   const rootKey = await loadRootKey(settings, process.env[ROOT_KEY_VARIABLE], systemRandom);
   if (!flags.json) announceFirstStart(settings);

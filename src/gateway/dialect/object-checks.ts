@@ -63,7 +63,7 @@ export class ObjectChecks {
   }
 
   #checkMetadata(object: Record<string, unknown>): string | undefined {
-    const name = String(object["id"]);
+    const name = toId(object["id"]) ?? "";
     const plugin = this.plugins.find(name);
     if (!plugin) return `invalid plugin name`;
     const { id, ...metadata } = object;
@@ -76,12 +76,17 @@ export class ObjectChecks {
     if (!isRecord(upstream)) return undefined;
     toText(upstream);
     const { pass_host: passHost, hash_on: hashOn, key, type, tls } = upstream;
-    if (isRecord(tls) && tls["client_cert_id"] !== undefined) tls["client_cert_id"] = String(tls["client_cert_id"] as string | number);
+    if (isRecord(tls) && tls["client_cert_id"] !== undefined) tls["client_cert_id"] = toId(tls["client_cert_id"]);
     if (passHost === "rewrite" && (upstream["upstream_host"] ?? "") === "")
       return "`upstream_host` can't be empty when `pass_host` is `rewrite`";
     if (type === "chash" && hashOn !== "consumer" && key === undefined) return "missing key";
     return toNodeList(upstream);
   }
+}
+
+/** An id as text, however it is written; undefined for what can be none. */
+export function toId(value: unknown): string | undefined {
+  return typeof value === "string" || typeof value === "number" ? String(value) : undefined;
 }
 
 function toText(object: Record<string, unknown>): void {

@@ -43,7 +43,7 @@ class RunningDataPlane implements DataPlane {
     this.#ports = ports;
     const pluginOf = pluginsByName(ports.plugins);
     const pattern = createPatternCompiler(ports.profile, (message) => ports.warn(message));
-    const health = new HealthChecks({ fetch: (request) => ports.fetch(request), warn: (message) => ports.warn(message) });
+    const health = new HealthChecks({ probe: (request) => ports.probe(request), warn: (message) => ports.warn(message) });
     this.#health = health;
     this.#upstreams = new UpstreamBook(
       {

@@ -2,7 +2,7 @@ import type { Clock, Fault, Random, Tenant, TenantContext, TenantId } from "../.
 import type { Audit } from "../../tenancy/audit/index.ts";
 import type { Identified } from "../../tenancy/identity/index.ts";
 import type { FairQueue, Limits } from "../../tenancy/limits/index.ts";
-import type { Answer, Exchange, ExchangeEnd, RequestHead, UpgradeExchange, UpstreamPool } from "../../wire/index.ts";
+import type { Answer, Exchange, ExchangeEnd, ProbeRequest, RequestHead, UpgradeExchange, UpstreamPool } from "../../wire/index.ts";
 import type { FairSettings, GatewayDocument } from "../dialect/objects.ts";
 import type { NodeHealth } from "../upstreams/node.ts";
 import type { Call, OutboundRequest, OutboundResponse, Plugin, Profile } from "./plugin.ts";
@@ -27,6 +27,8 @@ export interface DataPlanePorts {
   /** The tenant that a platform key or a custom host stands for, from memory and without proof; undefined where that is not known at once. */
   claimedTenant(head: RequestHead): TenantId | undefined;
   fetch(request: OutboundRequest): Promise<OutboundResponse>;
+  /** One health check: the status of the answer, 0 for TCP alone. Throws `upstream_timeout` or `upstream_unreachable`. */
+  probe(request: ProbeRequest): Promise<number>;
   readonly audit: Pick<Audit, "record">;
   warn(message: string, facts?: Readonly<Record<string, unknown>>): void;
   /** Takes the record of a call that is over, and returns at once. */

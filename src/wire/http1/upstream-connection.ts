@@ -16,7 +16,7 @@ export interface UpstreamUser extends BodySink {
   /** All that came at once was given. */
   onRead(): void;
   /** The upstream takes bytes again. */
-  onDrain(): void;
+  onWritable(): void;
   /** No complete answer will come. The connection is gone. */
   onFail(kind: ForwardFailure["kind"], reason: string): void;
 }
@@ -160,6 +160,12 @@ export class UpstreamConnection implements Timed {
     this.#socket.destroy();
   }
 
+  /** Its answer cannot be used. */
+  reject(reason: string): void {
+    this.#lost("invalid", reason);
+    this.#socket.destroy();
+  }
+
   /** From now on everything received goes there, until one side ends. */
   join(receive: (bytes: Buffer) => void): void {
     this.#joined = receive;
@@ -194,7 +200,7 @@ export class UpstreamConnection implements Timed {
     if (this.#gone) return;
     this.#keeper.wheel.clear(this);
     if (this.#requestDone && !this.#joined) this.#keeper.wheel.set(this, this.#readMs);
-    this.#user?.onDrain();
+    this.#user?.onWritable();
   }
 
   #received(bytes: Buffer): void {
@@ -206,8 +212,7 @@ export class UpstreamConnection implements Timed {
     try {
       this.#take(bytes);
     } catch (error) {
-      this.#lost("invalid", error instanceof Error ? error.message : String(error));
-      this.#socket.destroy();
+      this.reject(error instanceof Error ? error.message : String(error));
     }
   }
 

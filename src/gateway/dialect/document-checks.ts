@@ -1,0 +1,86 @@
+import type { Item } from "./document-items.ts";
+import { parseCredentialId } from "./document-items.ts";
+import type { Findings } from "./findings.ts";
+import type { PluginChecks } from "./plugin-checks.ts";
+import { isRecord } from "./schema/compiler.ts";
+import type { Kind } from "./schemas/kinds.ts";
+
+/** The items of a document by kind and id. */
+export type ItemsOfDocument = Readonly<Record<Kind, Map<string, Item>>>;
+
+const REFERENCES = [
+  { field: "service_id", kind: "services" },
+  { field: "upstream_id", kind: "upstreams" },
+  { field: "plugin_config_id", kind: "plugin_configs" },
+  { field: "group_id", kind: "consumer_groups" },
+] as const satisfies readonly { field: string; kind: Kind }[];
+
+/** What refers to something that is not there. It is served in the apisix profile, and answers as that does. */
+export function checkReferences(items: ItemsOfDocument, findings: Findings): void {
+  for (const kind of ["services", "consumers", "routes"] as const) {
+    for (const { place, object } of items[kind].values()) {
+      for (const { field, kind: target } of REFERENCES) {
+        const id = object[field];
+        if (typeof id === "string" && !items[target].has(id)) findings.doubt(place, `${field} ${id} leads to nothing`);
+      }
+    }
+  }
+  for (const { place, object } of [...items.routes.values(), ...items.services.values(), ...items.upstreams.values()]) {
+    const upstream = isRecord(object["upstream"]) ? object["upstream"] : object;
+    const certificate = isRecord(upstream["tls"]) ? upstream["tls"]["client_cert_id"] : undefined;
+    if (typeof certificate === "string" && !items.ssls.has(certificate))
+      findings.doubt(place, `client_cert_id ${certificate} leads to nothing`);
+    if (upstream["discovery_type"] !== undefined) findings.doubt(place, "there is no service discovery here: the upstream has no nodes");
+  }
+}
+
+/** Credentials that two consumers share would prove one of them for the other; a credential without its consumer proves nobody. */
+export function checkCredentials(consumers: Map<string, Item>, plugins: PluginChecks, findings: Findings): void {
+  const owners = new Map<string, Item>();
+  for (const item of consumers.values()) {
+    const owner = parseCredentialId(item.id)?.username ?? item.id;
+    if (!consumers.has(owner)) {
+      findings.refuse(item.place, `there is no consumer ${owner}`);
+      consumers.delete(item.id);
+      continue;
+    }
+    for (const credential of credentialsIn(item, plugins)) {
+      const other = owners.get(credential.key);
+      owners.set(credential.key, item);
+      if (!other) continue;
+      findings.doubt(item.place, `has the same ${credential.name} as ${other.place}: a credential belongs to one consumer only`);
+    }
+  }
+}
+
+function credentialsIn({ object }: Item, plugins: PluginChecks): { readonly key: string; readonly name: string }[] {
+  const set = isRecord(object["plugins"]) ? object["plugins"] : {};
+  return Object.entries(set).flatMap(([name, settings]) => {
+    const unique = plugins.find(name)?.consumer?.unique;
+    const value = unique === undefined || !isRecord(settings) ? undefined : settings[unique];
+    return typeof value === "string" ? [{ key: JSON.stringify([name, value]), name: `${name} ${unique}` }] : [];
+  });
+}
+
+/** What plugins themselves say about dangerous settings, and what the dialect's own fields bring with them. */
+export function sayHazards(items: ItemsOfDocument, plugins: PluginChecks, findings: Findings): void {
+  const holders = ["routes", "services", "plugin_configs", "consumer_groups", "global_rules", "consumers"] as const;
+  for (const item of holders.flatMap((kind) => [...items[kind].values()])) {
+    const set = isRecord(item.object["plugins"]) ? item.object["plugins"] : {};
+    for (const [name, settings] of Object.entries(set)) {
+      const plugin = plugins.find(name);
+      // a plugin of kind `auth` reads its route settings here; what stands on a consumer are credentials
+      const isCredential = plugin?.kind === "auth" && item.kind !== "routes" && (item.kind === "consumers" || item.kind === "credential");
+      if (isCredential) continue;
+      for (const text of plugin?.hazards?.(settings) ?? []) findings.warn(item.place, `${name}: ${text}`);
+    }
+  }
+  const seen = new Map<string, Item>();
+  for (const item of items.global_rules.values()) {
+    for (const name of Object.keys(isRecord(item.object["plugins"]) ? item.object["plugins"] : {})) {
+      const other = seen.get(name);
+      seen.set(name, item);
+      if (other) findings.doubt(item.place, `${name} is in ${other.place} too, and then in neither`);
+    }
+  }
+}

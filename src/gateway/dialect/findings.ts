@@ -1,0 +1,41 @@
+import { Fault } from "../../kernel/index.ts";
+import type { Profile } from "../proxy/plugin.ts";
+
+const SHOWN_MAX = 50;
+
+/** What is wrong with a document: in the strict profile every problem refuses it, in the other each is a warning and the item is left out. */
+export class Findings {
+  readonly warnings: string[] = [];
+  readonly #problems: string[] = [];
+  readonly #profile: Profile;
+
+  constructor(profile: Profile) {
+    this.#profile = profile;
+  }
+
+  /** Something that cannot be served. */
+  refuse(place: string, text: string): void {
+    if (this.#profile === "strict") this.#problems.push(`${place}: ${text}`);
+    else this.warnings.push(`${place}: ${text}; it is left out`);
+  }
+
+  /** Something that is not what it seems: refused in the strict profile, else a warning while it is served. */
+  doubt(place: string, text: string): void {
+    if (this.#profile === "strict") this.#problems.push(`${place}: ${text}`);
+    else this.warnings.push(`${place}: ${text}`);
+  }
+
+  /** Something that is allowed and dangerous. */
+  warn(place: string, text: string): void {
+    this.warnings.push(`${place}: ${text}`);
+  }
+
+  /** Throws `invalid_settings` with all problems, if there are any. */
+  settle(): void {
+    if (this.#problems.length === 0) return;
+    const shown = this.#problems.slice(0, SHOWN_MAX);
+    const more = this.#problems.length - shown.length;
+    const detail = `${shown.join("; ")}${more > 0 ? `; and ${more} more` : ""}`;
+    throw new Fault("invalid_settings", detail, { public: { detail } });
+  }
+}

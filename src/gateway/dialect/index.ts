@@ -1,0 +1,6 @@
+export { type ObjectKind, ObjectChecks } from "./object-checks.ts";
+export type * from "./objects.ts";
+export { type DocumentOptions, parseGatewayDocument, type ParsedDocument } from "./parse-document.ts";
+export { readGatewayText, type TextFormat } from "./read-text.ts";
+export type { SchemaCheck, SchemaOptions } from "./schema/compiler.ts";
+export { createSchemaCheck } from "./schema/schema-check.ts";
