@@ -13,3 +13,14 @@ export {
 } from "./operation.ts";
 export { titleOf } from "./problem.ts";
 export { createPipeline, type Pipeline, type PipelinePorts, type RequestRecord } from "./pipeline.ts";
+export { createDataPlane } from "./proxy/data-plane.ts";
+export type {
+  AccessRecord,
+  DataPlane,
+  DataPlanePorts,
+  ExplainedPlugin,
+  ExplainRequest,
+  Explanation,
+  UpstreamHealth,
+} from "./proxy/ports.ts";
+export { PLUGINS } from "./plugins/index.ts";

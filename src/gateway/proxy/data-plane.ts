@@ -19,6 +19,7 @@ import { PluginInstances } from "./plugin-instances.ts";
 import { createPluginPorts } from "./plugin-ports.ts";
 import type { DataPlane, DataPlanePorts, Explanation, ExplainRequest, UpstreamHealth } from "./ports.ts";
 import { Program, type ProgramPorts } from "./program.ts";
+import { RenewedLimits } from "./renewed-limits.ts";
 import { stripForged } from "./request-headers.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { UpgradeAsExchange } from "./upgrade-as-exchange.ts";
@@ -37,10 +38,12 @@ class RunningDataPlane implements DataPlane {
   readonly #instances: PluginInstances;
   readonly #forwarding: Forwarding;
   readonly #health: HealthChecks;
+  readonly #limits: RenewedLimits;
   #program: Program | undefined;
 
   constructor(ports: DataPlanePorts) {
     this.#ports = ports;
+    this.#limits = new RenewedLimits(ports.limits);
     const pluginOf = pluginsByName(ports.plugins);
     const pattern = createPatternCompiler(ports.profile, (message) => ports.warn(message));
     const health = new HealthChecks({ probe: (request) => ports.probe(request), warn: (message) => ports.warn(message) });
@@ -55,7 +58,7 @@ class RunningDataPlane implements DataPlane {
     );
     this.#instances = new PluginInstances({
       profile: ports.profile,
-      ports: createPluginPorts(ports, pattern, () => this.#program),
+      ports: createPluginPorts({ ...ports, limits: this.#limits }, pattern, () => this.#program),
       pluginOf,
       hasUpstream: (id) => this.#applying?.upstreams.has(id) === true,
       openUpstream: (id, settings) => this.#upstreams.take(id, settings, undefined),
@@ -92,6 +95,7 @@ class RunningDataPlane implements DataPlane {
     const before = this.#program;
     const served = this.#applying;
     if (options.fresh === true) {
+      this.#limits.renew();
       this.#upstreams.forget();
       this.#instances.forget();
     }

@@ -115,6 +115,25 @@ function readPath(target: Target): { readonly tenant: string | undefined; readon
   return { tenant: id, rest: target.path.slice(`/${first}/${id}`.length) || "/" };
 }
 
+/**
+ * The tenant that the host names, or whose id a key carries in the open, without any proof and without waiting: good for choosing what is
+ * looked at next, never for access.
+ */
+export function readClaim(
+  head: RequestHead,
+  hosts: HostRules,
+  tenantOfKey: (id: string) => TenantId | null | undefined,
+): TenantId | undefined {
+  for (const field of KEY_FIELDS) {
+    for (const text of head.headers.all(field)) {
+      const id = text.startsWith(API_KEY_PREFIX) ? text.slice(API_KEY_PREFIX.length).split("-", 1)[0] : undefined;
+      const tenantId = id === undefined ? undefined : tenantOfKey(id);
+      if (tenantId) return tenantId;
+    }
+  }
+  return parseTenantId(tenantOfHost(head.host, hosts));
+}
+
 /** What the host names as a tenant: one label in front of a base domain, or a custom domain. More labels are no valid name. */
 function tenantOfHost(host: string | undefined, hosts: HostRules): string | undefined {
   if (host === undefined || hosts.baseDomains.includes(host)) return undefined;

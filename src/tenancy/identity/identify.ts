@@ -12,7 +12,7 @@ import {
 } from "../../kernel/index.ts";
 import type { RequestHead } from "../../wire/index.ts";
 import type { ApiKeyRecord } from "./api-key.ts";
-import { type Carriers, readCarriers } from "./carriers.ts";
+import { type Carriers, readCarriers, readClaim } from "./carriers.ts";
 import { createContextSigner } from "./context-signer.ts";
 import { createKeySets, type KeySetPorts } from "./jwks.ts";
 import { createTokenVerifier } from "./jwt.ts";
@@ -68,6 +68,8 @@ export interface Identity {
   identify(head: RequestHead, requestId: string, trace: Trace): Identified | Promise<Identified>;
   /** The same as the function `agree`, and writes a disagreement to the audit trail. */
   agree(context: TenantContext, value: unknown, remoteAddress: string): void;
+  /** The tenant that a key or the host stands for, from memory and without proof; undefined where that is not known at once. */
+  claimedTenant(head: RequestHead): TenantId | undefined;
   /** Issues the platform's own tokens, which `identify` believes. */
   readonly tokens: TokenIssuer;
   /** The signed `X-Tenant-Context` for an upstream. */
@@ -109,6 +111,11 @@ export function createIdentity(settings: IdentitySettings, ports: IdentityPorts)
         const { tenant, principal, requestId } = context;
         const who = { actorTenant: tenant.id, actor: principal.id, requestId, remoteAddress };
         ports.audit({ action: "cross_tenant_attempt", reason: "body_mismatch", claimedTenant, ...who });
+      }),
+    claimedTenant: (head) =>
+      readClaim(head, hosts, (id) => {
+        const found = findKey(id);
+        return found instanceof Promise ? undefined : found?.tenantId;
       }),
     tokens,
     signContext: createContextSigner(ports.signingKey, clock),
