@@ -29,7 +29,7 @@ export class BodyCollector implements RequestSink {
     if (coding !== undefined && coding.toLowerCase() !== "identity") throw new Fault("unsupported_media_type", `content-encoding ${coding}`);
     if (head.framing.kind === "length" && head.framing.length > this.#bytesMax) throw tooLarge(this.#bytesMax);
     if (this.#exchange.ended) throw cutShort();
-    port.takeBody(this);
+    port.takeBody(this.#exchange, this);
     return await this.#told.promise;
   }
 

@@ -1,4 +1,5 @@
 import type { Fault } from "../kernel/index.ts";
+import type { WireExchange } from "./exchange.ts";
 import type { BodySink } from "./http1/body-decoder.ts";
 import type { UpstreamConnection } from "./http1/upstream-connection.ts";
 import type { Answer, HeaderEdit } from "./http.ts";
@@ -19,10 +20,8 @@ export interface RequestSink extends BodySink {
 export interface CallerPort {
   /** What is told to a caller whose request cannot be served. */
   refusal(fault: Fault): Answer;
-  /** Whether all of the request's body has arrived and was given away. */
-  readonly bodyDone: boolean;
-  /** Asks for the body, which comes at once as far as it is here. */
-  takeBody(sink: RequestSink): void;
+  /** Asks for the body of this exchange, which comes at once as far as it is here. */
+  takeBody(exchange: WireExchange, sink: RequestSink): void;
   pauseBody(): void;
   resumeBody(): void;
   /** The head of the answer. `length` is the body's; undefined when it is not known. `bodyless`: none will follow, whatever its length. */

@@ -14,6 +14,7 @@ export interface AnswerSource {
   abort(): void;
 }
 
+const NOTHING_EARLY = Buffer.alloc(0);
 /** Bodies up to this go out in one piece with their head. */
 const WHOLE_BYTES_MAX = 64 * 1024;
 
@@ -23,6 +24,8 @@ export class WireExchange implements Exchange {
   readonly port: CallerPort;
   /** The caller asks for another protocol, and may get it. */
   joinable = false;
+  /** What a caller that asks for another protocol sent ahead. */
+  early: Buffer = NOTHING_EARLY;
   /** The request behind it on the same connection. */
   next: WireExchange | undefined;
   /** Whether its answer may be sent now; before it others have to be answered. */

@@ -32,7 +32,7 @@ export class RequestPass implements RequestSink {
     this.#connection = connection;
     if (!this.#begun) {
       this.#begun = true;
-      return this.#exchange.port.takeBody(this);
+      return this.#exchange.port.takeBody(this.#exchange, this);
     }
     if (this.#kept) this.#text(connection, this.#kept);
     if (this.#ended) return this.#complete(connection);

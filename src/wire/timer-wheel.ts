@@ -30,10 +30,26 @@ export class TimerWheel {
     this.#tickMs = tickMs;
   }
 
+  /** The deadline of something that has this many milliseconds from now. */
+  after(ms: number): number {
+    // one tick more: the current one has partly gone by
+    return this.#now + ms + this.#tickMs;
+  }
+
+  /** Whether a deadline is over. */
+  isOver(deadline: number): boolean {
+    return deadline <= this.#now;
+  }
+
   /** Gives it this many milliseconds from now, instead of what it had. */
   set(timed: Timed, ms: number): void {
-    // one tick more: the current one has partly gone by
-    timed.deadline = this.#now + ms + this.#tickMs;
+    this.setDeadline(timed, this.after(ms));
+  }
+
+  /** The same with a deadline made by {@link after}; `Infinity` is none. */
+  setDeadline(timed: Timed, deadline: number): void {
+    timed.deadline = deadline;
+    if (deadline === Infinity) return;
     const turn = this.#turnOf(timed.deadline);
     if (timed.turn === 0) this.#insert(timed, turn);
     else if (turn < timed.turn) {

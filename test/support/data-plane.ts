@@ -130,7 +130,9 @@ export interface TestPlane {
 export async function startPlane(ending: Ending, document: unknown, options: PlaneOptions = {}): Promise<TestPlane> {
   const profile = options.profile ?? "strict";
   const plugins = options.plugins ?? PLUGINS;
-  const tenants = new Map((options.tenants ?? ["acme", "globex"]).map((tenant) => toTenant(tenant)).map((tenant) => [tenant.id as string, tenant]));
+  const tenants = new Map(
+    (options.tenants ?? ["acme", "globex"]).map((tenant) => toTenant(tenant)).map((tenant) => [tenant.id as string, tenant]),
+  );
   const records: AccessRecord[] = [];
   const warnings: string[] = [];
   const audits: AuditEvent[] = [];

@@ -126,6 +126,7 @@ export class ProxyCall extends RequestView implements Call {
     return this.bodyInMemory;
   }
 
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- whoever has the key knows what it stands for
   note<T>(key: object): T | undefined {
     return this.#notes?.get(key) as T | undefined; // whoever has the key has put it there
   }

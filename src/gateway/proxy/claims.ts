@@ -25,7 +25,10 @@ export function claimOf(head: RequestHead, ports: Pick<DataPlanePorts, "claimedT
 }
 
 /** The same, with the plan of a tenant that has to be fetched. */
-export async function claimWithTier(claim: Claim, findTenant: (id: TenantId) => Tenant | undefined | Promise<Tenant | undefined>): Promise<Claim> {
+export async function claimWithTier(
+  claim: Claim,
+  findTenant: (id: TenantId) => Tenant | undefined | Promise<Tenant | undefined>,
+): Promise<Claim> {
   const tenantId = parseTenantId(claim.tenantId);
   if (tenantId === undefined || claim.tenantTier !== undefined) return claim;
   return { ...claim, tenantTier: (await findTenant(tenantId))?.plan };

@@ -38,10 +38,10 @@ interface Meta {
 
 /** What chains are made with. */
 export interface ChainMaker {
-  pluginOf(name: string): Plugin | undefined;
+  readonly pluginOf: (name: string) => Plugin | undefined;
   instanceOf(placement: Placement): PluginInstance;
   readonly pattern: PatternCompiler;
-  warn(message: string): void;
+  readonly warn: (message: string) => void;
 }
 
 /** Effective plugins in their order, split by what they do, so that a request only visits those that do something. */
@@ -57,10 +57,10 @@ export class PluginChain {
 
   constructor(steps: readonly Step[]) {
     this.steps = steps;
-    this.rewrite = steps.filter(({ instance }) => instance.rewrite);
-    this.access = steps.filter(({ instance }) => instance.access);
-    this.header = steps.filter(({ instance }) => instance.header);
-    this.log = steps.filter(({ instance }) => instance.log);
+    this.rewrite = steps.filter(({ instance }) => instance.rewrite !== undefined);
+    this.access = steps.filter(({ instance }) => instance.access !== undefined);
+    this.header = steps.filter(({ instance }) => instance.header !== undefined);
+    this.log = steps.filter(({ instance }) => instance.log !== undefined);
     // settings of any plugin may name such a variable; that it is looked for in their text errs on the safe side
     this.needsBody = steps.some(({ settings, filter }) => namesBody(settings) || (filter?.variables.some(isBodyVariable) ?? false));
     for (const step of steps) this.#byName.set(step.plugin.name, step);
@@ -96,7 +96,9 @@ export function mergeLayers(layers: readonly (PluginLayer | undefined)[], maker:
 
 /** The chain of these placements, without those that are disabled: by falling priority. */
 export function createChain(placements: Iterable<Placement>, maker: ChainMaker): PluginChain {
-  const steps = [...placements].filter(({ settings }) => metaOf(settings).disable !== true).map((placement) => createStep(placement, maker));
+  const steps = [...placements]
+    .filter(({ settings }) => metaOf(settings).disable !== true)
+    .map((placement) => createStep(placement, maker));
   return steps.length === 0 ? EMPTY_CHAIN : new PluginChain(steps.toSorted((a, b) => b.priority - a.priority));
 }
 
@@ -112,7 +114,7 @@ function createStep(placement: Placement, maker: ChainMaker): Step {
 }
 
 function metaOf(settings: unknown): Meta {
-  const meta = typeof settings === "object" && settings !== null && "_meta" in settings ? settings._meta : undefined;
+  const meta = typeof settings === "object" && settings !== null && "_meta" in settings ? settings["_meta"] : undefined;
   return typeof meta === "object" && meta !== null ? meta : {};
 }
 

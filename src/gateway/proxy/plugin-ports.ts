@@ -11,6 +11,7 @@ export function createPluginPorts(ports: DataPlanePorts, pattern: PatternCompile
     limits: ports.limits,
     identify: (head, requestId) => ports.identify(head, requestId),
     findTenant: (id) => ports.findTenant(id),
+    claimedTenant: (head) => ports.claimedTenant(head),
     contextOf: (tenant, consumer, requestId) => ports.contextOf(tenant, consumer, requestId),
     signContext: (context, audience) => ports.signContext(context, audience),
     findConsumer: (plugin, value) => current()?.consumers.find(plugin, value),

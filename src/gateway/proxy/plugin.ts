@@ -27,7 +27,7 @@ export interface Plugin<Settings = unknown, ConsumerSettings = unknown> {
   readonly consumer?: {
     readonly schema: JsonSchema;
     readonly unique: string;
-    readonly check?: (settings: ConsumerSettings) => string | undefined;
+    check?(settings: ConsumerSettings): string | undefined;
   };
   readonly metadata?: JsonSchema;
   /** What a schema cannot say: the message of what is wrong, or undefined. */
@@ -79,6 +79,8 @@ export interface PluginPorts {
   /** Proves the tenant by the platform's own credentials. */
   identify(head: RequestHead, requestId: string): Identified | Promise<Identified>;
   findTenant(id: TenantId): Tenant | undefined | Promise<Tenant | undefined>;
+  /** The tenant that a custom host or a platform key stands for, from memory and without proof. */
+  claimedTenant(head: RequestHead): TenantId | undefined;
   /** A context for a consumer that is bound to a tenant. */
   contextOf(tenant: Tenant, consumer: string, requestId: string): TenantContext;
   /** The signed `X-Tenant-Context` for this upstream, from memory while it is fresh. */
@@ -180,6 +182,7 @@ export interface Call {
   /** The request as it will go to the upstream. */
   readonly upstream: UpstreamDraft;
   /** Something of a plugin's own on this call, by its instance. */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- whoever has the key knows what it stands for
   note<T>(key: object): T | undefined;
   setNote(key: object, value: unknown): void;
   /** Runs once when the exchange is over, also when it never reached `log`. For whatever was taken and has to be given back. */

@@ -22,8 +22,8 @@ export interface ProgramPorts {
   readonly pattern: ChainMaker["pattern"];
   readonly instances: PluginInstances;
   readonly upstreams: UpstreamBook;
-  pluginOf(name: string): Plugin | undefined;
-  warn(message: string): void;
+  readonly pluginOf: (name: string) => Plugin | undefined;
+  readonly warn: (message: string) => void;
 }
 
 /** What a consumer and a tenant bring to a route. */

@@ -1,4 +1,13 @@
-import type { BucketLimit, ExactLimits, LimitKey, Limits, LimitScope, Slot, WindowDecision, WindowLimit } from "../../tenancy/limits/index.ts";
+import type {
+  BucketLimit,
+  ExactLimits,
+  LimitKey,
+  Limits,
+  LimitScope,
+  Slot,
+  WindowDecision,
+  WindowLimit,
+} from "../../tenancy/limits/index.ts";
 
 /** Limits that can all begin anew, as for a document that is applied fresh: what was counted before is never looked at again. */
 export class RenewedLimits implements Limits {

@@ -53,7 +53,8 @@ function compileComparison(rule: readonly unknown[], pattern: PatternCompiler, v
   const negated = rule.length === 4;
   if (negated && rule[1] !== "!") throw invalid("bad 'not' expression");
   const [name, operator, right] = negated ? [rule[0], rule[2], rule[3]] : rule;
-  if (typeof name !== "string" || operator === undefined || rule.length > 4) throw invalid("invalid expression");
+  if (typeof name !== "string" || (typeof operator !== "string" && typeof operator !== "number") || rule.length > 4)
+    throw invalid("invalid expression");
   const folded = String(operator).toLowerCase();
   variables.push(name);
   // two parts mean equality, unless the second is an operator, which then compares with nothing

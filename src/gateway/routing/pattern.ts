@@ -110,8 +110,15 @@ class BacktrackingPattern implements Pattern {
       if (done) return whole;
       done = once;
       // the groups end where the position, a number, begins
-      const groups = [whole, ...rest.slice(0, rest.findIndex((value) => typeof value === "number"))];
-      return expand(replacement, groups.length - 1, (group) => String(groups[group] ?? ""));
+      const groups = [
+        whole,
+        ...rest.slice(
+          0,
+          rest.findIndex((value) => typeof value === "number"),
+        ),
+      ];
+      const text = (group: number): string => (typeof groups[group] === "string" ? groups[group] : "");
+      return expand(replacement, groups.length - 1, text);
     });
   }
 }

@@ -95,7 +95,11 @@ export class Upstream {
     this.#random = ports.random;
     const tls = settings.scheme === "https" ? ports.tlsOf(settings) : undefined;
     const balancerOf = (nodes: readonly Node[]): Balancer => createBalancer(settings, nodes, ports.random);
-    const setOf = (nodes: readonly NodeSettings[]): NodeSet => new NodeSet(nodes.map((node) => new Node(node, settings, tls)), balancerOf);
+    const setOf = (nodes: readonly NodeSettings[]): NodeSet =>
+      new NodeSet(
+        nodes.map((node) => new Node(node, settings, tls)),
+        balancerOf,
+      );
     this.#all = setOf(settings.nodes ?? []);
     this.#byPlacement = new Map(Object.entries(settings.nodes_by_placement ?? {}).map(([level, nodes]) => [level, setOf(nodes)]));
     this.nodes = [this.#all, ...this.#byPlacement.values()].flatMap(({ nodes }) => nodes);

@@ -1,7 +1,7 @@
 import type { Call } from "../../proxy/plugin.ts";
 import { compileTemplate, type Template } from "../../routing/template.ts";
 import type { HeaderValue } from "../shared/header-fields.ts";
-import { type HeaderSettings, type HeaderValues, isEdit } from "./index.ts";
+import { type HeaderSettings, type HeaderValues, isEdit } from "./settings.ts";
 
 /** What a pattern of `regex_uri` has found: the whole match and its groups. */
 export type Captures = readonly (string | undefined)[] | undefined;

@@ -2,29 +2,8 @@ import type { Plugin } from "../../proxy/plugin.ts";
 import { type HeaderValue, headerProblem } from "../shared/header-fields.ts";
 import { patternProblem, replacementProblem } from "../shared/pattern-problem.ts";
 import { compileHeaderRewrite } from "./header-rewrite.ts";
+import { type HeaderSettings, isEdit, type ProxyRewriteSettings } from "./settings.ts";
 import { compileUriRewrite } from "./uri-rewrite.ts";
-
-/** Settings of proxy-rewrite: what the upstream gets instead of what the caller sent. */
-export interface ProxyRewriteSettings {
-  readonly uri?: string;
-  readonly method?: string;
-  readonly regex_uri?: readonly string[];
-  readonly host?: string;
-  readonly headers?: HeaderSettings;
-  readonly use_real_request_uri_unsafe: boolean;
-}
-
-/** One value, or one field for each. */
-export type HeaderValues = HeaderValue | readonly HeaderValue[];
-
-/** Additions, replacements and removals, or (the older form) replacements only. */
-export type HeaderSettings =
-  | {
-      readonly add?: Readonly<Record<string, HeaderValues>>;
-      readonly set?: Readonly<Record<string, HeaderValues>>;
-      readonly remove?: readonly string[];
-    }
-  | Readonly<Record<string, HeaderValue>>;
 
 const METHODS = ["GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "MKCOL", "COPY", "MOVE", "PROPFIND", "LOCK", "UNLOCK", "PATCH", "TRACE"];
 const ONE_VALUE = { oneOf: [{ type: "string" }, { type: "number" }] };
@@ -106,9 +85,4 @@ function headersProblem(headers: HeaderSettings, profile: "strict" | "apisix"): 
     if (wrong) return wrong;
   }
   return undefined;
-}
-
-/** Whether it is the form with add, set and remove. */
-export function isEdit(headers: HeaderSettings): headers is Extract<HeaderSettings, { readonly remove?: readonly string[] }> {
-  return [headers["add"], headers["set"], headers["remove"]].some((part) => typeof part === "object");
 }

@@ -3,7 +3,7 @@ import type { Call, Pattern, PluginPorts, Profile } from "../../proxy/plugin.ts"
 import { compileTemplate, type Template } from "../../routing/template.ts";
 import { encodeControls, encodePath } from "../shared/encode-uri.ts";
 import type { Captures } from "./header-rewrite.ts";
-import type { ProxyRewriteSettings } from "./index.ts";
+import type { ProxyRewriteSettings } from "./settings.ts";
 
 type UriRewrite = (call: Call) => Captures;
 

@@ -1,0 +1,99 @@
+import { createDataPlane, type DataPlane, PLUGINS } from "../gateway/index.ts";
+import { createTenantContext, systemClock, systemRandom, toFault } from "../kernel/index.ts";
+import type { Audit } from "../tenancy/audit/index.ts";
+import type { Identity } from "../tenancy/identity/index.ts";
+import { createFairQueue, createLimits, createLoopWatch, createMessageLedger, createRedisLedger, type LimitLedger } from "../tenancy/limits/index.ts";
+import type { Registry } from "../tenancy/registry/index.ts";
+import { createOutbound, createUpstreamPool, probe } from "../wire/index.ts";
+import { createProxyTelemetry } from "./proxy-telemetry.ts";
+import type { Settings } from "./settings.ts";
+import type { Siblings } from "./siblings.ts";
+import type { Telemetry } from "./telemetry.ts";
+
+/** The rooms that the data plane stands on. */
+export interface DataPlaneRooms {
+  readonly settings: Settings;
+  readonly identity: Identity;
+  readonly registry: Registry;
+  readonly audit: Audit;
+  readonly telemetry: Telemetry;
+  readonly siblings: Siblings | undefined;
+}
+
+/** The data plane of this process with everything it works with. */
+export interface OpenDataPlane {
+  readonly dataPlane: DataPlane;
+  /** After the ports are closed: counters are given back, connections and checks end. */
+  close(): Promise<void>;
+}
+
+/** A data plane that serves nothing yet. */
+export function openDataPlane(rooms: DataPlaneRooms): OpenDataPlane {
+  const { settings, identity, registry, audit, telemetry } = rooms;
+  const ledger = openLedger(rooms);
+  const limits = createLimits({ clock: systemClock, ...(ledger && { ledger }) });
+  const watch = createLoopWatch(systemClock);
+  const pool = createUpstreamPool();
+  const outbound = createOutbound();
+  const dataPlane = createDataPlane({
+    profile: settings.gateway.profile,
+    plugins: PLUGINS,
+    clock: systemClock,
+    random: systemRandom,
+    limits,
+    fairQueue: ({ concurrency, queue, deadline_ms: deadlineMs }) =>
+      createFairQueue({ concurrency, queueMax: queue, deadlineMs, clock: systemClock, overloaded: () => watch.overloaded() }),
+    pool,
+    resolverRequired: settings.gateway.tenantRequired,
+    trustedAddresses: settings.gateway.trustedAddresses,
+    identify: (head, requestId) => identity.identify(head, requestId, traceOf(requestId)),
+    findTenant: (id) => registry.find(id),
+    contextOf: (tenant, consumer, requestId) =>
+      createTenantContext({
+        tenant,
+        principal: { realm: "tenant", kind: "api_key", id: consumer, roles: ["member"], scopes: [] },
+        provedBy: "api_key",
+        requestId,
+        trace: traceOf(requestId),
+      }),
+    signContext: (context, audience) => identity.signContext(context, audience),
+    claimedTenant: (head) => identity.claimedTenant(head),
+    fetch: (request) => outbound.fetch(request),
+    probe,
+    audit,
+    warn: (message, facts) => telemetry.log.warn({ ...facts }, message),
+    observe: createProxyTelemetry(telemetry, settings.accessLog.sample),
+  });
+  return {
+    dataPlane,
+    async close() {
+      await dataPlane.close();
+      pool.close();
+      watch.close();
+      await outbound.close();
+      await limits.close();
+    },
+  };
+}
+
+/** Where limits are shared: in Redis by all machines, else by the processes of this one, else nowhere. */
+function openLedger({ settings, siblings, telemetry }: DataPlaneRooms): LimitLedger | undefined {
+  const { redis } = settings.gateway;
+  if (redis !== undefined) {
+    return createRedisLedger({
+      url: redis,
+      gatewaysMin: siblings?.count ?? 1,
+      onChange: (reached, error) => {
+        if (reached) telemetry.log.info("Redis is reached: limits are shared");
+        else telemetry.log.warn({ err: error && toFault(error) }, "Redis is not reached: each gateway keeps to its part of the limits");
+      },
+    });
+  }
+  return siblings && createMessageLedger(siblings.ledgerEnd, siblings.count);
+}
+
+/** The trace has the request's own id, as the one that is sent on where the caller brings none. */
+function traceOf(requestId: string): { readonly traceId: string; readonly spanId: string; readonly sampled: boolean } {
+  const traceId = requestId.replaceAll("-", "");
+  return { traceId, spanId: traceId.slice(16), sampled: false };
+}

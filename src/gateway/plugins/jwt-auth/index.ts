@@ -1,0 +1,166 @@
+import type { Call, ConsumerCredential, Plugin, PluginOwner, PluginPorts } from "../../proxy/plugin.ts";
+import { ANONYMOUS_CONSUMER, realmSchema } from "../shared/auth-schema.ts";
+import { type Authentication, createAuthInstance } from "../shared/authenticate.ts";
+import { type CredentialPlaces, hideCredential, readCredential } from "../shared/credential-place.ts";
+import { type Claims, keepClaims } from "../shared/verified-claims.ts";
+import { ASYMMETRIC_ALGORITHMS, createTokenKey, parseToken, SYMMETRIC_ALGORITHMS, type TokenKey } from "./token.ts";
+
+interface Settings {
+  readonly header: string;
+  /** By default `jwt` in the apisix profile and nowhere in strict: what stands in an address stands in logs as well. */
+  readonly query?: string;
+  readonly cookie: string;
+  /** By default true in strict. */
+  readonly hide_credentials?: boolean;
+  readonly key_claim_name: string;
+  readonly realm: string;
+  readonly anonymous_consumer?: string;
+  readonly claims_to_verify?: readonly ("exp" | "nbf")[];
+}
+
+interface CredentialSettings {
+  readonly key: string;
+  readonly algorithm: string;
+  readonly secret?: string;
+  readonly base64_secret?: boolean;
+  readonly public_key?: string;
+  readonly lifetime_grace_period?: number;
+}
+
+/** Proves a consumer by a JSON Web Token that was signed with the key of its credential. */
+export const jwtAuth: Plugin<Settings, CredentialSettings> = {
+  name: "jwt-auth",
+  priority: 2510,
+  kind: "auth",
+  schema: {
+    type: "object",
+    properties: {
+      header: { type: "string", default: "authorization" },
+      query: { type: "string" },
+      cookie: { type: "string", default: "jwt" },
+      hide_credentials: { type: "boolean" },
+      key_claim_name: { type: "string", default: "key", minLength: 1 },
+      store_in_ctx: { type: "boolean", default: false },
+      realm: realmSchema("jwt"),
+      anonymous_consumer: ANONYMOUS_CONSUMER,
+      claims_to_verify: { type: "array", items: { type: "string", enum: ["exp", "nbf"] }, uniqueItems: true },
+    },
+  },
+  consumer: { schema: consumerSchema(), unique: "key", check: checkCredential },
+  create(settings, owner, ports) {
+    const strict = owner.profile === "strict";
+    const places: CredentialPlaces = {
+      header: settings.header,
+      query: settings.query ?? (strict ? undefined : "jwt"),
+      cookie: settings.cookie,
+    };
+    const keys = new CredentialKeys(owner, ports);
+    return createAuthInstance(
+      {
+        name: "jwt-auth",
+        challenge: `Bearer realm="${settings.realm}"`,
+        anonymous: settings.anonymous_consumer,
+        hide: (settings.hide_credentials ?? strict) ? (call) => hideCredential(call, places) : undefined,
+        check: (call) => check(call, readCredential(call, places, owner.profile), settings, keys, ports),
+      },
+      owner,
+      ports,
+    );
+  },
+};
+
+function check(call: Call, text: string | undefined, settings: Settings, keys: CredentialKeys, ports: PluginPorts): Authentication {
+  if (text === undefined) return { ok: false, message: "Missing JWT token in request", presented: false };
+  const token = parseToken(text.startsWith("Bearer ") || text.startsWith("bearer ") ? text.slice(7) : text);
+  if (!token) return failed("JWT token invalid");
+  const key = Object.hasOwn(token.claims, settings.key_claim_name) ? token.claims[settings.key_claim_name] : undefined;
+  if (key === undefined || key === null || key === false) return failed("missing user key in JWT token");
+  const found = typeof key === "string" ? ports.findConsumer("jwt-auth", key) : undefined;
+  if (!found) return failed("Invalid user key in JWT token");
+  const credential = keys.of(found);
+  // the credential decides what signs its tokens, the token only says that it was so (RFC 8725, 3.1)
+  if (!credential || credential.key.algorithm !== token.algorithm || !credential.key.verifies(token)) return failed("failed to verify jwt");
+  const nowS = Math.floor(ports.clock.now() / 1000);
+  if (!isWithinLifetime(token.claims, settings.claims_to_verify ?? [], nowS, credential.graceS)) return failed("failed to verify jwt");
+  keepClaims(call, token.claims);
+  return { ok: true, found };
+}
+
+function failed(message: string): Authentication {
+  return { ok: false, message, presented: true };
+}
+
+/** Claims that are asked for have to be there; without such a list both are checked where they are. */
+function isWithinLifetime(claims: Claims, wanted: readonly ("exp" | "nbf")[], nowS: number, graceS: number): boolean {
+  const looked = wanted.length === 0 ? (["nbf", "exp"] as const).filter((name) => Object.hasOwn(claims, name)) : wanted;
+  return looked.every((name) => {
+    const value = Object.hasOwn(claims, name) ? claims[name] : undefined;
+    if (typeof value !== "number") return false;
+    return name === "exp" ? value > nowS - graceS : value < nowS + graceS;
+  });
+}
+
+/** The key of each credential, read when it is first used. */
+class CredentialKeys {
+  readonly #owner: PluginOwner;
+  readonly #ports: PluginPorts;
+  readonly #known = new WeakMap<object, { readonly key: TokenKey; readonly graceS: number } | { readonly unusable: true }>();
+
+  constructor(owner: PluginOwner, ports: PluginPorts) {
+    this.#owner = owner;
+    this.#ports = ports;
+  }
+
+  of(found: ConsumerCredential): { readonly key: TokenKey; readonly graceS: number } | undefined {
+    const known = this.#known.get(found.settings) ?? this.#read(found);
+    return "unusable" in known ? undefined : known;
+  }
+
+  #read(found: ConsumerCredential): { readonly key: TokenKey; readonly graceS: number } | { readonly unusable: true } {
+    // checked against the schema for consumers
+    const { algorithm, secret = "", base64_secret: isEncoded, public_key: pem = "", lifetime_grace_period: graceS = 0 } =
+      found.settings as unknown as CredentialSettings;
+    const shared = isEncoded === true ? Buffer.from(secret, "base64") : secret;
+    const key = createTokenKey(algorithm, algorithm.startsWith("HS") ? shared : pem, this.#owner.profile === "strict");
+    if (!key) this.#ports.warn("a key for jwt-auth is none for its algorithm, or too weak", { consumer: found.consumer.username, algorithm });
+    const entry = key ? { key, graceS } : ({ unusable: true } as const);
+    this.#known.set(found.settings, entry);
+    return entry;
+  }
+}
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/;
+
+function checkCredential({ algorithm, secret, base64_secret: isEncoded, public_key: pem }: CredentialSettings): string | undefined {
+  const isSymmetric = algorithm.startsWith("HS");
+  if (isSymmetric && secret === undefined) return 'property "secret" is required when using HS based algorithms';
+  if (isEncoded === true && !BASE64.test(secret ?? "")) return "base64_secret required but the secret is not in base64 format";
+  if (!isSymmetric && pem === undefined) return "missing valid public key";
+  return undefined;
+}
+
+function consumerSchema(): Record<string, unknown> {
+  return {
+    type: "object",
+    properties: {
+      key: { type: "string", minLength: 1 },
+      secret: { type: "string", minLength: 1 },
+      algorithm: { type: "string", enum: [...SYMMETRIC_ALGORITHMS, ...ASYMMETRIC_ALGORITHMS], default: "HS256" },
+      exp: { type: "integer", minimum: 1, default: 86_400 },
+      base64_secret: { type: "boolean", default: false },
+      lifetime_grace_period: { type: "integer", minimum: 0, default: 0 },
+    },
+    dependencies: {
+      algorithm: {
+        oneOf: [
+          { properties: { algorithm: { enum: [...SYMMETRIC_ALGORITHMS], default: "HS256" } } },
+          {
+            properties: { public_key: { type: "string", minLength: 1 }, algorithm: { enum: [...ASYMMETRIC_ALGORITHMS] } },
+            required: ["public_key"],
+          },
+        ],
+      },
+    },
+    required: ["key"],
+  };
+}

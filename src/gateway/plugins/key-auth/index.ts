@@ -1,0 +1,59 @@
+import type { Plugin } from "../../proxy/plugin.ts";
+import { ANONYMOUS_CONSUMER, realmSchema } from "../shared/auth-schema.ts";
+import { createAuthInstance } from "../shared/authenticate.ts";
+import { type CredentialPlaces, hideCredential, readCredential } from "../shared/credential-place.ts";
+
+interface Settings {
+  readonly header: string;
+  /** By default `apikey` in the apisix profile and nowhere in strict: what stands in an address stands in logs as well. */
+  readonly query?: string;
+  readonly realm: string;
+  /** By default true in strict. */
+  readonly hide_credentials?: boolean;
+  readonly anonymous_consumer?: string;
+}
+
+/** Proves a consumer by a key in a header field or the query. */
+export const keyAuth: Plugin<Settings> = {
+  name: "key-auth",
+  priority: 2500,
+  kind: "auth",
+  schema: {
+    type: "object",
+    properties: {
+      header: { type: "string", default: "apikey" },
+      query: { type: "string" },
+      realm: realmSchema("key"),
+      hide_credentials: { type: "boolean" },
+      anonymous_consumer: ANONYMOUS_CONSUMER,
+    },
+  },
+  consumer: {
+    schema: { type: "object", properties: { key: { type: "string" } }, required: ["key"] },
+    unique: "key",
+  },
+  create(settings, owner, ports) {
+    const strict = owner.profile === "strict";
+    const places: CredentialPlaces = {
+      header: settings.header,
+      query: settings.query ?? (strict ? undefined : "apikey"),
+      cookie: undefined,
+    };
+    return createAuthInstance(
+      {
+        name: "key-auth",
+        challenge: `apikey realm="${settings.realm}"`,
+        anonymous: settings.anonymous_consumer,
+        hide: (settings.hide_credentials ?? strict) ? (call) => hideCredential(call, places) : undefined,
+        check(call) {
+          const key = readCredential(call, places, owner.profile);
+          if (key === undefined) return { ok: false, message: "Missing API key in request", presented: false };
+          const found = ports.findConsumer("key-auth", key);
+          return found ? { ok: true, found } : { ok: false, message: "Invalid API key in request", presented: true };
+        },
+      },
+      owner,
+      ports,
+    );
+  },
+};

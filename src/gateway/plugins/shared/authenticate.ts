@@ -1,0 +1,87 @@
+import { Fault, type Tenant } from "../../../kernel/index.ts";
+import { unauthenticated } from "../../../tenancy/identity/index.ts";
+import { type Call, type ConsumerCredential, jsonAnswer, type PluginInstance, type PluginOwner, type PluginPorts, type Verdict } from "../../proxy/plugin.ts";
+import { refuseTenant } from "./tenant-agreement.ts";
+
+/** What became of a credential. */
+export type Authentication =
+  | { readonly ok: true; readonly found: ConsumerCredential }
+  /** `message` is the dialect's text for the caller; `presented` whether there was anything to check. */
+  | { readonly ok: false; readonly message: string; readonly presented: boolean };
+
+/** What is particular to one way of authentication. */
+export interface Scheme {
+  /** The plugin's name. */
+  readonly name: string;
+  /** The value of WWW-Authenticate. */
+  readonly challenge: string;
+  /** The consumer of whoever has no valid credential. */
+  readonly anonymous: string | undefined;
+  check(call: Call): Authentication | Promise<Authentication>;
+  /** Takes the credential out of what goes to the upstream; undefined where it may see it. */
+  readonly hide: ((call: Call) => void) | undefined;
+}
+
+/** The plugin instance of a scheme: proves the consumer and, where it is bound to one, the tenant. */
+export function createAuthInstance(scheme: Scheme, owner: PluginOwner, ports: PluginPorts): PluginInstance {
+  const proceed = (call: Call, result: Authentication): Verdict | Promise<Verdict> => {
+    scheme.hide?.(call);
+    if (result.ok) return admit(result.found, call, ports);
+    if (result.presented) ports.audit("auth_failed", `${scheme.name}: ${result.message}`, call);
+    if (scheme.anonymous === undefined) return challenge(scheme, owner, result.message);
+    const consumer = ports.consumer(scheme.anonymous);
+    if (consumer) return admit({ consumer, credentialId: undefined, settings: {} }, call, ports);
+    ports.warn(`${scheme.name} on ${owner.id} names an anonymous consumer that there is not`, { consumer: scheme.anonymous });
+    return challenge(scheme, owner, "Invalid user authorization");
+  };
+  return {
+    rewrite(call) {
+      const result = scheme.check(call);
+      return result instanceof Promise ? result.then((settled) => proceed(call, settled)) : proceed(call, result);
+    },
+  };
+}
+
+function challenge({ challenge: value }: Scheme, { profile }: PluginOwner, message: string): Verdict {
+  const headers = { "www-authenticate": value };
+  if (profile === "apisix") return jsonAnswer(401, { message }, headers);
+  // absent, faulty and unknown look the same
+  throw new Fault("unauthenticated", message, { public: { headers } });
+}
+
+/** Attaches the consumer and, where it is bound to a tenant, makes that tenant the proved one. */
+function admit(found: ConsumerCredential, call: Call, ports: PluginPorts): Verdict | Promise<Verdict> {
+  const { tenantId } = found.consumer;
+  if (tenantId === undefined) {
+    call.attachConsumer(found);
+    return undefined;
+  }
+  const proved = call.context?.tenant;
+  if (proved && proved.id !== tenantId) {
+    throw refuseTenant(call, ports, "consumer_mismatch", tenantId, `${proved.id} was proved before the consumer of ${tenantId}`);
+  }
+  const tenant = ports.findTenant(tenantId);
+  return tenant instanceof Promise
+    ? tenant.then((settled) => bind(settled, found, call, ports))
+    : bind(tenant, found, call, ports);
+}
+
+function bind(tenant: Tenant | undefined, found: ConsumerCredential, call: Call, ports: PluginPorts): Verdict {
+  const { username, tenantId } = found.consumer;
+  if (tenant && tenant.id !== tenantId) throw new Fault("isolation_violation", `asked for ${tenantId}, got ${tenant.id}`);
+  switch (tenant?.status) {
+    case "active":
+    case "moving":
+      call.context = ports.contextOf(tenant, username, call.requestId);
+      call.attachConsumer(found);
+      return undefined;
+    case "suspended":
+      throw new Fault("tenant_suspended", `${tenant.id} is suspended`);
+    case "provisioning":
+      throw new Fault("tenant_not_ready", `${tenant.id} is being set up`);
+    default:
+      // a tenant on its way out answers like one that never was
+      ports.audit("auth_failed", `tenant_${tenant?.status ?? "unknown"}`, call, tenantId);
+      throw unauthenticated(`the consumer ${username} is bound to a tenant that is not there`);
+  }
+}

@@ -1,0 +1,500 @@
+import type { Socket } from "node:net";
+import { Fault, toFault } from "../../kernel/index.ts";
+import { cutShort } from "../body.ts";
+import type { CallerPort, RequestSink } from "../caller-port.ts";
+import { WireExchange } from "../exchange.ts";
+import type { Answer, HeaderEdit } from "../http.ts";
+import type { House } from "../house.ts";
+import { TEXT_BYTES_MAX } from "../request-pass.ts";
+import type { Timed } from "../timer-wheel.ts";
+import { answerHead } from "./answer-head.ts";
+import { BodyDecoder, type BodySink, NO_BODY } from "./body-decoder.ts";
+import { CR, END_OF_HEAD, LF, TOKEN } from "./characters.ts";
+import { type Ends, Head, parseRequestHead } from "./request-parser.ts";
+import { NO_FIELDS } from "./fields.ts";
+import { splice } from "./splice.ts";
+import type { UpstreamConnection } from "./upstream-connection.ts";
+import { createUpgrade } from "./upgrade.ts";
+
+const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
+const NOTHING: BodySink = { piece: () => undefined };
+
+/** One connection of a caller: its requests, one after the other, and their answers in the same order. */
+export class CallerConnection implements CallerPort, Timed {
+  deadline = Infinity;
+  turn = 0;
+  readonly #house: House;
+  readonly #socket: Socket;
+  readonly #ends: Ends;
+  readonly #decoder = new BodyDecoder();
+  /** Requests whose answer is not complete, in order of arrival. */
+  #first: WireExchange | undefined;
+  #last: WireExchange | undefined;
+  #count = 0;
+  /** What arrived and was not used: the beginning of a head, or what has to wait. */
+  #rest: Buffer | undefined;
+  /** What is being read through at the moment, and how far. */
+  #bytes: Buffer | undefined;
+  #at = 0;
+  /** The exchange whose body is not complete, and where that goes. */
+  #reading: WireExchange | undefined;
+  #sink: RequestSink | undefined;
+  /** The caller of the exchange that is read waits to be told to send its body. */
+  #waits = false;
+  /** It will be told when its answer is next. */
+  #owesContinue = false;
+  /** No request is taken any more: behind this point nothing is certain, or the connection is about to end. */
+  #final = false;
+  #held = false;
+  #paused = false;
+  #out = "";
+  #chunked = false;
+  #blocked = false;
+  #ending: "no" | "lingering" | "ended" = "no";
+  #lingerBytes = 0;
+  #detached = false;
+  #served = false;
+  #headBy = Infinity;
+  #bodyBy = Infinity;
+  #stallBy = Infinity;
+  #idleBy = Infinity;
+  readonly #onData = (bytes: Buffer): void => this.#received(bytes);
+  readonly #onEnd = (): void => this.#callerEnded();
+  readonly #onDrain = (): void => this.#drained();
+
+  constructor(house: House, socket: Socket, ends: Ends) {
+    this.#house = house;
+    this.#socket = socket;
+    this.#ends = ends;
+    // an "error" without a listener would end the process
+    socket.on("data", this.#onData).on("end", this.#onEnd).on("drain", this.#onDrain);
+    socket.on("error", () => socket.destroy()).once("close", () => this.#closed());
+    this.#idleBy = house.wheel.after(house.bounds.headersTimeoutMs);
+    this.#arm();
+  }
+
+  /** Nothing is under way on it and nothing has begun to come. */
+  get idle(): boolean {
+    return this.#count === 0 && this.#rest === undefined && this.#ending === "no";
+  }
+
+  /** It has answered at least one request. */
+  get served(): boolean {
+    return this.#served;
+  }
+
+  refusal(fault: Fault): Answer {
+    return this.#house.handler.refuse(fault);
+  }
+
+  /** Ends it when nothing is under way. */
+  leave(): void {
+    if (this.idle) this.#end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  // --- reading
+
+  #received(bytes: Buffer): void {
+    if (this.#ending !== "no") return this.#linger(bytes);
+    if (this.#final && !this.#reading) return;
+    const rest = this.#rest;
+    this.#rest = undefined;
+    this.#run(rest ? Buffer.concat([rest, bytes]) : bytes);
+  }
+
+  /** Reads as far as it goes: heads while there is room for more requests, bodies while somebody takes them. */
+  #run(bytes: Buffer): void {
+    this.#bytes = bytes;
+    this.#at = 0;
+    try {
+      while (this.#at < bytes.length && this.#step(bytes));
+    } catch (error) {
+      this.#broken(toFault(error));
+    }
+    this.#bytes = undefined;
+    if (this.#socket.destroyed) return;
+    const left = this.#at < bytes.length && (!this.#final || this.#reading !== undefined) && !this.#detached;
+    this.#rest = left ? (this.#at === 0 ? bytes : bytes.subarray(this.#at)) : undefined;
+    this.#sink?.flush();
+    this.#hold(left && (this.#reading !== undefined || this.#count >= this.#house.bounds.pipelinedMax));
+    this.#arm();
+  }
+
+  /** One step of reading; false when it cannot go on now. */
+  #step(bytes: Buffer): boolean {
+    if (!this.#reading) return !this.#final && this.#count < this.#house.bounds.pipelinedMax && this.#readHead(bytes);
+    if (!this.#sink) return false;
+    this.#at = this.#decoder.decode(bytes, this.#at, this.#sink);
+    if (!this.#decoder.done) return false;
+    this.#bodyEnded();
+    return true;
+  }
+
+  #readHead(bytes: Buffer): boolean {
+    const { bounds, wheel, rules } = this.#house;
+    // one empty line may precede a request (RFC 9112, 2.2)
+    const start = bytes[this.#at] === CR && bytes[this.#at + 1] === LF ? this.#at + 2 : this.#at;
+    const end = bytes.indexOf(END_OF_HEAD, start);
+    const size = (end === -1 ? bytes.length : end + 4) - start;
+    if (size > bounds.headerBytesMax) throw refused("The header fields are too large.");
+    if (end === -1) {
+      if (size > 0 && TOKEN[bytes[start] ?? 0] !== 1) throw refused("The request is not HTTP/1.1.");
+      this.#idleBy = Infinity;
+      if (this.#headBy === Infinity) this.#headBy = wheel.after(bounds.headersTimeoutMs);
+      return false;
+    }
+    this.#headBy = this.#idleBy = Infinity;
+    const head = parseRequestHead(bytes.latin1Slice(start, end + 4), rules, this.#ends);
+    this.#at = end + 4;
+    this.#begin(head);
+    return true;
+  }
+
+  #begin(head: Head): void {
+    const { bounds, handler, wheel } = this.#house;
+    const exchange = this.#enqueue(head);
+    if (!head.keepAlive) this.#final = true;
+    if (head.framing !== NO_BODY) {
+      this.#reading = exchange;
+      this.#waits = head.waits;
+      this.#decoder.begin(head.framing);
+      this.#bodyBy = wheel.after(bounds.requestTimeoutMs);
+    }
+    if (head.upgrade) this.#upgrade(exchange);
+    else exchange.dispatch(handler);
+  }
+
+  #enqueue(head: Head): WireExchange {
+    const exchange = new WireExchange(head, this, this.#first === undefined);
+    if (this.#last) this.#last.next = exchange;
+    else this.#first = exchange;
+    this.#last = exchange;
+    this.#count++;
+    return exchange;
+  }
+
+  #bodyEnded(): void {
+    const sink = this.#sink;
+    this.#reading = this.#sink = undefined;
+    this.#bodyBy = Infinity;
+    this.#held = false;
+    sink?.end();
+  }
+
+  /** The request cannot be read on. It is refused once, after the answers before it. */
+  #broken(fault: Fault): void {
+    const exchange = this.#reading;
+    const sink = this.#sink;
+    this.#final = true;
+    this.#reading = this.#sink = undefined;
+    this.#headBy = this.#bodyBy = this.#idleBy = Infinity;
+    sink?.fail(fault);
+    if (this.#ending !== "no") return;
+    (exchange ?? this.#enqueue(brokenHead(this.#ends))).refuse(fault);
+    this.#resume();
+  }
+
+  /** Stops or goes on reading from the socket, for what waits here. */
+  #hold(held: boolean): void {
+    this.#held = held;
+    if (held) this.#pause();
+    else this.#resume();
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  #resume(): void {
+    if (!this.#paused || this.#held || this.#detached) return;
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  #callerEnded(): void {
+    if (this.#ending === "ended") return;
+    if (this.#ending === "lingering") return void this.#socket.end();
+    if (this.#reading) this.#broken(cutShort());
+    else if (this.#first) this.#socket.destroy();
+    else this.#end();
+  }
+
+  #closed(): void {
+    this.#house.wheel.remove(this);
+    this.#house.forget(this);
+    const sink = this.#sink;
+    this.#sink = this.#reading = undefined;
+    sink?.fail(cutShort());
+    for (let exchange = this.#first; exchange; exchange = exchange.next) exchange.close(!this.#detached);
+    this.#first = this.#last = undefined;
+  }
+
+  // --- the body of a request
+
+  takeBody(exchange: WireExchange, sink: RequestSink): void {
+    if (this.#reading !== exchange) return sink.end();
+    this.#sink = sink;
+    if (this.#waits) this.#tellToContinue(exchange);
+    if (this.#bytes) return; // the loop that reads goes on with it
+    this.#readOn();
+  }
+
+  pauseBody(): void {
+    if (this.#reading) this.#pause();
+  }
+
+  resumeBody(): void {
+    if (!this.#reading || this.#bytes) return;
+    this.#readOn();
+  }
+
+  /** What waits here is read, then the socket. */
+  #readOn(): void {
+    const rest = this.#rest;
+    this.#rest = undefined;
+    this.#held = false;
+    if (rest) return this.#run(rest);
+    this.#resume();
+    this.#arm();
+  }
+
+  #tellToContinue(exchange: WireExchange): void {
+    this.#waits = false;
+    this.#owesContinue = exchange !== this.#first;
+    if (!this.#owesContinue) this.#socket.write(CONTINUE, "latin1");
+  }
+
+  /** Throws away what is here of a body that nobody took; true when that was all of it. */
+  #dropBody(): boolean {
+    const bytes = this.#bytes ?? this.#rest;
+    if (bytes === undefined || this.#waits) return false;
+    const at = this.#decoder.decode(bytes, this.#bytes ? this.#at : 0, NOTHING);
+    if (this.#bytes) this.#at = at;
+    else this.#rest = at < bytes.length ? bytes.subarray(at) : undefined;
+    if (!this.#decoder.done) return false;
+    this.#bodyEnded();
+    return true;
+  }
+
+  // --- the answer
+
+  begin(status: number, fields: HeaderEdit, length: number | undefined, bodyless: boolean): void {
+    const exchange = this.#first;
+    if (!exchange) return;
+    if (this.#house.closing && !exchange.next) this.#final = true;
+    // somebody still reads it, or it has not come: the next request would have to wait for the rest of this one
+    if (this.#reading === exchange && (this.#sink !== undefined || !this.#dropBodySafely())) this.#final = true;
+    this.#chunked = length === undefined && !bodyless && exchange.head.version === "1.1";
+    this.#out += answerHead(status, fields, bodyless && status === 204 ? undefined : length, this.#chunked, this.#final && !exchange.next);
+  }
+
+  #dropBodySafely(): boolean {
+    try {
+      return this.#dropBody();
+    } catch {
+      return false; // what comes behind it is not read
+    }
+  }
+
+  write(bytes: Uint8Array): void {
+    if (bytes.length <= TEXT_BYTES_MAX) return this.writeText(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).latin1Slice());
+    if (this.#chunked) this.#out += `${bytes.length.toString(16)}\r\n`;
+    this.#send();
+    if (!this.#socket.write(bytes)) this.#blocked = true;
+    if (this.#chunked) this.#out += "\r\n";
+  }
+
+  writeText(latin1: string): void {
+    if (latin1 === "") return;
+    this.#out += this.#chunked ? `${latin1.length.toString(16)}\r\n${latin1}\r\n` : latin1;
+  }
+
+  flush(): boolean {
+    this.#send();
+    if (!this.#blocked) return true;
+    this.#stallBy = this.#house.wheel.after(this.#house.bounds.stallTimeoutMs);
+    this.#arm();
+    return false;
+  }
+
+  finish(): void {
+    const exchange = this.#first;
+    if (!exchange) return;
+    if (this.#chunked) this.#out += "0\r\n\r\n";
+    this.#chunked = false;
+    this.flush();
+    this.#served = true;
+    this.#first = exchange.next;
+    if (!this.#first) this.#last = undefined;
+    this.#count--;
+    exchange.close(false);
+    if (this.#first) this.#nextTurn(this.#first);
+    else if (this.#final) this.#end();
+    else this.#idleBy = this.#house.wheel.after(this.#house.bounds.keepAliveTimeoutMs);
+    if (this.#bytes || this.#ending !== "no") return;
+    if (this.#rest) this.#readOn();
+    else this.#arm();
+  }
+
+  #nextTurn(exchange: WireExchange): void {
+    if (this.#owesContinue && exchange === this.#reading) this.#tellToContinue(exchange);
+    exchange.takeTurn();
+  }
+
+  reset(): void {
+    // an end would look like success where the end of the connection is the end of the body
+    if (this.#ends.scheme === "http") this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
+  }
+
+  #send(): void {
+    if (this.#out === "") return;
+    const out = this.#out;
+    this.#out = "";
+    if (!this.#socket.write(out, "latin1")) this.#blocked = true;
+  }
+
+  #drained(): void {
+    this.#blocked = false;
+    this.#stallBy = Infinity;
+    this.#arm();
+    this.#first?.onDrain();
+  }
+
+  // --- another protocol
+
+  #upgrade(exchange: WireExchange): void {
+    this.#final = true;
+    // an answer to an earlier request may still be on its way: two writers on one connection would mix them
+    if (this.#count > 1) return void this.#socket.destroy();
+    if (exchange.head.method !== "GET" || this.#reading) throw refused("An upgrade is a GET without a body.");
+    exchange.joinable = true;
+    const early = Buffer.from(this.#bytes?.subarray(this.#at) ?? "");
+    this.#held = true;
+    this.#pause();
+    const upgrade = createUpgrade(exchange, early, this.#socket, () => this.#detach());
+    const failed = (error: unknown): void => exchange.refuse(toFault(error));
+    try {
+      Promise.resolve(this.#house.handler.upgrade(upgrade)).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  join(fields: HeaderEdit, protocol: string, upstream: UpstreamConnection): void {
+    const exchange = this.#first;
+    if (!exchange) return upstream.destroy();
+    exchange.status = 101;
+    this.#socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields.text()}connection: upgrade\r\nupgrade: ${protocol}\r\n\r\n`, "latin1");
+    const early = exchange.early;
+    this.#detach();
+    splice(this.#socket, early, upstream, exchange, () => {
+      this.#idleBy = this.#house.wheel.after(this.#house.bounds.keepAliveTimeoutMs);
+      this.#arm();
+    });
+  }
+
+  /** The socket belongs to somebody else now; only its end is still ours to see. */
+  #detach(): void {
+    if (this.#detached) return;
+    this.#detached = true;
+    this.#idleBy = this.#headBy = this.#bodyBy = this.#stallBy = Infinity;
+    this.#arm();
+    this.#socket.off("data", this.#onData).off("end", this.#onEnd).off("drain", this.#onDrain);
+    this.#socket.resume();
+    // as after an upgrade of node:http: the first listener starts the flow
+    (this.#socket as { readableFlowing: boolean | null }).readableFlowing = null;
+  }
+
+  // --- the end of the connection
+
+  #end(): void {
+    if (this.#ending !== "no") return;
+    const { bounds, wheel } = this.#house;
+    this.#rest = undefined;
+    this.#held = false;
+    this.#headBy = this.#bodyBy = this.#idleBy = Infinity;
+    this.#resume();
+    if (!this.#reading || this.#waits) return this.#close();
+    // closing with unread bytes resets the connection, and the caller may lose the answer that tells it why (RFC 9112, 9.6)
+    this.#ending = "lingering";
+    this.#lingerBytes = bounds.lingerBytesMax;
+    this.#idleBy = wheel.after(bounds.lingerMs);
+    this.#arm();
+  }
+
+  #close(): void {
+    this.#ending = "ended";
+    if (this.#socket.destroyed) return;
+    this.#socket.end(() => {
+      // the caller's own end closes it sooner; one that never ends is not waited for
+      this.#idleBy = this.#house.wheel.after(this.#house.bounds.lingerMs);
+      this.#stallBy = Infinity;
+      this.#arm();
+    });
+    if (this.#socket.writableLength > 0) this.#stallBy = this.#house.wheel.after(this.#house.bounds.stallTimeoutMs);
+    this.#arm();
+  }
+
+  #linger(bytes: Buffer): void {
+    if (this.#ending === "ended") return;
+    this.#lingerBytes -= bytes.length;
+    let done = this.#lingerBytes < 0;
+    try {
+      this.#decoder.decode(bytes, 0, NOTHING);
+      done ||= this.#decoder.done;
+    } catch {
+      done = true;
+    }
+    if (!done) return;
+    if (this.#lingerBytes < 0) this.#socket.destroySoon();
+    else this.#close();
+  }
+
+  // --- time limits
+
+  #arm(): void {
+    this.#house.wheel.setDeadline(this, Math.min(this.#headBy, this.#bodyBy, this.#stallBy, this.#idleBy));
+  }
+
+  expire(): void {
+    const { wheel } = this.#house;
+    const late = wheel.isOver(this.#headBy) || wheel.isOver(this.#bodyBy);
+    if (wheel.isOver(this.#stallBy)) return void this.#socket.destroy();
+    if (late) this.#broken(refused("The request did not arrive in time."));
+    else if (wheel.isOver(this.#idleBy)) this.#expireIdle();
+    this.#arm();
+  }
+
+  #expireIdle(): void {
+    if (this.#ending === "lingering") return this.#close();
+    if (this.#ending === "ended" || this.#detached) return void this.#socket.destroy();
+    this.#end();
+  }
+}
+
+/** What stands for a request that could not be read. */
+function brokenHead(ends: Ends): Head {
+  return new Head(ends, {
+    method: "GET",
+    target: { raw: "/", path: "/", segments: [], query: "" },
+    headers: NO_FIELDS,
+    host: undefined,
+    authority: undefined,
+    version: "1.1",
+    framing: NO_BODY,
+    keepAlive: false,
+    waits: false,
+    upgrade: false,
+  });
+}
+
+function refused(detail: string): Fault {
+  return new Fault("malformed_request", detail, { public: { detail } });
+}

@@ -1,0 +1,32 @@
+import type { Socket } from "node:net";
+import { toBytes, toFields } from "../answer.ts";
+import type { WireExchange } from "../exchange.ts";
+import type { Answer, UpgradeExchange } from "../http.ts";
+import { answerHead } from "./answer-head.ts";
+
+/** A request to change the protocol as its handler sees it. `detach` is called when the handler takes the socket for itself. */
+export function createUpgrade(exchange: WireExchange, early: Buffer, socket: Socket, detach: () => void): UpgradeExchange {
+  exchange.early = early;
+  let taken = false;
+  return {
+    head: exchange.head,
+    early,
+    get socket() {
+      taken = true;
+      exchange.status = 101;
+      detach();
+      return socket;
+    },
+    refuse: (answer) => (taken ? endWith(socket, answer) : exchange.answer(answer)),
+    forward: (forward) => exchange.forward(forward),
+    onEnd: (listener) => exchange.onEnd(listener),
+  };
+}
+
+/** An ordinary answer on a socket that was given away already; nothing when it was used up meanwhile. */
+function endWith(socket: Socket, answer: Answer): void {
+  if (!socket.writable) return void socket.destroy();
+  const body = typeof answer.body === "string" || answer.body instanceof Uint8Array ? toBytes(answer.body) : Buffer.alloc(0);
+  socket.write(answerHead(answer.status, toFields(answer), body.length, false, true), "latin1");
+  socket.end(body);
+}
