@@ -1,11 +1,23 @@
 import type { Bench } from "./bench.ts";
 import { bootBench } from "./boot.ts";
 import { eventsBench } from "./events.ts";
+import { fairnessBench } from "./fairness.ts";
 import { gatewayBench } from "./gateway.ts";
+import { limitsBench } from "./limits.ts";
 import { operationsBench } from "./operations.ts";
 import { registryBench } from "./registry.ts";
 import { scopingBench } from "./scoping.ts";
 import { searchBench } from "./search.ts";
 
 /** All there are, in the order in which they run. */
-export const BENCHES: readonly Bench[] = [scopingBench, registryBench, gatewayBench, operationsBench, searchBench, eventsBench, bootBench];
+export const BENCHES: readonly Bench[] = [
+  scopingBench,
+  registryBench,
+  gatewayBench,
+  operationsBench,
+  searchBench,
+  eventsBench,
+  bootBench,
+  limitsBench,
+  fairnessBench,
+];

@@ -17,6 +17,7 @@ export type KeyPurpose =
   | "api-key-check"
   | "event-seal"
   | "tenant-secrets"
+  | "gateway-objects"
   | "token-signing"
   | "cursor";
 

@@ -198,7 +198,7 @@ export class Forwarding implements AnswerSource, Seeker {
   #write(bytes: Buffer, start: number, end: number): void {
     const { port } = this.#exchange;
     this.#exchange.bytesOut += end - start;
-    if (end - start <= TEXT_BYTES_MAX) port.writeText(bytes.latin1Slice(start, end));
+    if (end - start <= TEXT_BYTES_MAX) port.writeText(bytes.toString("latin1", start, end));
     else port.write(Buffer.from(bytes.subarray(start, end)));
   }
 
@@ -275,6 +275,6 @@ function hostOf({ origin }: Forward): string {
 
 function writeBytes(connection: UpstreamConnection, bytes: Uint8Array): void {
   if (bytes.length > TEXT_BYTES_MAX) connection.write(bytes);
-  else connection.writeText(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).latin1Slice());
+  else connection.writeText(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1"));
 }
 

@@ -214,6 +214,27 @@ export interface HttpHandler {
   refuse(fault: Fault): Answer;
 }
 
+/** What one caller may take of the process before anything is known about it. */
+export interface HttpBounds {
+  /** The request line and all header fields together, in bytes. */
+  readonly headerBytesMax: number;
+  readonly fieldsMax: number;
+  /** From the first byte of a request to the end of its header fields. */
+  readonly headersTimeoutMs: number;
+  /** From the first byte of a request to the end of its body. */
+  readonly requestTimeoutMs: number;
+  /** How long a connection may wait for its next request. Longer than the 60 s of common load balancers, so that they close first. */
+  readonly keepAliveTimeoutMs: number;
+  /** How long a caller may take nothing of an answer that waits for it. */
+  readonly stallTimeoutMs: number;
+  readonly connectionsMax: number;
+  /** Requests under way at once on one connection. */
+  readonly pipelinedMax: number;
+  /** What is still read of a refused body, so that the refusal arrives. */
+  readonly lingerBytesMax: number;
+  readonly lingerMs: number;
+}
+
 /** A listening port. */
 export interface HttpServer {
   /** `http://host:port`, or `https://` where it has certificates. */
@@ -226,6 +247,8 @@ export interface HttpServer {
 export interface ServerTls {
   /** PEM pair for the name the client sent (lower case), or undefined to end the handshake. */
   certificateOf(serverName: string | undefined): { readonly cert: string; readonly key: string; readonly clientCa?: string } | undefined;
+  /** Asks every client for a certificate, which names with `clientCa` then require. Without it those names refuse all. */
+  readonly clientCertificates?: boolean;
   /** Offers HTTP/2 by ALPN besides HTTP/1.1. */
   readonly http2: boolean;
 }

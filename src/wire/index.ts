@@ -1,6 +1,8 @@
 export { createEgress, type Egress, type EgressOptions, type EgressRequest, type EgressResponse } from "./egress.ts";
 export type { EgressPolicy } from "./egress-url.ts";
-export { createHeaderList, isForgedInternal } from "./headers.ts";
+export { isForgedInternal } from "./headers.ts";
+export { createHeaderList } from "./http1/fields.ts";
+export { createUpstreamPool, type UpstreamPoolOptions } from "./http1/upstream-pool.ts";
 export type {
   Answer,
   Exchange,
@@ -10,6 +12,7 @@ export type {
   ForwardTimeouts,
   HeaderEdit,
   HeaderList,
+  HttpBounds,
   HttpHandler,
   HttpServer,
   Origin,
@@ -22,7 +25,7 @@ export type {
   UpgradeExchange,
   UpstreamPool,
 } from "./http.ts";
-export { createHttpServer, type HttpBounds, type HttpServerOptions } from "./http-server.ts";
+export { createHttpServer, type HttpServerOptions } from "./http-server.ts";
 export type { Lookup, ResolvedAddress } from "./lookup.ts";
 export { probe, type ProbeRequest } from "./probe.ts";
 export { parseTarget } from "./target.ts";

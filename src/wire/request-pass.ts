@@ -55,7 +55,7 @@ export class RequestPass implements RequestSink {
       if (connection) this.#bytes(connection, bytes.subarray(start, end));
       return;
     }
-    const text = bytes.latin1Slice(start, end);
+    const text = bytes.toString("latin1", start, end);
     if (this.#kept !== undefined) this.#kept = this.#kept.length + text.length <= REPLAY_BYTES_MAX ? this.#kept + text : undefined;
     if (connection) this.#text(connection, text);
   }

@@ -69,7 +69,7 @@ describe("a fair queue", () => {
     assert.throws(() => queue.enter("a", 1), isOverloaded);
     waiting.push(waits(queue.enter("b", 1)));
     running.leave();
-    for (const ticket of waiting) (await ticket).leave();
+    await Promise.all(waiting.map(async (ticket) => (await ticket).leave()));
     assert.deepEqual([queue.active, queue.waiting], [0, 0]);
   });
 
@@ -137,8 +137,12 @@ describe("a fair queue", () => {
         for (const { tenant, action, pick, pauseMs } of list) {
           if (action === 0) clock.advance(pauseMs);
           else if (action === 1) callers.splice(pick % Math.max(1, callers.length), 1)[0]?.abort(new Error("gone"));
-          else if (action === 2) for (const ticket of [...held].slice(0, 1 + (pick % 3))) held.delete(ticket) && ticket.leave();
-          else {
+          else if (action === 2) {
+            for (const ticket of [...held].slice(0, 1 + (pick % 3))) {
+              held.delete(ticket);
+              ticket.leave();
+            }
+          } else {
             const caller = new AbortController();
             callers.push(caller);
             const ticket = tryEnter(queue, `tenant-${tenant}`, 1 + (pick % 3), caller.signal);

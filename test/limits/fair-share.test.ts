@@ -111,7 +111,7 @@ describe("the fair share of a queue", () => {
           }
         },
       ),
-      { numRuns: 60, seed: 67 },
+      { numRuns: 25, seed: 67 },
     );
   });
 
@@ -142,8 +142,8 @@ describe("the fair share of a queue", () => {
     await simulation.run();
     const beginMs = createManualClock().monotonic();
     const [long, short] = [0, 1].map((tenant) => heldMs(simulation.work, tenant, beginMs, beginMs + RUN_MS - 100));
-    // every turn counts for a millisecond besides, so the short ones count twice
-    assert.ok(long !== undefined && short !== undefined && short >= long * 0.45, `${long} against ${short} ms`);
+    // every turn counts for a little besides
+    assert.ok(long !== undefined && short !== undefined && short >= long * 0.9, `${long} against ${short} ms`);
   });
 
   test("a tenant that leaves for a moment does not come back as a new one", async () => {

@@ -217,18 +217,25 @@ describe("an answer", () => {
     assert.equal(signal?.aborted, false);
   });
 
-  test("is one per request, up to the bound of one connection", async (t) => {
-    const never = gate();
+  test("is one per request, and no more requests are begun on one connection than its bound says", async (t) => {
+    const go = gate();
+    const atBound = gate();
     const at = await listen(
       t,
-      async () => {
-        await never.opened;
-        return OK;
+      async ({ head }) => {
+        if (head.target.path === "/2") atBound.open();
+        await go.opened;
+        return { status: 200, headers: {}, body: head.target.path };
       },
       { pipelinedMax: 2 },
     );
-    await exchangeRaw(at.port, "GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n".repeat(3));
-    assert.equal(at.handled.length, 2);
-    never.open();
+    const request = (n: number): string => `GET /${n} HTTP/1.1\r\nHost: a.example\r\n\r\n`;
+    const client = new RawClient(at.port).send([1, 2, 3, 4].map(request).join("") + get("/5"));
+    await atBound.opened;
+    // a request of another connection is read after them
+    await exchangeRaw(at.port, "no request");
+    assert.deepEqual(at.handled, ["/1", "/2"]);
+    go.open();
+    assert.deepEqual([...(await client.closed).matchAll(/\r\n\r\n(\/\d)/g)].map((match) => match[1]), ["/1", "/2", "/3", "/4", "/5"]);
   });
 });

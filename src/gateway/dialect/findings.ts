@@ -6,6 +6,9 @@ const SHOWN_MAX = 50;
 /** What is wrong with a document: in the strict profile every problem refuses it, in the other each is a warning and the item is left out. */
 export class Findings {
   readonly warnings: string[] = [];
+  /** What cannot be served, and what is not what it seems, without the place in its list: for telling what a change has brought. */
+  readonly refused: string[] = [];
+  readonly doubts: string[] = [];
   readonly #problems: string[] = [];
   readonly #profile: Profile;
 
@@ -15,12 +18,14 @@ export class Findings {
 
   /** Something that cannot be served. */
   refuse(place: string, text: string): void {
+    this.refused.push(`${withoutPosition(place)}: ${text}`);
     if (this.#profile === "strict") this.#problems.push(`${place}: ${text}`);
     else this.warnings.push(`${place}: ${text}; it is left out`);
   }
 
   /** Something that is not what it seems: refused in the strict profile, else a warning while it is served. */
   doubt(place: string, text: string): void {
+    this.doubts.push(`${withoutPosition(place)}: ${withoutPosition(text)}`);
     if (this.#profile === "strict") this.#problems.push(`${place}: ${text}`);
     else this.warnings.push(`${place}: ${text}`);
   }
@@ -38,4 +43,9 @@ export class Findings {
     const detail = `${shown.join("; ")}${more > 0 ? `; and ${more} more` : ""}`;
     throw new Fault("invalid_settings", detail, { public: { detail } });
   }
+}
+
+/** Positions move when something before them is added. */
+function withoutPosition(text: string): string {
+  return text.replaceAll(/\[\d+\](?= \(id )/g, "");
 }

@@ -29,6 +29,9 @@ export interface ParsedDocument {
   readonly document: GatewayDocument;
   /** One sentence each, with the place first. */
   readonly warnings: readonly string[];
+  /** Items of the apisix profile that were left out, and what is served there although it is doubtful: the strict profile refuses both. */
+  readonly refused: readonly string[];
+  readonly doubts: readonly string[];
 }
 
 const NAMES: ReadonlySet<string> = new Set([...KINDS, ...OTHER_KINDS, "tenants", "plans", "plugins"]);
@@ -59,7 +62,8 @@ export function parseGatewayDocument(value: unknown, options: DocumentOptions): 
   checkCredentials(items.consumers, checks.plugins, findings);
   sayHazards(items, checks.plugins, findings);
   findings.settle();
-  return { document: toDocument(items, source["plugins"], lines), warnings: findings.warnings };
+  const { warnings, refused, doubts } = findings;
+  return { document: toDocument(items, source["plugins"], lines), warnings, refused, doubts };
 }
 
 /** A list of the document with what was made of its short forms; what is no list is left for the check to say. */

@@ -55,20 +55,20 @@ export function joinRoute(route: RouteSettings, document: GatewayDocument): Join
   return { settings: route, service, layers, upstream: found === "missing" ? undefined : found, dangling };
 }
 
-/** The route's own settings, else the upstream it names, else the same of its service. */
+/** The upstream that the route names, else its own settings, else the same of its service. */
 function findUpstream(
   route: RouteSettings,
   service: ServiceSettings | undefined,
   document: GatewayDocument,
 ): JoinedRoute["upstream"] | "missing" {
-  if (route.upstream) return { id: `route:${route.id}`, settings: route.upstream };
   const named = (id: string): JoinedRoute["upstream"] | "missing" => {
     const settings = document.upstreams.get(id);
     return settings ? { id, settings } : "missing";
   };
   if (route.upstream_id !== undefined) return named(route.upstream_id);
-  if (service?.upstream) return { id: `service:${service.id}`, settings: service.upstream };
-  return service?.upstream_id === undefined ? undefined : named(service.upstream_id);
+  if (route.upstream) return { id: `route:${route.id}`, settings: route.upstream };
+  if (service?.upstream_id !== undefined) return named(service.upstream_id);
+  return service?.upstream && { id: `service:${service.id}`, settings: service.upstream };
 }
 
 /** What the route asks of a request. */

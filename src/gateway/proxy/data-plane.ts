@@ -7,6 +7,7 @@ import { normalisePath } from "../routing/normalise-path.ts";
 import { createPatternCompiler } from "../routing/pattern.ts";
 import { RequestView } from "../routing/request-view.ts";
 import { HealthChecks } from "../upstreams/health-checks.ts";
+import { NameResolver } from "../upstreams/name-resolver.ts";
 import { type CallPorts, ProxyCall } from "./call.ts";
 import { claimOf, claimWithTier, withoutTenantPath } from "./claims.ts";
 import type { CompiledRoute } from "./compiled-route.ts";
@@ -82,6 +83,7 @@ class RunningDataPlane implements DataPlane {
     };
     this.#forwarding = {
       budget: new RetryBudget(),
+      names: new NameResolver(ports.clock),
       succeeded: (upstream, node, status) => health.answered(upstream, node, status),
       failed: (upstream, node, kind) => health.failed(upstream, node, kind),
       used: (upstream) => health.begin(upstream),

@@ -1,6 +1,7 @@
 import { Fault, FAULTS, type FaultCode } from "../../kernel/index.ts";
 import type { FairTicket } from "../../tenancy/limits/index.ts";
 import type { Answer, Forward, ForwardFailure, ForwardTimeouts, HeaderEdit, Origin, ResponseHead, ResponsePlan } from "../../wire/index.ts";
+import type { NameResolver } from "../upstreams/name-resolver.ts";
 import type { Node } from "../upstreams/node.ts";
 import type { Upstream } from "../upstreams/upstream.ts";
 import type { ProxyCall } from "./call.ts";
@@ -14,6 +15,7 @@ import type { RetryBudget } from "./retry-budget.ts";
 /** What is told about each try. */
 export interface Forwarding {
   readonly budget: RetryBudget;
+  readonly names: NameResolver;
   /** A node has answered. */
   succeeded(upstream: Upstream, node: Node, status: number): void;
   failed(upstream: Upstream, node: Node, kind: ForwardFailure["kind"]): void;
@@ -72,14 +74,20 @@ function keepTicket(call: ProxyCall, ticket: FairTicket): void {
   else call.ticket = ticket;
 }
 
-function firstTry(call: ProxyCall, upstream: Upstream, forwarding: Forwarding): Forward | Answer {
+function firstTry(call: ProxyCall, upstream: Upstream, forwarding: Forwarding): Forward | Answer | Promise<Forward | Answer> {
   const { context, outer } = call;
   const nowMs = outer.clock.monotonic();
   if (context && upstream.retries > 0) forwarding.budget.count(context.tenant.uuid, nowMs);
   const node = pick(call, upstream, nowMs);
   if (!node) return refused(call, "dependency_unavailable", "no node");
   setRequestHeaders(call, upstream.id);
-  return new Attempt(call, upstream, node, forwarding, nowMs, nowMs);
+  if (!node.isName) return new Attempt(call, upstream, node, forwarding, nowMs, nowMs);
+  const found = forwarding.names.has(node.host);
+  const start = (isThere: boolean): Forward | Answer =>
+    isThere
+      ? new Attempt(call, upstream, node, forwarding, nowMs, nowMs)
+      : refused(call, "dependency_unavailable", `${node.host} has no address`);
+  return found instanceof Promise ? found.then(start) : start(found);
 }
 
 function pick(call: ProxyCall, upstream: Upstream, nowMs: number): Node | undefined {
@@ -139,7 +147,7 @@ class Attempt implements Forward {
     setHost(call, upstream, node);
     this.pool = call.outer.pool;
     this.owner = call.context?.tenant.uuid ?? "";
-    this.origin = originOf(call, upstream, node);
+    this.origin = node.originAt(node.isName ? forwarding.names.next(node.host) : undefined, serverNameOf(call, upstream, node));
     this.keepAlive = upstream.keepAlive;
     this.method = draft.method;
     this.target = draft.query === "" ? draft.path : `${draft.path}?${draft.query}`;
@@ -164,6 +172,7 @@ class Attempt implements Forward {
     if (call.profile === "apisix") {
       if (head.status >= 500) draft.headers.set("X-APISIX-Upstream-Status", call.upstreamStatuses.join(", "));
     } else if (call.context) keepFromCaches(draft.headers);
+    call.status = head.status; // conditions of plugins ask for it
     runHeaderPhase(call, draft);
     call.status = draft.status;
     return draft.plan(head);
@@ -211,10 +220,9 @@ function setHost(call: ProxyCall, { settings }: Upstream, node: Node): void {
 }
 
 /** The name in the TLS handshake is the Host that is sent, as the dialect has it; in the strict profile it is the node's, which the certificate is for. */
-function originOf(call: ProxyCall, { settings }: Upstream, node: Node): Origin {
-  if (!node.origin.tls || call.profile === "strict") return node.origin;
-  if (call.upstream.host !== undefined) return node.originNamed(call.upstream.host);
-  return settings.pass_host === "pass" ? node.originNamed(call.head.host) : node.origin;
+function serverNameOf(call: ProxyCall, { settings }: Upstream, node: Node): string | undefined {
+  if (!node.origin.tls || call.profile === "strict") return undefined;
+  return call.upstream.host ?? (settings.pass_host === "pass" ? call.head.host : undefined);
 }
 
 /** What an upstream answers a proved tenant is that tenant's: no cache between may give it to another, unless the upstream says so itself (RFC 9111, 3.5). */

@@ -33,6 +33,7 @@ export function createPluginPorts(ports: DataPlanePorts, pattern: PatternCompile
       });
     },
     pattern,
+    metrics: ports.metrics,
   };
 }
 

@@ -3,6 +3,7 @@ import type { Identified } from "../../tenancy/identity/index.ts";
 import type { Limits } from "../../tenancy/limits/index.ts";
 import type { Answer, Exchange, ExchangeEnd, HeaderEdit, RequestHead } from "../../wire/index.ts";
 import type { UpstreamSettings } from "../dialect/objects.ts";
+import type { CallMetrics } from "../plugins/prometheus/call-metrics.ts";
 
 /** How strictly the dialect is read: our own rules, or those of Apache APISIX with a warning for each hazard. */
 export type Profile = "strict" | "apisix";
@@ -97,6 +98,8 @@ export interface PluginPorts {
   audit(action: "cross_tenant_attempt" | "auth_failed" | "privilege_denied", reason: string, call: Call, claimed?: TenantId): void;
   /** One pattern of the dialect, in linear time. */
   pattern(source: string, flags: string): Pattern;
+  /** Takes what the plugin prometheus counts; undefined where nothing is counted. */
+  readonly metrics?: CallMetrics | undefined;
 }
 
 /** A compiled regular expression. */

@@ -4,6 +4,7 @@ import type { Identified } from "../../tenancy/identity/index.ts";
 import type { FairQueue, Limits } from "../../tenancy/limits/index.ts";
 import type { Answer, Exchange, ExchangeEnd, ProbeRequest, RequestHead, UpgradeExchange, UpstreamPool } from "../../wire/index.ts";
 import type { FairSettings, GatewayDocument } from "../dialect/objects.ts";
+import type { CallMetrics } from "../plugins/prometheus/call-metrics.ts";
 import type { NodeHealth } from "../upstreams/node.ts";
 import type { Call, OutboundRequest, OutboundResponse, Plugin, Profile } from "./plugin.ts";
 
@@ -33,6 +34,8 @@ export interface DataPlanePorts {
   warn(message: string, facts?: Readonly<Record<string, unknown>>): void;
   /** Takes the record of a call that is over, and returns at once. */
   observe(record: AccessRecord): void;
+  /** Takes what the plugin prometheus counts; without it that plugin does nothing. */
+  readonly metrics?: CallMetrics | undefined;
 }
 
 /** One call that is over, for the access log and the metrics. It holds no secrets and no bodies. */

@@ -16,6 +16,8 @@ export function stripForged(call: ProxyCall): void {
     if (!mayBeForged(name.charCodeAt(0)) || !isForgedInternal(name)) continue;
     if (strict || isTenantField(name)) call.upstream.headers.remove(name);
   }
+  // plugins may say something else to the upstream, or nothing
+  if (call.ports.trusted?.(call.head.remoteAddress) !== true) setObserved(call);
 }
 
 function mayBeForged(first: number): boolean {
@@ -58,7 +60,10 @@ function setForwarded(call: ProxyCall, headers: HeaderEdit): void {
   const hops = keepsHops ? headers.get("x-forwarded-for") : undefined;
   const peer = head.remoteAddress;
   headers.set("X-Forwarded-For", hops === undefined ? peer : `${hops}, ${peer}`);
-  if (trusted) return;
+}
+
+/** What the caller asked for, as it arrived here. */
+function setObserved({ head, upstream: { headers } }: ProxyCall): void {
   headers.set("X-Forwarded-Proto", head.scheme);
   headers.set("X-Forwarded-Host", head.host ?? "");
   headers.set("X-Forwarded-Port", String(head.localPort));

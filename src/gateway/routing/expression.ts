@@ -1,6 +1,7 @@
 import { Fault } from "../../kernel/index.ts";
 import type { ExpressionSource } from "../dialect/objects.ts";
 import { compileAddresses } from "./addresses.ts";
+import type { Equality } from "./candidates.ts";
 import type { PatternCompiler } from "./pattern.ts";
 import type { VariableSource } from "./variable-source.ts";
 
@@ -8,6 +9,8 @@ import type { VariableSource } from "./variable-source.ts";
 export interface Expression {
   /** The names of its variables. */
   readonly variables: readonly string[];
+  /** Conditions without which it does not hold. */
+  readonly equalities: readonly Equality[];
   holds(source: VariableSource): boolean;
 }
 
@@ -18,10 +21,21 @@ type Compare = (left: Value) => boolean;
 /** Compiles a condition in the language of lua-resty-expr. Throws `invalid_settings` for what is none; patterns as `pattern` says. */
 export function compileExpression(source: ExpressionSource, pattern: PatternCompiler): Expression {
   const variables: string[] = [];
-  if (source.length === 0) return { variables, holds: () => true };
+  if (source.length === 0) return { variables, equalities: [], holds: () => true };
   if (!Array.isArray(source[0]) && !isLogic(source[0])) throw invalid("rule should be wrapped inside brackets");
   const test = compileRule(source, pattern, variables);
-  return { variables, holds: test };
+  return { variables, equalities: equalitiesOf(source), holds: test };
+}
+
+/** Of a list that is joined by AND, which a list without a head is. */
+function equalitiesOf(source: ExpressionSource): readonly Equality[] {
+  const [head, ...rest] = source;
+  if (typeof head === "string" && head.toUpperCase() !== "AND") return [];
+  return (typeof head === "string" ? rest : source).flatMap((part) => {
+    const [variable, operator, value, ...more] = Array.isArray(part) ? (part as readonly unknown[]) : [];
+    const isEquality = typeof variable === "string" && operator === "==" && typeof value === "string" && more.length === 0;
+    return isEquality ? [{ variable, value }] : [];
+  });
 }
 
 function isLogic(head: unknown): head is string {

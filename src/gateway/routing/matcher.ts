@@ -45,19 +45,20 @@ export class RouteMatcher<T> {
 
   find(request: MatchRequest): T | undefined {
     const accept = (rule: MatchRule<T>, parameters: PathParameters | undefined): boolean => accepts(rule, parameters, request);
-    return (this.#findByHost(request, accept) ?? this.#anyHost.find(request.path, accept))?.value;
+    return (this.#findByHost(request, accept) ?? this.#anyHost.find(request.path, accept, request))?.value;
   }
 
   #findByHost(
-    { host, path }: MatchRequest,
+    request: MatchRequest,
     accept: (rule: MatchRule<T>, parameters: PathParameters | undefined) => boolean,
   ): MatchRule<T> | undefined {
+    const { host, path } = request;
     if (host === undefined) return undefined;
-    const exact = this.#exact.get(host)?.find(path, accept);
+    const exact = this.#exact.get(host)?.find(path, accept, request);
     if (exact) return exact;
     for (const length of this.#suffixLengths) {
       if (length > host.length) continue;
-      const found = this.#suffixes.get(host.slice(host.length - length))?.find(path, accept);
+      const found = this.#suffixes.get(host.slice(host.length - length))?.find(path, accept, request);
       if (found) return found;
     }
     return undefined;
@@ -65,7 +66,7 @@ export class RouteMatcher<T> {
 
   #add(rule: MatchRule<T>): void {
     for (const tree of this.#treesOf(rule.hosts)) {
-      for (const path of rule.paths) tree.add(path, rule, rule.priority);
+      for (const path of rule.paths) tree.add(path, rule, rule.priority, rule.vars?.equalities);
     }
   }
 

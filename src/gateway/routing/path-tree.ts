@@ -1,12 +1,5 @@
-/** Something that was filed under a path pattern. */
-export interface Filed<T> {
-  readonly value: T;
-  /** Higher goes first among equal path strings, then the order of filing. */
-  readonly priority: number;
-  readonly order: number;
-  /** The part of the pattern after its literal prefix, for patterns with named parts. */
-  readonly parts: readonly NamedPart[] | undefined;
-}
+import { Candidates, type Equality } from "./candidates.ts";
+import type { VariableSource } from "./variable-source.ts";
 
 /** One segment of a pattern after its literal prefix. */
 export type NamedPart =
@@ -22,42 +15,46 @@ export type PathParameters = ReadonlyMap<string, string>;
 /** Whether this one is taken; otherwise the next best is tried. */
 export type Accept<T> = (value: T, parameters: PathParameters | undefined) => boolean;
 
+/** What is filed under a pattern. */
+interface Filed<T> {
+  readonly value: T;
+  /** The part of the pattern after its literal prefix, for patterns with named parts. */
+  readonly parts: readonly NamedPart[] | undefined;
+}
+
 /**
  * Values by path pattern: `/a` is that path, `/a*` everything that begins so, `/a/:name` and `/a/*rest` name parts of it.
  * Exact paths come before prefixes, longer prefixes before shorter ones, and only under one and the same path string priority decides.
  * The work of a look-up depends on the length of the path, not on how many patterns there are.
  */
 export class PathTree<T> {
-  readonly #exact = new Map<string, Filed<T>[]>();
+  readonly #exact = new Map<string, Candidates<Filed<T>>>();
   readonly #root = new Node<T>("");
   #order = 0;
 
-  add(pattern: string, value: T, priority: number): void {
+  add(pattern: string, value: T, priority: number, equalities: readonly Equality[] = []): void {
     const { prefix, parts, exact } = parsePattern(pattern);
-    const filed: Filed<T> = { value, priority, order: this.#order++, parts };
+    const candidate = { value: { value, parts }, priority, weight: parts?.length ?? 0, order: this.#order++, equalities };
     if (!exact) {
-      insert(this.#root, prefix, filed);
+      nodeFor(this.#root, prefix).candidates.add(candidate);
       return;
     }
-    const known = this.#exact.get(prefix);
-    if (known) file(known, filed);
-    else this.#exact.set(prefix, [filed]);
+    const known = this.#exact.get(prefix) ?? new Candidates<Filed<T>>();
+    this.#exact.set(prefix, known);
+    known.add(candidate);
   }
 
   /** The best value under this path that is accepted. */
-  find(path: string, accept: Accept<T>): T | undefined {
-    const exact = this.#exact.get(path);
-    if (exact) {
-      for (const { value } of exact) if (accept(value, undefined)) return value;
-    }
-    return findPrefix(this.#root, path, 0, accept);
+  find(path: string, accept: Accept<T>, source: VariableSource): T | undefined {
+    const exact = this.#exact.get(path)?.find(({ value }) => accept(value, undefined), source);
+    return exact ? exact.value : findPrefix(this.#root, path, 0, accept, source)?.value;
   }
 }
 
 /** A node of the radix tree of literal prefixes. */
 class Node<T> {
   label: string;
-  filed: Filed<T>[] = [];
+  readonly candidates = new Candidates<Filed<T>>();
   readonly children = new Map<number, Node<T>>();
 
   constructor(label: string) {
@@ -95,7 +92,8 @@ function toPart(segment: string, index: number, all: readonly string[]): NamedPa
   return { kind: "literal", text: segment };
 }
 
-function insert<T>(root: Node<T>, prefix: string, filed: Filed<T>): void {
+/** The node of this prefix, which is made where there is none. */
+function nodeFor<T>(root: Node<T>, prefix: string): Node<T> {
   let node = root;
   let at = 0;
   while (at < prefix.length) {
@@ -103,16 +101,15 @@ function insert<T>(root: Node<T>, prefix: string, filed: Filed<T>): void {
     const child = node.children.get(first);
     if (!child) {
       const leaf = new Node<T>(prefix.slice(at));
-      leaf.filed.push(filed);
       node.children.set(first, leaf);
-      return;
+      return leaf;
     }
     const common = commonLength(child.label, prefix, at);
     if (common < child.label.length) split(node, child, common);
     node = node.children.get(first) ?? child;
     at += common;
   }
-  file(node.filed, filed);
+  return node;
 }
 
 /** Puts a node for the first `length` characters of the child's label between the two. */
@@ -130,28 +127,18 @@ function commonLength(label: string, text: string, from: number): number {
   return length;
 }
 
-/** By priority, patterns of more parts first (they say more), then in the order of filing. */
-function file<T>(list: Filed<T>[], filed: Filed<T>): void {
-  list.push(filed);
-  list.sort((a, b) => b.priority - a.priority || (b.parts?.length ?? 0) - (a.parts?.length ?? 0) || a.order - b.order);
-}
-
 /** Depth first: what lies deeper has the longer prefix. The depth is bounded by the length of the path. */
-function findPrefix<T>(node: Node<T>, path: string, at: number, accept: Accept<T>): T | undefined {
+function findPrefix<T>(node: Node<T>, path: string, at: number, accept: Accept<T>, source: VariableSource): Filed<T> | undefined {
   const child = at < path.length ? node.children.get(path.charCodeAt(at)) : undefined;
   if (child && path.startsWith(child.label, at)) {
-    const deeper = findPrefix(child, path, at + child.label.length, accept);
+    const deeper = findPrefix(child, path, at + child.label.length, accept, source);
     if (deeper !== undefined) return deeper;
   }
-  for (const { value, parts } of node.filed) {
-    if (!parts) {
-      if (accept(value, undefined)) return value;
-      continue;
-    }
-    const parameters = matchParts(parts, path.slice(at));
-    if (parameters && accept(value, parameters)) return value;
-  }
-  return undefined;
+  if (node.candidates.isEmpty) return undefined;
+  return node.candidates.find(({ value, parts }) => {
+    const parameters = parts && matchParts(parts, path.slice(at));
+    return parts && !parameters ? false : accept(value, parameters);
+  }, source);
 }
 
 function matchParts(parts: readonly NamedPart[], text: string): PathParameters | undefined {

@@ -117,8 +117,8 @@ class BacktrackingPattern implements Pattern {
           rest.findIndex((value) => typeof value === "number"),
         ),
       ];
-      const text = (group: number): string => (typeof groups[group] === "string" ? groups[group] : "");
-      return expand(replacement, groups.length - 1, text);
+      const textOf = (group: number): string => (typeof groups[group] === "string" ? groups[group] : "");
+      return expand(replacement, groups.length - 1, textOf);
     });
   }
 }

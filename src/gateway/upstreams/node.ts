@@ -1,3 +1,4 @@
+import ipaddr from "ipaddr.js";
 import type { Origin, OriginTls } from "../../wire/index.ts";
 import type { NodeSettings, UpstreamSettings } from "../dialect/objects.ts";
 
@@ -5,8 +6,8 @@ import type { NodeSettings, UpstreamSettings } from "../dialect/objects.ts";
 export type NodeHealth = "healthy" | "mostly_healthy" | "mostly_unhealthy" | "unhealthy";
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443, grpc: 80, grpcs: 443 };
-/** Names shown to a node by SNI that are kept with their origin. */
-const SERVER_NAMES_MAX = 64;
+/** Origins of one node that are kept: its addresses, each with the names shown to it by SNI. */
+const ORIGINS_MAX = 64;
 
 /** One address of an upstream, with what is known of it now. */
 export class Node {
@@ -23,7 +24,9 @@ export class Node {
   /** Tries under way. */
   busy = 0;
   health: NodeHealth = "healthy";
-  readonly #byServerName = new Map<string, Origin>();
+  /** Its host is a name, which stands for addresses that change. */
+  readonly isName: boolean;
+  readonly #origins = new Map<string, Origin>();
 
   constructor(settings: NodeSettings, upstream: UpstreamSettings, tls: OriginTls | undefined) {
     this.host = settings.host.replace(/^\[(.*)\]$/, "$1");
@@ -34,21 +37,26 @@ export class Node {
     const shown = this.host.includes(":") ? `[${this.host}]` : this.host;
     this.address = `${shown}:${this.port}`;
     this.authority = this.port === standard ? shown : this.address;
-    this.origin = { host: this.host, port: this.port, tls };
+    this.isName = !ipaddr.isValid(this.host);
+    const serverName = tls?.serverName ?? (this.isName ? this.host : undefined);
+    this.origin = { host: this.host, port: this.port, tls: tls && { ...tls, serverName } };
   }
 
   get usable(): boolean {
     return this.health === "healthy" || this.health === "mostly_healthy";
   }
 
-  /** The origin with another server name in its TLS handshake; itself without TLS. */
-  originNamed(serverName: string | undefined): Origin {
-    const { tls } = this.origin;
-    if (!tls || serverName === undefined || serverName === tls.serverName) return this.origin;
-    const known = this.#byServerName.get(serverName);
+  /** The origin at this address, with this server name in its TLS handshake; its own where nothing is said. */
+  originAt(address: string | undefined, serverName: string | undefined): Origin {
+    const { tls, port } = this.origin;
+    const name = tls && (serverName ?? tls.serverName);
+    if ((address === undefined || address === this.host) && name === tls?.serverName) return this.origin;
+    const key = `${address ?? ""} ${name ?? ""}`;
+    const known = this.#origins.get(key);
     if (known) return known;
-    const origin = { ...this.origin, tls: { ...tls, serverName } };
-    if (this.#byServerName.size < SERVER_NAMES_MAX) this.#byServerName.set(serverName, origin);
+    const origin: Origin = { host: address ?? this.host, port, tls: tls && { ...tls, serverName: name } };
+    if (this.#origins.size >= ORIGINS_MAX) this.#origins.clear();
+    this.#origins.set(key, origin);
     return origin;
   }
 }

@@ -48,7 +48,7 @@ interface Turn {
 /** Tenants without work that have had more than others: they do not begin anew by leaving for a moment. */
 const DEBTS_MAX = 10_000;
 /** Every turn counts for so much at least, so that requests of no length take turns too. In milliseconds. */
-const TURN_MS = 1;
+const TURN_MS = 0.05;
 /** How much the latest request changes what is expected. */
 const LATEST_PART = 1 / 8;
 /** The deadline is looked at so many times while it passes. */

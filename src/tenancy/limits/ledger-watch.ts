@@ -4,6 +4,9 @@ import type { LimitLedger } from "./ledger.ts";
 /** While the ledger is away it is asked so often whether it is back, all keys together. In milliseconds. */
 const PROBE_MS = 100;
 
+/** A question that is unanswered for so many times as long as anybody waits is put again. */
+const LOST_WAITS = 40;
+
 /** A ledger of which it is known whether it answers, and for which nobody waits longer than a fixed time. */
 export class LedgerWatch {
   readonly ledger: LimitLedger;
@@ -37,29 +40,35 @@ export class LedgerWatch {
   ask<T>(question: Promise<T>, { heard, late, lost }: AskListener<T>): void {
     if (!this.#reachable) this.#probedMs = this.clock.monotonic();
     let check: NodeJS.Immediate | undefined;
-    let gaveUp = false;
+    let isLate = false;
+    let isOver = false;
     const giveUp = (): void => {
-      if (gaveUp) return;
-      gaveUp = true;
+      if (isLate) return;
+      isLate = true;
       this.#reachable = false;
       this.#probedMs = this.clock.monotonic();
       late();
     };
-    // an answer that came in while this process was busy is read before the check
-    const timer = setTimeout(() => (check = setImmediate(giveUp)), this.#waitMs);
-    const settle = (): void => {
+    const end = (report: () => void): void => {
       clearTimeout(timer);
       clearImmediate(check);
+      if (!isOver) report();
+      isOver = true;
     };
+    // an answer that came in while this process was busy is read before the check
+    let timer = setTimeout(() => {
+      check = setImmediate(() => {
+        giveUp();
+        timer = setTimeout(() => end(lost), this.#waitMs * LOST_WAITS).unref();
+      });
+    }, this.#waitMs);
     question.then(
       (answer) => {
-        settle();
         this.#reachable = true;
-        heard(answer);
+        end(() => heard(answer));
       },
       () => {
-        settle();
-        lost();
+        end(lost);
         giveUp();
       },
     );

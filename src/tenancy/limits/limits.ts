@@ -26,11 +26,13 @@ export interface ExactLimits {
   slot(key: LimitKey, max: number, scope?: LimitScope): Slot | undefined | Promise<Slot | undefined>;
 }
 
+/** Names one counter. The tenant's part is its uuid, or empty for what belongs to none. */
 export type LimitKey = readonly [tenant: string, ...parts: string[]];
 
 /** How exact a limit is between gateways: `local` counts for each process alone, `shared` through the ledger. */
 export type LimitScope = "local" | "shared";
 
+/** So many units in so long. */
 export interface WindowLimit {
   readonly count: number;
   readonly windowMs: number;
@@ -38,6 +40,7 @@ export interface WindowLimit {
   readonly scope: LimitScope;
 }
 
+/** Whether a window has room, and what is left of it. */
 export interface WindowDecision {
   readonly allow: boolean;
   readonly remaining: number;
@@ -45,6 +48,7 @@ export interface WindowDecision {
   readonly resetMs: number;
 }
 
+/** A rate that is kept by waiting. */
 export interface BucketLimit {
   readonly perSecond: number;
   /** Requests over the rate that are taken. */
@@ -52,15 +56,16 @@ export interface BucketLimit {
   readonly scope: LimitScope;
 }
 
+/** Whether a bucket has room. */
 export interface BucketDecision {
   readonly allow: boolean;
-  /** What keeps the rate when it is waited. */
+  /** What keeps the rate when it is waited, in milliseconds; of a refusal, what it would have been. */
   readonly delayMs: number;
 }
 
 /** One place among `max`. Releasing twice is once. */
 export interface Slot {
-  /** How many were under way when it was taken, itself included. */
+  /** How many were under way when it was taken, itself included; of other gateways as far as this one has heard. */
   readonly position: number;
   release(): void;
 }
@@ -68,8 +73,8 @@ export interface Slot {
 /** Who may go to a busy upstream next. */
 export interface FairQueue {
   /**
-   * Takes a place at once, or waits for its turn: `undefined` in the first case is never given, the ticket is. Throws `overloaded` (by
-   * rejecting, or at once) when the tenant's queue is full or its time is over. A waiting request whose signal aborts leaves the queue.
+   * Takes a place at once, or waits for its turn. Throws `overloaded` at once when the tenant's queue is full or work is shed, and rejects
+   * with it when its time is over. A waiting request whose signal aborts leaves the queue: it rejects with the signal's reason.
    */
   enter(tenant: string, weight: number, signal?: AbortSignal): FairTicket | Promise<FairTicket>;
   readonly waiting: number;

@@ -37,6 +37,7 @@ export class SharedKey<Request, Decision, Answer> {
   readonly #onHeard: () => void;
   #waiting: Waiting<Request, Decision>[] = [];
   #asking = false;
+  #again = false;
 
   constructor(rule: LeaseRule<Request, Decision, Answer>, watch: LedgerWatch, onHeard: () => void) {
     this.rule = rule;
@@ -81,9 +82,16 @@ export class SharedKey<Request, Decision, Answer> {
     queueMicrotask(() => this.#ask());
   }
 
+  /** Like `tell`, but what is said came after the question under way, if there is one. */
+  tellAnew(): void {
+    this.#again = this.#asking;
+    this.tell();
+  }
+
   #ask(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
+    this.#again = false;
     const askedMs = this.#watch.clock.monotonic();
     let isLate = false;
     this.#watch.ask(this.rule.ask(waiting.map(({ request }) => request)), {
@@ -121,6 +129,6 @@ export class SharedKey<Request, Decision, Answer> {
       if (decision === undefined) this.#waiting.push(waiting);
       else waiting.settle(decision);
     }
-    if (this.#waiting.length > 0 || this.rule.due) this.tell();
+    if (this.#waiting.length > 0 || this.#again || this.rule.due) this.tell();
   }
 }

@@ -30,7 +30,7 @@ class SharedEntry<Request, Decision, Answer> extends SharedKey<Request, Decision
 interface Tended {
   readonly rule: { tend(): boolean; readonly isHolding: boolean };
   readonly isAsking: boolean;
-  tell(): void;
+  tellAnew(): void;
 }
 
 type WindowKey = SharedEntry<WindowRequest, WindowDecision, WindowLease>;
@@ -73,7 +73,7 @@ export class SharedLimits {
     if (known) return known;
     const rule = new SharedSlots(text, this.#watch);
     const entry = new SharedKey(rule, this.#watch, () => {});
-    rule.onScarce = () => entry.tell();
+    rule.onScarce = () => entry.tellAnew();
     this.#slots.set(text, entry);
     this.#tended.set(entry, () => void this.#slots.delete(text));
     return entry;
@@ -87,7 +87,7 @@ export class SharedLimits {
   /** Gives back what is not used and renews what is. To be called a few times a second. */
   tend(): void {
     for (const [entry, onIdle] of this.#tended) {
-      if (entry.rule.tend()) entry.tell();
+      if (entry.rule.tend()) entry.tellAnew();
       if (entry.rule.isHolding || entry.isAsking) continue;
       this.#tended.delete(entry);
       onIdle();

@@ -16,8 +16,9 @@ const REFUSAL_MS = 50;
 const RENEW_MS = SLOT_LIFE_MS / 3;
 /** A place that is free here is kept for the next request for so long, while others have enough. */
 const IDLE_MS = 250;
-/** Of what is in use, so much more is asked for while there is plenty. */
+/** Of what is in use, so much more is asked for while there is plenty: so many times as much as this for each gateway. */
 const AHEAD_PART = 4;
+const PLENTY = 8;
 
 /** This gateway's view of places that gateways share: those leased, of which some are in use. */
 export class SharedSlots implements LeaseRule<number, SlotDecision, SlotLease> {
@@ -69,7 +70,7 @@ export class SharedSlots implements LeaseRule<number, SlotDecision, SlotLease> {
     const { gateways } = this.#watch.ledger;
     const free = Math.max(0, this.#max - this.#others - this.#used - waiting.length);
     const isBusy = waiting.length > 0 || this.#askedMs - this.#releasedMs < IDLE_MS;
-    const ahead = isBusy ? Math.floor(Math.min(this.#used / AHEAD_PART, free / (2 * gateways))) : 0;
+    const ahead = isBusy ? Math.floor(Math.min(this.#used / AHEAD_PART, free / (PLENTY * gateways))) : 0;
     const want = this.#used + waiting.length + ahead;
     // what is given back is not taken again before the answer
     this.#leased = Math.min(this.#leased, want);
@@ -105,7 +106,7 @@ export class SharedSlots implements LeaseRule<number, SlotDecision, SlotLease> {
 
   #take(): SlotDecision {
     this.#used++;
-    return { slot: new HeldSlot(this.#used, () => this.#release()) };
+    return { slot: new HeldSlot(this.#used + this.#others, () => this.#release()) };
   }
 
   #release(): void {

@@ -25,7 +25,7 @@ export function turnWindow(use: WindowUse, { kind, windowMs }: WindowShape, nowM
 }
 
 /** What is in view of the window and, for a sliding one, of the one before it. */
-export function inView(use: WindowUse, { kind, windowMs }: WindowShape, nowMs: number): number {
+function inView(use: WindowUse, { kind, windowMs }: WindowShape, nowMs: number): number {
   if (kind === "fixed") return use.used;
   return use.used + use.before * (1 - (nowMs - use.startMs) / windowMs);
 }

@@ -1,3 +1,4 @@
+export type { GatewayObject, GatewayObjects, GatewayWrite } from "./gateway-objects.ts";
 export type { KeyInsert, StoredKey } from "./key-store.ts";
 export { createRegistry, type Registry, REGISTRY_BOUNDS, type RegistryBounds, type RegistryPorts } from "./registry.ts";
 export {

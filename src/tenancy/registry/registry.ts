@@ -3,6 +3,7 @@ import { CachedLookup } from "./cached-lookup.ts";
 import { ChangeFeed, type RegistryChange, type RegistryChanges } from "./change-feed.ts";
 import { deepFreeze } from "./deep-freeze.ts";
 import { DomainMap } from "./domain-map.ts";
+import { type GatewayObject, type GatewayObjects, type GatewayWrite, readGatewayObjects, writeGatewayObjects } from "./gateway-objects.ts";
 import { insertKey, type KeyInsert, listKeys, readKeys, revokeKey, type StoredKey } from "./key-store.ts";
 import { PlanList } from "./plan-list.ts";
 import { DEFAULT_PLANS } from "./plans.ts";
@@ -62,6 +63,8 @@ export interface Registry {
    * when very many changed at once, these are the ids of all that are in memory.
    */
   onTenantChange(listener: (ids: readonly string[]) => void): void;
+  /** The gateway's stored objects. */
+  readonly gateway: GatewayObjects;
   close(): Promise<void>;
 }
 
@@ -87,6 +90,12 @@ class LiveRegistry implements Registry {
   readonly #keys: CachedLookup<StoredKey>;
   readonly #feed: ChangeFeed;
   readonly #listeners: ((ids: readonly string[]) => void)[] = [];
+  readonly #gatewayListeners: (() => void)[] = [];
+  readonly gateway: GatewayObjects = {
+    read: () => this.#readGateway(),
+    write: (change) => this.#writeGateway(change),
+    onChange: (listener) => void this.#gatewayListeners.push(listener),
+  };
 
   constructor(ports: RegistryPorts, bounds: RegistryBounds) {
     this.#ports = ports;
@@ -188,6 +197,15 @@ class LiveRegistry implements Registry {
     await this.#feed.close();
   }
 
+  async #readGateway(): Promise<readonly GatewayObject[]> {
+    return await readGatewayObjects(this.#ports.system, this.#ports.keyring);
+  }
+
+  async #writeGateway(change: GatewayWrite): Promise<void> {
+    await writeGatewayObjects(this.#ports, change);
+    await this.#feed.catchUp();
+  }
+
   /** The tenant after this process's own change. */
   async #seen(id: TenantId): Promise<Tenant> {
     await this.#feed.catchUp();
@@ -201,6 +219,7 @@ class LiveRegistry implements Registry {
       await this.#plans.read();
       await this.#domains.readAll();
       await this.#keys.refreshAll();
+      this.#tellGateway();
       this.#tell(await this.#tenants.refreshAll());
       return;
     }
@@ -210,14 +229,22 @@ class LiveRegistry implements Registry {
     if (domains.length > 0) await this.#domains.refresh(domains);
     await this.#keys.refresh(keys);
     await this.#tenants.refresh(tenants);
+    if (namesOf("gateway").length > 0) this.#tellGateway();
     this.#tell(tenants);
   }
 
+  #tellGateway(): void {
+    this.#callAll(this.#gatewayListeners, (listener) => listener());
+  }
+
   #tell(ids: readonly string[]): void {
-    if (ids.length === 0) return;
-    for (const listener of this.#listeners) {
+    if (ids.length > 0) this.#callAll(this.#listeners, (listener) => listener(ids));
+  }
+
+  #callAll<Listener>(listeners: readonly Listener[], call: (listener: Listener) => void): void {
+    for (const listener of listeners) {
       try {
-        listener(ids);
+        call(listener);
       } catch (error) {
         this.#ports.report(toFault(error)); // the others are told all the same
       }

@@ -45,7 +45,9 @@ export class CallerConnection implements CallerPort, Timed {
   #owesContinue = false;
   /** No request is taken any more: behind this point nothing is certain, or the connection is about to end. */
   #final = false;
+  /** Why nothing is read from the socket: what arrived has to wait here, or who takes the body wants no more for now. */
   #held = false;
+  #sated = false;
   #paused = false;
   #out = "";
   #chunked = false;
@@ -148,7 +150,7 @@ export class CallerConnection implements CallerPort, Timed {
       return false;
     }
     this.#headBy = this.#idleBy = Infinity;
-    const head = parseRequestHead(bytes.latin1Slice(start, end + 4), rules, this.#ends);
+    const head = parseRequestHead(bytes.toString("latin1", start, end + 4), rules, this.#ends);
     this.#at = end + 4;
     this.#begin(head);
     return true;
@@ -181,7 +183,7 @@ export class CallerConnection implements CallerPort, Timed {
     const sink = this.#sink;
     this.#reading = this.#sink = undefined;
     this.#bodyBy = Infinity;
-    this.#held = false;
+    this.#held = this.#sated = false;
     sink?.end();
   }
 
@@ -191,6 +193,7 @@ export class CallerConnection implements CallerPort, Timed {
     const sink = this.#sink;
     this.#final = true;
     this.#reading = this.#sink = undefined;
+    this.#sated = false;
     this.#headBy = this.#bodyBy = this.#idleBy = Infinity;
     sink?.fail(fault);
     if (this.#ending !== "no") return;
@@ -212,7 +215,7 @@ export class CallerConnection implements CallerPort, Timed {
   }
 
   #resume(): void {
-    if (!this.#paused || this.#held || this.#detached) return;
+    if (!this.#paused || this.#held || this.#sated || this.#detached) return;
     this.#paused = false;
     this.#socket.resume();
   }
@@ -246,12 +249,15 @@ export class CallerConnection implements CallerPort, Timed {
   }
 
   pauseBody(): void {
-    if (this.#reading) this.#pause();
+    if (!this.#reading) return;
+    this.#sated = true;
+    this.#pause();
   }
 
   resumeBody(): void {
-    if (!this.#reading || this.#bytes) return;
-    this.#readOn();
+    if (!this.#sated) return;
+    this.#sated = false;
+    if (!this.#bytes) this.#readOn();
   }
 
   /** What waits here is read, then the socket. */
@@ -303,7 +309,7 @@ export class CallerConnection implements CallerPort, Timed {
   }
 
   write(bytes: Uint8Array): void {
-    if (bytes.length <= TEXT_BYTES_MAX) return this.writeText(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).latin1Slice());
+    if (bytes.length <= TEXT_BYTES_MAX) return this.writeText(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1"));
     if (this.#chunked) this.#out += `${bytes.length.toString(16)}\r\n`;
     this.#send();
     if (!this.#socket.write(bytes)) this.#blocked = true;
@@ -337,9 +343,7 @@ export class CallerConnection implements CallerPort, Timed {
     if (this.#first) this.#nextTurn(this.#first);
     else if (this.#final) this.#end();
     else this.#idleBy = this.#house.wheel.after(this.#house.bounds.keepAliveTimeoutMs);
-    if (this.#bytes || this.#ending !== "no") return;
-    if (this.#rest) this.#readOn();
-    else this.#arm();
+    if (!this.#bytes && this.#ending === "no") this.#readOn();
   }
 
   #nextTurn(exchange: WireExchange): void {
@@ -373,7 +377,7 @@ export class CallerConnection implements CallerPort, Timed {
     this.#final = true;
     // an answer to an earlier request may still be on its way: two writers on one connection would mix them
     if (this.#count > 1) return void this.#socket.destroy();
-    if (exchange.head.method !== "GET" || this.#reading) throw refused("An upgrade is a GET without a body.");
+    if (exchange.head.method !== "GET" || this.#reading) return exchange.refuse(refused("An upgrade is a GET without a body."));
     exchange.joinable = true;
     const early = Buffer.from(this.#bytes?.subarray(this.#at) ?? "");
     this.#held = true;
@@ -418,7 +422,7 @@ export class CallerConnection implements CallerPort, Timed {
     if (this.#ending !== "no") return;
     const { bounds, wheel } = this.#house;
     this.#rest = undefined;
-    this.#held = false;
+    this.#held = this.#sated = false;
     this.#headBy = this.#bodyBy = this.#idleBy = Infinity;
     this.#resume();
     if (!this.#reading || this.#waits) return this.#close();
@@ -453,8 +457,9 @@ export class CallerConnection implements CallerPort, Timed {
       done = true;
     }
     if (!done) return;
-    if (this.#lingerBytes < 0) this.#socket.destroySoon();
-    else this.#close();
+    if (this.#lingerBytes >= 0) return this.#close();
+    this.#ending = "ended";
+    this.#socket.destroySoon();
   }
 
   // --- time limits

@@ -236,7 +236,7 @@ export class UpstreamConnection implements Timed {
         this.#rest = bytes.length > start ? Buffer.from(bytes.subarray(start)) : undefined;
         return -1;
       }
-      const head = parseResponseHead(bytes.latin1Slice(start, end + 4), this.#method);
+      const head = parseResponseHead(bytes.toString("latin1", start, end + 4), this.#method);
       start = end + 4;
       if (head.status >= 200 || head.status === 101) {
         this.#rest = this.#rest && bytes;

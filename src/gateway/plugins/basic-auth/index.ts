@@ -27,7 +27,7 @@ export const basicAuth: Plugin<Settings> = {
     schema: {
       type: "object",
       properties: { username: { type: "string" }, password: { type: "string" } },
-      required: ["username", "password"],
+      required: ["password", "username"],
     },
     unique: "username",
   },

@@ -47,7 +47,13 @@ export const cors: Plugin<CorsSettings> = {
   check(settings, profile) {
     const { allow_origins_by_regex: byPattern = [], timing_allow_origins_by_regex: timingByPattern = [] } = settings;
     if (settings.allow_credential) {
-      const open = [settings.allow_origins, settings.allow_methods, settings.allow_headers, settings.expose_headers, settings.timing_allow_origins];
+      const open = [
+        settings.allow_origins,
+        settings.allow_methods,
+        settings.allow_headers,
+        settings.expose_headers,
+        settings.timing_allow_origins,
+      ];
       if (open.includes("*")) return "you can not set '*' for other option when 'allow_credential' is true";
       if (profile === "strict" && settings.allow_origins === "**" && byPattern.length === 0) return REFLECTS;
     }
@@ -110,7 +116,11 @@ function setHeaders(settings: CorsSettings, origin: string, call: Call, headers:
 /** The value to allow for an origin, or undefined. */
 type FindOrigin = (origin: string | undefined) => string | undefined;
 
-function compileAllowed(settings: CorsSettings, owner: PluginOwner, ports: PluginPorts): { readonly isConstant: boolean; readonly find: FindOrigin } {
+function compileAllowed(
+  settings: CorsSettings,
+  owner: PluginOwner,
+  ports: PluginPorts,
+): { readonly isConstant: boolean; readonly find: FindOrigin } {
   const { allow_origins: origins, allow_origins_by_regex: patterns, allow_origins_by_metadata: names } = settings;
   const byMetadata = names && compileMetadata(names, owner.metadata);
   const own = patterns ? compilePatterns(patterns, owner.profile, ports) : compileOrigins(origins);

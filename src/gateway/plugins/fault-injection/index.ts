@@ -34,13 +34,21 @@ const SCHEMA = {
       properties: {
         http_status: { type: "integer", minimum: 200 },
         body: { type: "string", minLength: 0 },
-        headers: { type: "object", minProperties: 1, patternProperties: { "^[^:]+$": { oneOf: [{ type: "string" }, { type: "number" }] } } },
+        headers: {
+          type: "object",
+          minProperties: 1,
+          patternProperties: { "^[^:]+$": { oneOf: [{ type: "string" }, { type: "number" }] } },
+        },
         percentage: PERCENTAGE,
         vars: VARS,
       },
       required: ["http_status"],
     },
-    delay: { type: "object", properties: { duration: { type: "number", minimum: 0 }, percentage: PERCENTAGE, vars: VARS }, required: ["duration"] },
+    delay: {
+      type: "object",
+      properties: { duration: { type: "number", minimum: 0 }, percentage: PERCENTAGE, vars: VARS },
+      required: ["duration"],
+    },
   },
   minProperties: 1,
 };
@@ -78,7 +86,11 @@ export const faultInjection: Plugin<FaultInjectionSettings> = {
 
 function varsProblem(vars: readonly ExpressionSource[], profile: Profile): string | undefined {
   try {
-    for (const each of vars) compileExpression(each, createPatternCompiler(profile, () => undefined));
+    for (const each of vars)
+      compileExpression(
+        each,
+        createPatternCompiler(profile, () => undefined),
+      );
     return undefined;
   } catch (error) {
     return toFault(error).message;
@@ -86,11 +98,11 @@ function varsProblem(vars: readonly ExpressionSource[], profile: Profile): strin
 }
 
 /** One of the conditions holds, and the dice say so. */
-function compileWhen({ percentage, vars }: When, { pattern, random }: PluginPorts): (call: Call) => boolean {
-  const conditions = vars?.map((each) => compileExpression(each, pattern));
+function compileWhen({ percentage, vars }: When, ports: PluginPorts): (call: Call) => boolean {
+  const conditions = vars?.map((each) => compileExpression(each, (source, flags) => ports.pattern(source, flags)));
   return (call) => {
     if (conditions && !conditions.some((condition) => condition.holds(call))) return false;
-    return percentage === undefined || dice(random) < percentage;
+    return percentage === undefined || dice(ports.random) < percentage;
   };
 }
 

@@ -118,11 +118,17 @@ class CredentialKeys {
 
   #read(found: ConsumerCredential): { readonly key: TokenKey; readonly graceS: number } | { readonly unusable: true } {
     // checked against the schema for consumers
-    const { algorithm, secret = "", base64_secret: isEncoded, public_key: pem = "", lifetime_grace_period: graceS = 0 } =
-      found.settings as unknown as CredentialSettings;
+    const {
+      algorithm,
+      secret = "",
+      base64_secret: isEncoded,
+      public_key: pem = "",
+      lifetime_grace_period: graceS = 0,
+    } = found.settings as unknown as CredentialSettings;
     const shared = isEncoded === true ? Buffer.from(secret, "base64") : secret;
     const key = createTokenKey(algorithm, algorithm.startsWith("HS") ? shared : pem, this.#owner.profile === "strict");
-    if (!key) this.#ports.warn("a key for jwt-auth is none for its algorithm, or too weak", { consumer: found.consumer.username, algorithm });
+    if (!key)
+      this.#ports.warn("a key for jwt-auth is none for its algorithm, or too weak", { consumer: found.consumer.username, algorithm });
     const entry = key ? { key, graceS } : ({ unusable: true } as const);
     this.#known.set(found.settings, entry);
     return entry;

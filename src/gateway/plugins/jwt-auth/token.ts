@@ -3,14 +3,11 @@ import { type Json, parseJson } from "../../../kernel/index.ts";
 
 /** Every algorithm a consumer's tokens may have (RFC 7518, 3.1; RFC 8037, 3.1). */
 export const SYMMETRIC_ALGORITHMS = ["HS256", "HS384", "HS512"] as const;
-export const ASYMMETRIC_ALGORITHMS = [
-  ...["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"],
-  ...["PS256", "PS384", "PS512", "EdDSA"],
-] as const;
+export const ASYMMETRIC_ALGORITHMS = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"] as const;
 
 const TOKEN_LENGTH_MAX = 16 * 1024;
 const JSON_BOUNDS = { bytesMax: TOKEN_LENGTH_MAX, depthMax: 16 };
-const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)$/;
+const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([^.]*)$/;
 const RSA_BITS_MIN = 2048;
 /** The one curve of each algorithm (RFC 7518, 3.4), by OpenSSL's names. */
 const CURVES: Readonly<Record<string, string>> = { ES256: "prime256v1", ES384: "secp384r1", ES512: "secp521r1" };
@@ -31,7 +28,13 @@ export function parseToken(text: string): Token | undefined {
   const claims = parseObject(payload);
   const algorithm = header?.["alg"];
   if (!header || !claims || typeof algorithm !== "string" || Object.hasOwn(header, "crit")) return undefined;
-  return { algorithm, claims, signed: `${head}.${payload}`, signature: Buffer.from(signature, "base64url") };
+  return { algorithm, claims, signed: `${head}.${payload}`, signature: decodeCanonical(signature) };
+}
+
+/** A signature has one text; any other spelling of it is empty, which no key has made. */
+function decodeCanonical(part: string): Buffer {
+  const bytes = Buffer.from(part, "base64url");
+  return bytes.toString("base64url") === part ? bytes : Buffer.alloc(0);
 }
 
 function parseObject(part: string): { readonly [name: string]: Json } | undefined {
@@ -63,7 +66,12 @@ export function createTokenKey(algorithm: string, secret: Uint8Array | string, s
   return { algorithm, verifies: ({ signed, signature }) => verify(hash, Buffer.from(signed), options, signature) };
 }
 
-type VerifyOptions = { readonly key: KeyObject; readonly dsaEncoding?: "ieee-p1363"; readonly padding?: number; readonly saltLength?: number };
+type VerifyOptions = {
+  readonly key: KeyObject;
+  readonly dsaEncoding?: "ieee-p1363";
+  readonly padding?: number;
+  readonly saltLength?: number;
+};
 
 function optionsOf(key: KeyObject, algorithm: string, strong: boolean): VerifyOptions {
   if (algorithm.startsWith("ES")) return { key, dsaEncoding: "ieee-p1363" };

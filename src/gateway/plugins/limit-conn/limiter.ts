@@ -19,7 +19,7 @@ export interface Settings extends LimitSettings, Partial<RuleSettings> {
   readonly default_conn_delay: number;
   readonly rules?: readonly RuleSettings[];
   /** Which rule of a workflow it is part of; set by the plugin workflow. */
-  readonly _vid?: number;
+  readonly workflow_rule?: number;
 }
 
 interface Rule {
@@ -51,12 +51,12 @@ export class SlotLimiter implements PluginInstance {
   }
 
   access(call: Call): Verdict | Promise<Verdict> {
-    if (this.#settings._vid === undefined && isTakenOver(call, NAME)) return undefined;
+    if (this.#settings.workflow_rule === undefined && isTakenOver(call, NAME)) return undefined;
     return this.#run(call, 0, 0);
   }
 
   #compile(rule: RuleSettings, type: KeyType, owner: PluginOwner): Rule {
-    const { per_tenant: perTenant, _vid: variant } = this.#settings;
+    const { per_tenant: perTenant, workflow_rule: variant } = this.#settings;
     const identity = this.#strict ? [rule.key, type, variant] : this.#settings;
     return {
       key: rule.key,
@@ -67,7 +67,8 @@ export class SlotLimiter implements PluginInstance {
     };
   }
 
-  #run(call: Call, index: number, applied: number): Verdict | Promise<Verdict> {
+  #run(call: Call, index: number, before: number): Verdict | Promise<Verdict> {
+    let applied = before;
     for (let i = index; i < this.#rules.length; i++) {
       const rule = this.#rules[i];
       if (!rule) continue;

@@ -52,7 +52,7 @@ export class WindowLimiter implements PluginInstance {
   }
 
   access(call: Call): Verdict | Promise<Verdict> {
-    if (this.#settings._vid === undefined && isTakenOver(call, NAME)) return undefined;
+    if (this.#settings.workflow_rule === undefined && isTakenOver(call, NAME)) return undefined;
     return this.#run(call, 0, 0);
   }
 
@@ -72,7 +72,7 @@ export class WindowLimiter implements PluginInstance {
   }
 
   #compile(rule: NonNullable<Settings["rules"]>[number], type: KeyType, prefix: string | undefined, owner: PluginOwner): Rule {
-    const { group, per_tenant: perTenant, window_type: kind, _vid: variant } = this.#settings;
+    const { group, per_tenant: perTenant, window_type: kind, workflow_rule: variant } = this.#settings;
     // in strict a changed limit holds for what was counted before; in the dialect changed settings begin anew
     const identity = this.#strict ? [rule.key, type, kind, rule.time_window, variant] : this.#settings;
     return {
@@ -86,8 +86,9 @@ export class WindowLimiter implements PluginInstance {
     };
   }
 
-  /** The rules from `index` on; `applied` of those before had a value. */
-  #run(call: Call, index: number, applied: number): Verdict | Promise<Verdict> {
+  /** The rules from `index` on; `before` of those before it had a value. */
+  #run(call: Call, index: number, before: number): Verdict | Promise<Verdict> {
+    let applied = before;
     for (let i = index; i < this.#rules.length; i++) {
       const rule = this.#rules[i];
       if (!rule) continue;

@@ -21,7 +21,7 @@ export interface Settings extends LimitSettings, Partial<Pick<Rule, "count" | "t
   readonly show_limit_quota_header: boolean;
   readonly sync_interval?: number;
   /** Which rule of a workflow it is part of; set by the plugin workflow. */
-  readonly _vid?: number;
+  readonly workflow_rule?: number;
 }
 
 const AMOUNT: JsonSchema = { oneOf: [{ type: "integer", exclusiveMinimum: 0 }, { type: "string" }] };
@@ -49,7 +49,8 @@ export const SCHEMA: JsonSchema = {
     show_limit_quota_header: { type: "boolean", default: true },
     sync_interval: { type: "number", default: -1 },
   },
-  oneOf: [{ required: ["count", "time_window"] }, { required: ["rules"] }],
+  // both together are told apart from neither by the plugin's own check, which has words for it
+  oneOf: [{ required: ["count", "time_window"] }, { required: ["rules"], not: { required: ["count", "time_window"] } }],
   ...policyCondition(["redis", "redis-cluster", "redis-sentinel"]),
 };
 

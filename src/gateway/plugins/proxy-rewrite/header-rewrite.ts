@@ -1,7 +1,6 @@
 import type { Call } from "../../proxy/plugin.ts";
 import { compileTemplate, type Template } from "../../routing/template.ts";
-import type { HeaderValue } from "../shared/header-fields.ts";
-import { type HeaderSettings, type HeaderValues, isEdit } from "./settings.ts";
+import { type HeaderSettings, type HeaderValues, toEdits, toValues } from "./settings.ts";
 
 /** What a pattern of `regex_uri` has found: the whole match and its groups. */
 export type Captures = readonly (string | undefined)[] | undefined;
@@ -12,7 +11,7 @@ type Field = { readonly name: string; readonly values: readonly Render[] };
 /** Compiles the changes of header fields; undefined when there are none. Added first, then set, then removed. */
 export function compileHeaderRewrite(headers: HeaderSettings | undefined): ((call: Call, captures: Captures) => void) | undefined {
   if (!headers) return undefined;
-  const edit = isEdit(headers) ? headers : { set: headers, add: undefined, remove: undefined };
+  const edit = toEdits(headers);
   const added = toFields(edit.add);
   const replaced = toFields(edit.set);
   const removed = edit.remove ?? [];
@@ -35,8 +34,7 @@ function addUnlessEmpty(target: Call["upstream"]["headers"], name: string, value
 function toFields(headers: Readonly<Record<string, HeaderValues>> | undefined): readonly Field[] {
   return Object.entries(headers ?? {}).map(([name, values]) => ({
     name,
-    // Array.isArray does not see through readonly
-    values: (Array.isArray(values) ? (values as readonly HeaderValue[]) : [values as HeaderValue]).map((value) => compileValue(String(value))),
+    values: toValues(values).map((value) => compileValue(String(value))),
   }));
 }
 

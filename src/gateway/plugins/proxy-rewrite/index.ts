@@ -1,11 +1,26 @@
-import type { Plugin } from "../../proxy/plugin.ts";
-import { type HeaderValue, headerProblem } from "../shared/header-fields.ts";
+import type { Plugin, Profile } from "../../proxy/plugin.ts";
+import { headerProblem } from "../shared/header-fields.ts";
 import { patternProblem, replacementProblem } from "../shared/pattern-problem.ts";
 import { compileHeaderRewrite } from "./header-rewrite.ts";
-import { type HeaderSettings, isEdit, type ProxyRewriteSettings } from "./settings.ts";
+import { type HeaderSettings, type ProxyRewriteSettings, toEdits, toValues } from "./settings.ts";
 import { compileUriRewrite } from "./uri-rewrite.ts";
 
-const METHODS = ["GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "MKCOL", "COPY", "MOVE", "PROPFIND", "LOCK", "UNLOCK", "PATCH", "TRACE"];
+const METHODS = [
+  "GET",
+  "POST",
+  "PUT",
+  "HEAD",
+  "DELETE",
+  "OPTIONS",
+  "MKCOL",
+  "COPY",
+  "MOVE",
+  "PROPFIND",
+  "LOCK",
+  "UNLOCK",
+  "PATCH",
+  "TRACE",
+];
 const ONE_VALUE = { oneOf: [{ type: "string" }, { type: "number" }] };
 const VALUES = {
   type: "object",
@@ -71,11 +86,10 @@ export const proxyRewrite: Plugin<ProxyRewriteSettings> = {
   },
 };
 
-function headersProblem(headers: HeaderSettings, profile: "strict" | "apisix"): string | undefined {
-  // the older form was never checked where the newer one is meant, so APISIX lets bad characters through there; we never do
-  const { add, set, remove } = isEdit(headers) ? headers : { set: headers, add: undefined, remove: undefined };
+function headersProblem(headers: HeaderSettings, profile: Profile): string | undefined {
+  const { add, set, remove } = toEdits(headers);
   for (const [name, values] of [...Object.entries(add ?? {}), ...Object.entries(set ?? {})]) {
-    for (const value of Array.isArray(values) ? (values as readonly HeaderValue[]) : [values as HeaderValue]) {
+    for (const value of toValues(values)) {
       const wrong = headerProblem(name, value, profile);
       if (wrong) return wrong;
     }

@@ -13,16 +13,26 @@ export interface ProxyRewriteSettings {
 /** One value, or one field for each. */
 export type HeaderValues = HeaderValue | readonly HeaderValue[];
 
-/** Additions, replacements and removals, or (the older form) replacements only. */
-export type HeaderSettings =
-  | {
-      readonly add?: Readonly<Record<string, HeaderValues>>;
-      readonly set?: Readonly<Record<string, HeaderValues>>;
-      readonly remove?: readonly string[];
-    }
-  | Readonly<Record<string, HeaderValue>>;
+/** Changes of header fields: additions, replacements, removals. */
+export interface HeaderEdits {
+  readonly add?: Readonly<Record<string, HeaderValues>> | undefined;
+  readonly set?: Readonly<Record<string, HeaderValues>> | undefined;
+  readonly remove?: readonly string[] | undefined;
+}
 
-/** Whether it is the form with add, set and remove. */
-export function isEdit(headers: HeaderSettings): headers is Extract<HeaderSettings, { readonly remove?: readonly string[] }> {
-  return [headers["add"], headers["set"], headers["remove"]].some((part) => typeof part === "object");
+/** The changes, or (the older form) replacements only. */
+export type HeaderSettings = HeaderEdits | Readonly<Record<string, HeaderValue>>;
+
+/** Both forms as the newer one. */
+export function toEdits(headers: HeaderSettings): HeaderEdits {
+  return isEdits(headers) ? headers : { set: headers };
+}
+
+function isEdits(headers: HeaderSettings): headers is HeaderEdits {
+  return Object.entries(headers).some(([name, part]) => ["add", "set", "remove"].includes(name) && typeof part === "object");
+}
+
+/** Each value of a field. */
+export function toValues(values: HeaderValues): readonly HeaderValue[] {
+  return typeof values === "object" ? values : [values];
 }

@@ -65,7 +65,7 @@ function unsafe(uri: string | undefined): UriRewrite {
   return (call) => {
     const { path, query } = call.head.target;
     if (template) {
-      const [before = "", after] = splitAtMark(template.render(call));
+      const [before, after] = splitAtMark(template.render(call));
       call.upstream.path = encodeControls(before);
       call.upstream.query = joinQueries(after === undefined ? undefined : encodeControls(after), query);
     } else {

@@ -63,7 +63,7 @@ export const redirect: Plugin<RedirectSettings> = {
 };
 
 function hasControl(text: string): boolean {
-  return /[\0-\x1f\x7f]/.test(text);
+  return /\p{Cc}/u.test(text);
 }
 
 /** The scheme that the caller used towards what stands in front of the gateway. */

@@ -40,7 +40,9 @@ export const requestId: Plugin<RequestIdSettings> = {
   schema: SCHEMA,
   check({ header_name: name, range_id: range }) {
     if (!HEADER_NAME.test(name)) return `property "header_name" validation failed: invalid field character in header`;
-    return range.length > LENGTH_MAX ? `property "range_id" validation failed: property "length" validation failed: expected ${range.length} to be at most ${LENGTH_MAX}` : undefined;
+    return range.length > LENGTH_MAX
+      ? `property "range_id" validation failed: property "length" validation failed: expected ${range.length} to be at most ${LENGTH_MAX}`
+      : undefined;
   },
   create(settings, { profile }, ports) {
     const { header_name: name, include_in_response: isSaid } = settings;

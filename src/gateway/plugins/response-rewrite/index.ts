@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { toFault } from "../../../kernel/index.ts";
+import { Fault, toFault } from "../../../kernel/index.ts";
 import type { Call, Pattern, Plugin, PluginPorts, Profile, ResponseDraft } from "../../proxy/plugin.ts";
 import type { ExpressionSource } from "../../dialect/objects.ts";
 import { compileExpression } from "../../routing/expression.ts";
@@ -90,7 +90,7 @@ export const responseRewrite: Plugin<ResponseRewriteSettings> = {
   },
   create(settings, _owner, ports) {
     const { status_code: status, max_resp_body_size: bytesMax } = settings;
-    const condition = settings.vars && compileExpression(settings.vars, ports.pattern);
+    const condition = settings.vars && compileExpression(settings.vars, (source, flags) => ports.pattern(source, flags));
     const edit = settings.headers && compileEdits(settings.headers);
     const body = settings.body === undefined ? undefined : Buffer.from(settings.body, settings.body_base64 ? "base64" : "utf8");
     const filter = settings.filters && compileFilters(settings.filters, ports);
@@ -148,7 +148,10 @@ function headersProblem(headers: HeaderSettings, profile: Profile): string | und
 
 function varsProblem(vars: ExpressionSource, profile: Profile): string | undefined {
   try {
-    compileExpression(vars, createPatternCompiler(profile, () => undefined));
+    compileExpression(
+      vars,
+      createPatternCompiler(profile, () => undefined),
+    );
     return undefined;
   } catch (error) {
     return `failed to validate the 'vars' expression: ${toFault(error).message}`;
@@ -166,10 +169,29 @@ function compileEdits(headers: HeaderSettings): (call: Call, response: ResponseD
   const added: readonly HeaderTemplate[] = add.map(splitLine).map(({ name, value }) => ({ name, value: compileTemplate(value) }));
   const replaced = compileHeaders(set);
   return (call, response) => {
-    for (const { name, value } of added) response.headers.add(name, value.render(call));
-    for (const { name, value } of replaced) setOrRemove(response.headers, name, value.render(call));
+    let isValid = true;
+    for (const { name, value } of added) {
+      isValid = attempt(() => response.headers.add(name, value.render(call))) && isValid;
+    }
+    for (const { name, value } of replaced) {
+      isValid = attempt(() => setOrRemove(response.headers, name, value.render(call))) && isValid;
+    }
     for (const name of remove) response.headers.remove(name);
+    if (isValid) return;
+    response.status = 502;
+    response.setBody("");
   };
+}
+
+/** A value that would begin another header field is left out; the rest, removals above all, is done. */
+function attempt(edit: () => void): boolean {
+  try {
+    edit();
+    return true;
+  } catch (error) {
+    if (error instanceof Fault) return false;
+    throw error;
+  }
 }
 
 function compileFilters(filters: readonly FilterSettings[], ports: PluginPorts): (body: Uint8Array) => Uint8Array {

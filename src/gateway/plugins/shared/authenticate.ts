@@ -1,6 +1,14 @@
 import { Fault, type Tenant } from "../../../kernel/index.ts";
 import { unauthenticated } from "../../../tenancy/identity/index.ts";
-import { type Call, type ConsumerCredential, jsonAnswer, type PluginInstance, type PluginOwner, type PluginPorts, type Verdict } from "../../proxy/plugin.ts";
+import {
+  type Call,
+  type ConsumerCredential,
+  jsonAnswer,
+  type PluginInstance,
+  type PluginOwner,
+  type PluginPorts,
+  type Verdict,
+} from "../../proxy/plugin.ts";
 import { refuseTenant } from "./tenant-agreement.ts";
 
 /** What became of a credential. */
@@ -61,9 +69,7 @@ function admit(found: ConsumerCredential, call: Call, ports: PluginPorts): Verdi
     throw refuseTenant(call, ports, "consumer_mismatch", tenantId, `${proved.id} was proved before the consumer of ${tenantId}`);
   }
   const tenant = ports.findTenant(tenantId);
-  return tenant instanceof Promise
-    ? tenant.then((settled) => bind(settled, found, call, ports))
-    : bind(tenant, found, call, ports);
+  return tenant instanceof Promise ? tenant.then((settled) => bind(settled, found, call, ports)) : bind(tenant, found, call, ports);
 }
 
 function bind(tenant: Tenant | undefined, found: ConsumerCredential, call: Call, ports: PluginPorts): Verdict {

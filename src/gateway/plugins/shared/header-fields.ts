@@ -9,7 +9,16 @@ const NAME = /^[!-9;-~]+$/;
 const VALUE = /^[\x20-\x7e]*$/;
 
 /** Fields that frame a message or belong to one connection. A setting that writes them would let two readers see different messages. */
-const FRAMING: ReadonlySet<string> = new Set(["connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"]);
+const FRAMING: ReadonlySet<string> = new Set([
+  "connection",
+  "content-length",
+  "expect",
+  "keep-alive",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
 
 /** What is wrong with a header field in settings, or undefined. The texts are the dialect's. */
 export function headerProblem(name: string, value: HeaderValue | undefined, profile: Profile): string | undefined {

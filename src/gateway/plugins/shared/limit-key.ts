@@ -47,7 +47,11 @@ export class CounterKeys {
   constructor(
     owner: PluginOwner,
     plugin: string,
-    { identity, group, perTenant }: { readonly identity: unknown; readonly group?: string | undefined; readonly perTenant: boolean | undefined },
+    {
+      identity,
+      group,
+      perTenant,
+    }: { readonly identity: unknown; readonly group?: string | undefined; readonly perTenant: boolean | undefined },
   ) {
     this.#parts = group === undefined ? [plugin, owner.id, digest(identity)] : [plugin, "group", group];
     this.#perTenant = perTenant ?? owner.profile === "strict";

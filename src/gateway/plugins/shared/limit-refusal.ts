@@ -26,5 +26,9 @@ export function refuseOverLimit(
   if (status === TOO_MANY) {
     throw new Fault(code, `over the limit ${policy}`, { public: { policy, retryAfterMs, ...(text !== undefined && { detail: text }) } });
   }
-  return jsonAnswer(status, { error_msg: text ?? "Too many requests." }, { "retry-after": String(Math.max(1, Math.ceil(retryAfterMs / 1000))) });
+  return jsonAnswer(
+    status,
+    { error_msg: text ?? "Too many requests." },
+    { "retry-after": String(Math.max(1, Math.ceil(retryAfterMs / 1000))) },
+  );
 }

@@ -86,7 +86,11 @@ export function policyCondition(policies: readonly LimitSettings["policy"][], mo
   ];
   return shapes
     .filter(([policy]) => policies.some((each) => each === policy))
-    .reduceRight<JsonSchema>((otherwise, [policy, then]) => ({ if: { properties: { policy: { enum: [policy] } } }, then, else: otherwise }), {});
+    .reduceRight<JsonSchema>(
+      // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema
+      (otherwise, [policy, then]) => ({ if: { properties: { policy: { enum: [policy] } } }, then, else: otherwise }),
+      {},
+    );
 }
 
 function withMore(schema: JsonSchema, more: Readonly<Record<string, JsonSchema>>): JsonSchema {
@@ -117,6 +121,7 @@ export function limitHazards(settings: Partial<LimitSettings> & { readonly key?:
   } else if (key !== undefined && type !== "constant" && key !== "remote_addr") {
     hazards.push(`where the key "${key}" has no value, callers are counted by their address`);
   }
-  if (policy !== "local") hazards.push(`policy ${policy} counts in the ledger of the installation; the addresses that are named here are not used`);
+  if (policy !== "local")
+    hazards.push(`policy ${policy} counts in the ledger of the installation; the addresses that are named here are not used`);
   return hazards;
 }

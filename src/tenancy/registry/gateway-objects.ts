@@ -1,0 +1,73 @@
+import type { Json, Keyring, Random } from "../../kernel/index.ts";
+import { sql, type SystemData } from "../../stores/data/index.ts";
+import { open, seal } from "./sealed-secret.ts";
+
+/** An object of the gateway document as it was written, with the positions of its first and last writing among all writings. */
+export interface GatewayObject {
+  readonly kind: string;
+  readonly id: string;
+  readonly value: Json;
+  readonly createdIndex: number;
+  readonly modifiedIndex: number;
+}
+
+/** What one write changes: all of it or nothing. */
+export interface GatewayWrite {
+  readonly put: readonly Pick<GatewayObject, "kind" | "id" | "value">[];
+  /** `everything` for all that is not put. */
+  readonly remove: readonly Pick<GatewayObject, "kind" | "id">[] | "everything";
+}
+
+/** Stored objects of the gateway, which belong to the platform. They are sealed at rest, as keys and passwords can stand anywhere in them. */
+export interface GatewayObjects {
+  /** In the order in which they were first written. */
+  read(): Promise<readonly GatewayObject[]>;
+  write(change: GatewayWrite): Promise<void>;
+  /** Called when any process has written, at the latest after one poll of the feed; after the process's own write before `write` resolves. */
+  onChange(listener: () => void): void;
+}
+
+interface Row {
+  readonly kind: string;
+  readonly id: string;
+  readonly sealed: Buffer;
+  readonly created: string;
+  readonly modified: string;
+}
+
+/** All stored objects. */
+export async function readGatewayObjects(system: SystemData, keyring: Keyring): Promise<readonly GatewayObject[]> {
+  const { rows } = await system.query<Row>(sql`
+    select kind, id, sealed, created_index::text as created, modified_index::text as modified
+    from freehold.gateway_objects order by created_index`);
+  const key = keyring.key("gateway-objects");
+  return rows.map(({ kind, id, sealed, created, modified }) => ({
+    kind,
+    id,
+    value: JSON.parse(open(key, [kind, id], sealed)) as Json, // written below
+    createdIndex: Number(created),
+    modifiedIndex: Number(modified),
+  }));
+}
+
+/** Writes and removes objects in one transaction. */
+export async function writeGatewayObjects(
+  { system, keyring, random }: { readonly system: SystemData; readonly keyring: Keyring; readonly random: Random },
+  { put, remove }: GatewayWrite,
+): Promise<void> {
+  const key = keyring.key("gateway-objects");
+  await system.transaction(async (tx) => {
+    if (remove === "everything") {
+      const kept = put.map(({ kind, id }) => JSON.stringify([kind, id]));
+      await tx.query(sql`delete from freehold.gateway_objects where not json_build_array(kind, id)::jsonb = any (${kept}::jsonb[])`);
+    } else {
+      for (const { kind, id } of remove) await tx.query(sql`delete from freehold.gateway_objects where kind = ${kind} and id = ${id}`);
+    }
+    for (const { kind, id, value } of put) {
+      const sealed = seal(key, random, [kind, id], JSON.stringify(value));
+      await tx.query(sql`
+        insert into freehold.gateway_objects (kind, id, sealed) values (${kind}, ${id}, ${sealed})
+        on conflict (kind, id) do update set sealed = excluded.sealed, modified_index = excluded.modified_index`);
+    }
+  });
+}
