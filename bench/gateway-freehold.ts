@@ -20,6 +20,8 @@ export interface GatewaySize {
 export interface FreeholdSide extends Side {
   /** A file with a header line for each key. */
   readonly credentials: string;
+  /** A file with a header line that proves nothing. */
+  readonly nobody: string;
 }
 
 export const BARE_PATH = "/bare/chat/completions";
@@ -55,7 +57,9 @@ export async function startFreeholdSide(
   const lines = await insertTenants(database.superuserUrl, size.tenants);
   const credentials = path.join(folder, "credentials.txt");
   writeFileSync(credentials, lines.join("\n"));
-  return { name, port: Number(new URL(freehold.url).port), pids: [freehold.pid], credentials };
+  const nobody = path.join(folder, "nobody.txt");
+  writeFileSync(nobody, "x-caller: nobody");
+  return { name, port: Number(new URL(freehold.url).port), pids: [freehold.pid], credentials, nobody };
 }
 
 /** `/bare` proves nobody and limits nothing; `/full` has everything on. The other routes are there to be in the way. */

@@ -74,7 +74,7 @@ async function measureGateway({ quick }: BenchOptions): Promise<readonly Row[]> 
 }
 
 function runnerOf(name: string, side: FreeholdSide, path: string): Runner {
-  return { name, side, path, credentials: side.credentials, measured: [] };
+  return { name, side, path, credentials: path === BARE_PATH ? side.nobody : side.credentials, measured: [] };
 }
 
 function toRow({ name, side, measured }: Runner): Row {

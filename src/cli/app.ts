@@ -2,7 +2,15 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { createChat, createInvoker, type SearchPassages } from "../agents/index.ts";
 import { createRouteTable, type HealthReport, indexUsers, type Services } from "../control/index.ts";
-import { createPipeline, type Pipeline } from "../gateway/index.ts";
+import {
+  createPipeline,
+  type DataPlane,
+  type GatewayDocument,
+  parseGatewayDocument,
+  type Pipeline,
+  PLUGINS,
+  readGatewayText,
+} from "../gateway/index.ts";
 import {
   createKeyring,
   createTenantContext,
@@ -23,6 +31,7 @@ import { type ApiKeyRecord, createIdentity, type Identity, ownSigningKey } from 
 import { createRateLimiter } from "../tenancy/limits/index.ts";
 import { createRegistry, type Registry, type StoredKey } from "../tenancy/registry/index.ts";
 import { createEgress, createHttpServer, type Egress, type HttpServer } from "../wire/index.ts";
+import { openDataPlane } from "./data-plane.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
 import type { Settings } from "./settings.ts";
 import type { Siblings } from "./siblings.ts";
@@ -133,7 +142,10 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   };
   await worker.start();
   closing.add(() => worker.close());
-  const { servers, pipeline } = await listen(settings, services, stores, telemetry);
+  const plane = openDataPlane({ settings, identity, registry, audit, telemetry, siblings: inputs.siblings });
+  closing.add(() => plane.close());
+  await plane.dataPlane.apply(readDocument(inputs, telemetry));
+  const { servers, pipeline } = await listen(settings, services, stores, telemetry, plane.dataPlane);
   closing.add(async () => {
     pipeline.leave();
     await Promise.all(servers.map((server) => server.close(CLOSE_GRACE_MS)));
@@ -141,6 +153,14 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   await identity.warm();
   const [main, admin] = servers;
   return { url: main.url, tlsUrl: undefined, adminUrl: admin.url, services, stores, telemetry, close: () => closing.run() };
+}
+
+function readDocument({ settings, readVariable }: AppInputs, telemetry: Telemetry): GatewayDocument {
+  const { file, profile } = settings.gateway;
+  const value = file === undefined ? {} : readGatewayText(readFileSync(file, "utf8"), "yaml", readVariable);
+  const { document, warnings } = parseGatewayDocument(value, { profile, plugins: PLUGINS, variable: readVariable });
+  for (const warning of warnings) telemetry.log.warn(warning);
+  return document;
 }
 
 async function openData(settings: Settings, keyring: Keyring, telemetry: Telemetry): Promise<DataStore> {
@@ -155,6 +175,7 @@ async function listen(
   services: Services,
   stores: Stores,
   telemetry: Telemetry,
+  dataPlane: DataPlane,
 ): Promise<{ readonly servers: readonly [HttpServer, HttpServer]; readonly pipeline: Pipeline }> {
   const pipeline = createPipeline({
     identity: services.identity,
@@ -173,7 +194,15 @@ async function listen(
     }
   });
   const routes = createRouteTable(services);
-  const main = await createHttpServer({ host: settings.host, port: settings.port, handler: pipeline.handlerFor(routes.main) });
+  const { platformFirst, profile, connectionsMax, file } = settings.gateway;
+  const proxied = { dataPlane: () => (file === undefined ? undefined : dataPlane), platformFirst };
+  const main = await createHttpServer({
+    host: settings.host,
+    port: settings.port,
+    handler: pipeline.handlerFor(routes.main, proxied),
+    bounds: { connectionsMax },
+    ...(profile === "apisix" && { targets: "lenient" as const }),
+  });
   try {
     // never on another address: metrics and set-up are for this machine (and whoever it lets in by its own means)
     const admin = await createHttpServer({ host: "127.0.0.1", port: settings.adminPort, handler: pipeline.handlerFor(routes.admin) });

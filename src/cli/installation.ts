@@ -27,7 +27,7 @@ export interface Management {
 /** Writes where this process listens into the data folder; the result takes it away again. */
 export function announce(settings: Settings, urls: { readonly url: string; readonly adminUrl: string }): () => void {
   const file = path.join(settings.data, RUN_FILE);
-  const run: RunFile = { pid: process.pid, ...urls };
+  const run: RunFile = { pid: process.pid, url: urls.url, adminUrl: urls.adminUrl };
   mkdirSync(settings.data, { recursive: true, mode: 0o700 }); // with PostgreSQL nothing else has made it
   writeFileSync(file, JSON.stringify(run), { mode: 0o600 });
   return () => rmSync(file, { force: true });

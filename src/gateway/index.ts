@@ -24,3 +24,4 @@ export type {
   UpstreamHealth,
 } from "./proxy/ports.ts";
 export { PLUGINS } from "./plugins/index.ts";
+export { type GatewayDocument, parseGatewayDocument, readGatewayText } from "./dialect/index.ts";

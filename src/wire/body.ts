@@ -26,7 +26,8 @@ export class BodyCollector implements RequestSink {
   async read(): Promise<Uint8Array> {
     const { head, port } = this.#exchange;
     const coding = head.headers.one("content-encoding");
-    if (coding !== undefined && coding.toLowerCase() !== "identity") throw new Fault("unsupported_media_type", `content-encoding ${coding}`);
+    if (coding !== undefined && coding.toLowerCase() !== "identity")
+      throw new Fault("unsupported_media_type", `content-encoding ${coding}`);
     if (head.framing.kind === "length" && head.framing.length > this.#bytesMax) throw tooLarge(this.#bytesMax);
     if (this.#exchange.ended) throw cutShort();
     port.takeBody(this.#exchange, this);

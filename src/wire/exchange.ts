@@ -256,7 +256,6 @@ export class WireExchange implements Exchange {
     if (bytes.length > 0) this.port.write(bytes);
     this.finish();
   }
-
 }
 
 /** What an answer to HEAD says of the body that GET would have. */

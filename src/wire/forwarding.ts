@@ -108,7 +108,9 @@ export class Forwarding implements AnswerSource, Seeker {
     if (this.#plan?.kind === "pass" || this.#plan?.kind === "map") return this.#exchange.port.reset();
     const unsent = kind === "connect" || kind === "connect_timeout" || !this.#sent;
     const repeatable = this.#pass === undefined || this.#pass.repeatable;
-    const next = this.#guarded(() => forward.onFailure({ kind, reason, retryable: repeatable && (unsent || IDEMPOTENT.has(forward.method)) }));
+    const next = this.#guarded(() =>
+      forward.onFailure({ kind, reason, retryable: repeatable && (unsent || IDEMPOTENT.has(forward.method)) }),
+    );
     if (next === undefined) return;
     if ("pool" in next) this.try(next);
     else this.#answer(next);
@@ -264,7 +266,8 @@ function isAnother(plan: ResponsePlan): boolean {
 }
 
 function checkMethod(method: string): void {
-  for (let i = 0; i < method.length; i++) if (TOKEN[method.charCodeAt(i)] !== 1) throw new Error("the method has a character that is not allowed");
+  for (let i = 0; i < method.length; i++)
+    if (TOKEN[method.charCodeAt(i)] !== 1) throw new Error("the method has a character that is not allowed");
   if (method === "" || method === "CONNECT") throw new Error("this method cannot be sent on");
 }
 
@@ -277,4 +280,3 @@ function writeBytes(connection: UpstreamConnection, bytes: Uint8Array): void {
   if (bytes.length > TEXT_BYTES_MAX) connection.write(bytes);
   else connection.writeText(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1"));
 }
-

@@ -9,6 +9,8 @@ export interface HeaderList {
   one(name: string): string | undefined;
   /** All values of the field. */
   all(name: string): readonly string[];
+  /** Some name has an underscore or a dot, which other readers take for a hyphen. */
+  readonly odd: boolean;
   /**
    * A copy to send on: order, case and repetition kept, without what belongs to this connection (RFC 9110, 7.6.1: Connection and what it
    * names, Keep-Alive, Proxy-Connection, TE, Trailer, Upgrade) and without framing and Expect. Bytes that nobody edits are not read again.
@@ -25,6 +27,10 @@ export interface HeaderEdit {
   /** One more field of the name. */
   add(name: string, value: string): void;
   remove(name: string): void;
+  /** Removes every field of these names, which are in lower case. A set that is used again is faster than names one by one. */
+  removeAll(names: ReadonlySet<string>): void;
+  /** More fields, each as `name: value` with its line end. Nothing in them is checked: they are made of what was checked before. */
+  append(lines: string): void;
   /** Every field as [name, value]. */
   fields(): readonly (readonly [name: string, value: string])[];
   /** The lines as they are sent, each with its line end; latin1. */

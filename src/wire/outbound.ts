@@ -30,7 +30,15 @@ export interface Outbound {
 
 const KEEP_ALIVE_MS = 4_000;
 /** Made by the connection. */
-const OWN_FIELDS: ReadonlySet<string> = new Set(["connection", "content-length", "host", "keep-alive", "transfer-encoding", "upgrade", "expect"]);
+const OWN_FIELDS: ReadonlySet<string> = new Set([
+  "connection",
+  "content-length",
+  "host",
+  "keep-alive",
+  "transfer-encoding",
+  "upgrade",
+  "expect",
+]);
 
 /** A client with its own connections. */
 export function createOutbound(): Outbound {

@@ -36,11 +36,14 @@ export function createTlsServer(tls: ServerTls, handshakeTimeoutMs: number, take
   });
   // a client that sends no name is asked about here, since the callback above is not called for it
   const nameless = contexts.find(undefined);
-  if (nameless) server.setSecureContext({ cert: nameless.cert, key: nameless.key, ...(nameless.clientCa !== undefined && { ca: nameless.clientCa }) });
-  return server.on("secureConnection", (socket) => {
-    if (isAllowed(socket, contexts)) take(socket, socket.alpnProtocol === "h2");
-    else socket.destroy();
-  }).on("tlsClientError", (_error, socket) => socket.destroy());
+  if (nameless)
+    server.setSecureContext({ cert: nameless.cert, key: nameless.key, ...(nameless.clientCa !== undefined && { ca: nameless.clientCa }) });
+  return server
+    .on("secureConnection", (socket) => {
+      if (isAllowed(socket, contexts)) take(socket, socket.alpnProtocol === "h2");
+      else socket.destroy();
+    })
+    .on("tlsClientError", (_error, socket) => socket.destroy());
 }
 
 /** Where the name has an authority for its clients, only they may come in. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { Fault } from "../../src/kernel/index.ts";
@@ -112,6 +113,18 @@ describe("a fair queue", () => {
     assert.equal(queue.waiting, 0);
     running.leave();
     atOnce(queue.enter("c", 1)).leave();
+  });
+
+  test("listens to a caller no longer than it waits", async () => {
+    const queue = createFairQueue({ ...BOUNDS, clock: createManualClock() });
+    const running = atOnce(queue.enter("a", 1));
+    const caller = new AbortController();
+    const waiting = waits(queue.enter("b", 1, caller.signal));
+    assert.equal(getEventListeners(caller.signal, "abort").length, 1);
+    running.leave();
+    const ticket = await waiting;
+    assert.equal(getEventListeners(caller.signal, "abort").length, 0);
+    ticket.leave();
   });
 
   test("takes no weight that would stop the others or nobody", () => {

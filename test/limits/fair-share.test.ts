@@ -146,6 +146,25 @@ describe("the fair share of a queue", () => {
     assert.ok(long !== undefined && short !== undefined && short >= long * 0.9, `${long} against ${short} ms`);
   });
 
+  test("a newcomer gets its part from now on, and nothing for the time when it was not there", async () => {
+    const clock = createManualClock();
+    const queue = createFairQueue({ concurrency: 1, queueMax: 1_000, deadlineMs: 1e9, clock });
+    const turns: string[] = [];
+    const take = async (tenant: string): Promise<void> => {
+      const ticket = await queue.enter(tenant, 1);
+      turns.push(tenant);
+      clock.advance(10);
+      if (turns.length === 100) for (let at = 0; at < 100; at++) void take("newcomer");
+      ticket.leave();
+    };
+    const first = await queue.enter("old", 1);
+    const line = Array.from({ length: 200 }, () => take("old"));
+    first.leave();
+    await Promise.all(line);
+    const old = turns.slice(100, 200).filter((tenant) => tenant === "old").length;
+    assert.ok(old >= 45 && old <= 55, `${old} of 100 turns for the one that was there before`);
+  });
+
   test("a tenant that leaves for a moment does not come back as a new one", async () => {
     const clock = createManualClock();
     const queue = createFairQueue({ concurrency: 1, queueMax: 10, deadlineMs: 1e6, clock });

@@ -73,6 +73,14 @@ describe("the memory of counters", () => {
     assert.equal(counters.window(["attacker", "route", "caller-0"], limit).remaining, 2);
   });
 
+  test("keeps a flood at one route away from the counters of another, also within one tenant", () => {
+    const counters = createLimits({ clock: createManualClock(), entriesMax: 100 });
+    const quiet: readonly LimitKey[] = Array.from({ length: 20 }, (_, at) => ["tenant", "quiet", `caller-${at}`]);
+    for (const key of quiet) for (let at = 0; at < 4; at++) counters.window(key, limit);
+    for (let at = 0; at < 10_000; at++) counters.window(["tenant", "flooded", `caller-${at}`], limit);
+    for (const key of quiet) assert.equal(counters.window(key, limit).allow, false);
+  });
+
   test("gives a newcomer its place in a full table, at the cost of who was idle for longest", () => {
     const counters = createLimits({ clock: createManualClock(), entriesMax: 10 });
     for (let at = 0; at < 10; at++) counters.window([`tenant-${at}`, "route"], limit, 3);

@@ -216,20 +216,31 @@ describe("places that gateways share", () => {
     );
   });
 
+  test("that are just being given back are not taken again meanwhile", async () => {
+    const { gateways } = openGateways(2);
+    const [first, second] = gateways;
+    assert.ok(first && second);
+    const held = [await first.exact.slot(KEY, 2, "shared"), await first.exact.slot(KEY, 2, "shared")];
+    held.pop()?.release();
+    await Promise.resolve(); // the ledger is told and has not answered
+    held.push(...(await Promise.all([first, second].map(async (gateway) => await gateway.exact.slot(KEY, 2, "shared")))));
+    assert.equal(held.filter((slot) => slot !== undefined).length, 2);
+    await closeAll(gateways);
+  });
+
   test("of a gateway that died are free after its time, those of one that lives are not", async () => {
-    const { clock, gateways } = openGateways(2);
-    const [dead, alive] = gateways;
-    assert.ok(dead && alive);
-    for (let at = 0; at < 5; at++) assert.ok(await dead.exact.slot(KEY, 10, "shared"));
-    for (let at = 0; at < 5; at++) assert.ok(await alive.exact.slot(KEY, 10, "shared"));
-    assert.equal(await alive.exact.slot(KEY, 10, "shared"), undefined);
+    const { clock, gateways } = openGateways(3);
+    const [dead, alive, other] = gateways;
+    assert.ok(dead && alive && other);
+    for (const gateway of [dead, alive]) for (let at = 0; at < 5; at++) assert.ok(await gateway.exact.slot(KEY, 10, "shared"));
+    assert.equal(await other.exact.slot(KEY, 10, "shared"), undefined);
     for (let elapsedMs = 0; elapsedMs < 12_000; elapsedMs += 1_000) {
       clock.advance(1_000);
       alive.tend();
       await settle();
     }
-    const again = await Promise.all(Array.from({ length: 10 }, async () => await alive.exact.slot(KEY, 10, "shared")));
-    assert.equal(again.filter((slot) => slot !== undefined).length, 5);
+    const slots = await Promise.all(Array.from({ length: 10 }, async () => await other.exact.slot(KEY, 10, "shared")));
+    assert.equal(slots.filter((slot) => slot !== undefined).length, 5);
     await closeAll(gateways);
   });
 });
@@ -253,6 +264,23 @@ describe("a leaky bucket that gateways share", () => {
       }),
       { numRuns: 200, seed: 59 },
     );
+  });
+});
+
+describe("a lease of a leaky bucket", () => {
+  test("that was not used in time is worth nothing later", async () => {
+    const { clock, gateways } = openGateways(2);
+    const limit = { perSecond: 1_000, burst: 50, scope: "shared" } as const;
+    for (let at = 0; at < 200; at++) {
+      clock.advance(1);
+      await gateways[0]?.exact.bucket(KEY, limit);
+      await settle();
+    }
+    clock.advance(10_000);
+    let admitted = 0;
+    for (let at = 0; at < 200; at++) if ((await gateways[(at + 1) % 2]?.exact.bucket(KEY, limit))?.allow) admitted++;
+    assert.equal(admitted, 51);
+    await closeAll(gateways);
   });
 });
 
@@ -307,21 +335,44 @@ describe("gateways whose ledger is away", () => {
 
   test("tell it afterwards what they let through in the window that is still open", async () => {
     const clock = createManualClock();
+    const limit = of("fixed", 100, 60_000);
     let ledger = createMemoryLedger(clock);
-    let isBroken = false;
-    const [near, far] = channel(() => isBroken);
-    const stop = serveLedger(ledger.join(), far);
-    const gateway = createLimits({ clock, ledger: createMessageLedger(near), ledgerWaitMs: 5 });
+    const channels = [channel(() => false), channel(() => false)] as const;
+    let stops = channels.map(([, far]) => serveLedger(ledger.join(), far));
+    const gateways = channels.map(([near]) => createLimits({ clock, ledger: createMessageLedger(near), ledgerWaitMs: PATIENT_MS }));
     await settle();
-    assert.equal(await hits([gateway], of("fixed", 100, 60_000), 70), 70);
-    isBroken = true;
-    await stop();
-    // the other process was started anew and knows of nothing
+    const [first, second] = gateways;
+    assert.ok(first && second);
+    assert.equal(await hits([first], limit, 70), 70);
+    // the other process is started anew and knows of nothing
+    await Promise.all(stops.map((stop) => stop()));
     ledger = createMemoryLedger(clock);
-    isBroken = false;
-    serveLedger(ledger.join(), far);
+    stops = channels.map(([, far]) => serveLedger(ledger.join(), far));
     clock.advance(200);
-    assert.equal(await hits([gateway], of("fixed", 100, 60_000), 100), 30);
+    assert.equal(await hits([first], limit, 1), 1);
+    assert.equal((await hits([second], limit, 100)) + (await hits([first], limit, 100)), 29);
+    await closeAll(gateways);
+  });
+
+  test("are not charged in a new window for what they let through in windows that are over", async () => {
+    const clock = createManualClock();
+    let isBroken = false;
+    const [near, far] = channel(() => {
+      if (isBroken) throw new Error("the channel is closed");
+      return false;
+    });
+    serveLedger(createMemoryLedger(clock).join(), far);
+    const gateway = createLimits({ clock, ledger: createMessageLedger(near), ledgerWaitMs: PATIENT_MS });
+    await settle();
+    isBroken = true;
+    for (let window = 0; window < 5; window++) {
+      assert.equal(await hits([gateway], of("fixed", 100), 150), 100);
+      clock.advance(1_000);
+    }
+    isBroken = false;
+    assert.equal(await hits([gateway], of("fixed", 100), 1), 1);
+    await settle();
+    assert.equal(await hits([gateway], of("fixed", 100), 150), 99);
     await closeAll([gateway]);
   });
 });

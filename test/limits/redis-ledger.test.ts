@@ -177,6 +177,21 @@ describe("limits while Redis is away", () => {
     assert.equal(await hits(gateways, afterwards, of("fixed", MOST), 400), MOST);
   });
 
+  test("are exact again in the same window when Redis has come back empty: gateways tell it what they had", async () => {
+    await using ends = new AsyncDisposableStack();
+    const gateways = await openGateways(ends, 2);
+    const [first, second] = [gateways.slice(0, 1), gateways.slice(1)];
+    const key = newKey();
+    assert.equal(await hits(first, key, of("fixed", MOST), 70), 70);
+    await redis.kill();
+    await redis.start();
+    for (const gateway of [first, second]) {
+      await until("limits are shared again", async () => (await hits(gateway, newKey(), of("fixed", MOST), 150)) === MOST);
+    }
+    assert.equal(await hits(first, key, of("fixed", MOST), 1), 1);
+    assert.equal((await hits(second, key, of("fixed", MOST), 100)) + (await hits(first, key, of("fixed", MOST), 100)), 29);
+  });
+
   test("do not wait for one that stands still", async () => {
     await using ends = new AsyncDisposableStack();
     const gateways = await openGateways(ends, 2, 20);

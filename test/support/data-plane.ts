@@ -174,6 +174,7 @@ export async function startPlane(ending: Ending, document: unknown, options: Pla
     host: "127.0.0.1",
     port: 0,
     handler: { handle: (exchange) => plane.handle(exchange), upgrade: (exchange) => plane.upgrade(exchange), refuse },
+    methods: METHODS,
     ...LENIENT[profile],
   });
   ending.after(async () => {
@@ -191,6 +192,8 @@ export async function startPlane(ending: Ending, document: unknown, options: Pla
   return { plane, ...addressOf(server), identity, tenants, records, warnings, audits, apply, send: sender(server), raw: rawSender(server) };
 }
 
+/** Those of every server and PURGE, with which callers empty their part of a cache. */
+const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE"]);
 const NO_TRACE = { traceId: "0".repeat(31) + "1", spanId: "0".repeat(15) + "1", sampled: false };
 const LENIENT = { strict: {}, apisix: { targets: "lenient" } } as const;
 

@@ -233,9 +233,12 @@ describe("an answer", () => {
     const client = new RawClient(at.port).send([1, 2, 3, 4].map(request).join("") + get("/5"));
     await atBound.opened;
     // a request of another connection is read after them
-    await exchangeRaw(at.port, "no request");
+    await exchangeRaw(at.port, "\0");
     assert.deepEqual(at.handled, ["/1", "/2"]);
     go.open();
-    assert.deepEqual([...(await client.closed).matchAll(/\r\n\r\n(\/\d)/g)].map((match) => match[1]), ["/1", "/2", "/3", "/4", "/5"]);
+    assert.deepEqual(
+      [...(await client.closed).matchAll(/\r\n\r\n(\/\d)/g)].map((match) => match[1]),
+      ["/1", "/2", "/3", "/4", "/5"],
+    );
   });
 });

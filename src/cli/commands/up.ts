@@ -48,7 +48,7 @@ async function getReady(app: App, settings: Settings, flags: UpFlags, siblings: 
   app.telemetry.log.level = settings.logLevel;
   await pointDefaultTenant(app, settings, process.env["AGENT_INVOKE_URL"]);
   const text = flags.json ? readyLine(app, credentials, platformToken) : welcome(app, settings, credentials);
-  if (siblings) siblings.ready(app, text);
+  if (siblings) siblings.ready({ url: app.url, adminUrl: app.adminUrl }, text);
   else print(text);
 }
 

@@ -126,7 +126,7 @@ class RunningDataPlane implements DataPlane {
   }
 
   explain(tenantId: Parameters<DataPlane["explain"]>[0], request: ExplainRequest): Promise<Explanation> {
-    return explain(tenantId, request, this.#program, this.#callPorts, this.#programPorts.pattern);
+    return explain(tenantId, request, this.#program, this.#callPorts);
   }
 
   health(): readonly UpstreamHealth[] {

@@ -1,6 +1,5 @@
 import type { TenantId } from "../../kernel/index.ts";
 import { createHeaderList, type RequestHead, type Target } from "../../wire/index.ts";
-import type { PatternCompiler } from "../routing/pattern.ts";
 import { RequestView } from "../routing/request-view.ts";
 import type { CallPorts } from "./call.ts";
 import { claimWithTier } from "./claims.ts";
@@ -15,7 +14,6 @@ export async function explain(
   request: ExplainRequest,
   program: Program | undefined,
   ports: CallPorts,
-  _pattern: PatternCompiler,
 ): Promise<Explanation> {
   if (!program) return { route: undefined, upstream: undefined, plugins: [] };
   const view = new RequestView(toHead(request), ports);

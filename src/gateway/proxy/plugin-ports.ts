@@ -1,3 +1,4 @@
+import { createTenantContext, type Tenant, type TenantContext } from "../../kernel/index.ts";
 import type { PatternCompiler } from "../routing/pattern.ts";
 import type { Call, PluginPorts } from "./plugin.ts";
 import type { DataPlanePorts } from "./ports.ts";
@@ -12,7 +13,7 @@ export function createPluginPorts(ports: DataPlanePorts, pattern: PatternCompile
     identify: (head, requestId) => ports.identify(head, requestId),
     findTenant: (id) => ports.findTenant(id),
     claimedTenant: (head) => ports.claimedTenant(head),
-    contextOf: (tenant, consumer, requestId) => ports.contextOf(tenant, consumer, requestId),
+    contextOf: rememberPrincipals(ports),
     signContext: (context, audience) => ports.signContext(context, audience),
     findConsumer: (plugin, value) => current()?.consumers.find(plugin, value),
     consumer: (name) => current()?.consumers.consumer(name),
@@ -34,6 +35,23 @@ export function createPluginPorts(ports: DataPlanePorts, pattern: PatternCompile
     },
     pattern,
     metrics: ports.metrics,
+  };
+}
+
+/** Principals of consumers that are kept per tenant. */
+const PRINCIPALS_MAX = 1_000;
+
+/** One principal object for all requests of a consumer: the signer knows it again by its identity, and a signature costs more than a whole call. */
+function rememberPrincipals(ports: DataPlanePorts): PluginPorts["contextOf"] {
+  const known = new WeakMap<Tenant, Map<string, TenantContext>>();
+  return (tenant, consumer, requestId) => {
+    const ofTenant = known.get(tenant) ?? new Map<string, TenantContext>();
+    const first = ofTenant.get(consumer);
+    if (first) return createTenantContext({ ...first, requestId, trace: { ...first.trace, traceId: requestId.replaceAll("-", "") } });
+    const made = ports.contextOf(tenant, consumer, requestId);
+    if (ofTenant.size >= PRINCIPALS_MAX) ofTenant.clear();
+    known.set(tenant, ofTenant.set(consumer, made));
+    return made;
   };
 }
 

@@ -122,6 +122,7 @@ export interface OutboundRequest {
   readonly verify: boolean;
 }
 
+/** The whole answer to it. Names in lower case. */
 export interface OutboundResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | readonly string[]>>;

@@ -23,7 +23,8 @@ interface Filed<T> {
 }
 
 /**
- * Values by path pattern: `/a` is that path, `/a*` everything that begins so, `/a/:name` and `/a/*rest` name parts of it.
+ * Values by path pattern: a plain one is that path, a star at its end everything that begins so, and `:name` or, last, `*name` at the
+ * beginning of a segment names that part of the path.
  * Exact paths come before prefixes, longer prefixes before shorter ones, and only under one and the same path string priority decides.
  * The work of a look-up depends on the length of the path, not on how many patterns there are.
  */

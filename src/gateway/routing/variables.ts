@@ -73,8 +73,10 @@ export function isBodyVariable(name: string): boolean {
 }
 
 function headerGetter(name: string): VariableGetter {
-  const dashed = name.toLowerCase().replaceAll("_", "-");
-  return (view) => field(view, dashed);
+  const folded = name.toLowerCase();
+  const dashed = folded.replaceAll("_", "-");
+  // in the dialect a field that is spelled with underscores is the same variable; in strict it is somebody's other spelling of the field
+  return (view) => field(view, dashed) ?? (view.profile === "apisix" ? field(view, folded) : undefined);
 }
 
 function field(view: RequestView, name: string): string | undefined {

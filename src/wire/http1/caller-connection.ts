@@ -10,8 +10,7 @@ import type { Timed } from "../timer-wheel.ts";
 import { answerHead } from "./answer-head.ts";
 import { BodyDecoder, type BodySink, NO_BODY } from "./body-decoder.ts";
 import { CR, END_OF_HEAD, LF, TOKEN } from "./characters.ts";
-import { type Ends, Head, parseRequestHead } from "./request-parser.ts";
-import { NO_FIELDS } from "./fields.ts";
+import { brokenHead, type Ends, type Head, parseRequestHead } from "./request-parser.ts";
 import { splice } from "./splice.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 import { createUpgrade } from "./upgrade.ts";
@@ -482,22 +481,6 @@ export class CallerConnection implements CallerPort, Timed {
     if (this.#ending === "ended" || this.#detached) return void this.#socket.destroy();
     this.#end();
   }
-}
-
-/** What stands for a request that could not be read. */
-function brokenHead(ends: Ends): Head {
-  return new Head(ends, {
-    method: "GET",
-    target: { raw: "/", path: "/", segments: [], query: "" },
-    headers: NO_FIELDS,
-    host: undefined,
-    authority: undefined,
-    version: "1.1",
-    framing: NO_BODY,
-    keepAlive: false,
-    waits: false,
-    upgrade: false,
-  });
 }
 
 function refused(detail: string): Fault {

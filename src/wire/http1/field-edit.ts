@@ -1,7 +1,7 @@
 import { Fault } from "../../kernel/index.ts";
 import type { HeaderEdit } from "../http.ts";
 import { TEXT, TOKEN } from "./characters.ts";
-import { AT, HOP_MASK, KIND, STRIDE, toSearched } from "./field-names.ts";
+import { AT, HOP_MASK, isName, KIND, STRIDE, toSearched } from "./field-names.ts";
 import type { Fields } from "./fields.ts";
 
 const GONE = 1;
@@ -13,6 +13,8 @@ export class FieldEdit implements HeaderEdit {
   readonly #cut: number[] = [];
   /** Name in lower case, name, value. */
   #added: string[] = [];
+  /** Lines that nobody has looked into since they were appended. */
+  #lines = "";
 
   constructor(source: Fields) {
     this.#source = source;
@@ -20,6 +22,7 @@ export class FieldEdit implements HeaderEdit {
   }
 
   get(name: string): string | undefined {
+    if (this.#lines !== "") this.#takeIn();
     const { lower } = toSearched(name);
     let joined: string | undefined;
     for (let at = this.#find(name, 0); at !== -1; at = this.#find(name, at + STRIDE)) joined = join(joined, this.#source.valueAt(at));
@@ -39,12 +42,32 @@ export class FieldEdit implements HeaderEdit {
   }
 
   remove(name: string): void {
+    if (this.#lines !== "") this.#takeIn();
     for (let at = this.#find(name, 0); at !== -1; at = this.#find(name, at + STRIDE)) this.#cut[at / STRIDE] = GONE;
     const { lower } = toSearched(name);
     if (this.#added.includes(lower)) this.#added = this.#without(lower);
   }
 
+  removeAll(names: ReadonlySet<string>): void {
+    if (this.#lines !== "") this.#takeIn();
+    const { marks, text } = this.#source;
+    const hashes = hashesOf(names);
+    for (let at = 0; at < marks.length; at += STRIDE) {
+      const lower = hashes.get(marks[at + AT.hash] ?? 0);
+      if (lower !== undefined && isName(text, marks[at] ?? 0, marks[at + AT.nameEnd] ?? 0, lower)) this.#cut[at / STRIDE] = GONE;
+    }
+    if (this.#added.length === 0) return;
+    const left: string[] = [];
+    for (let i = 0; i < this.#added.length; i += 3) if (!names.has(this.#added[i] ?? "")) left.push(...this.#added.slice(i, i + 3));
+    this.#added = left;
+  }
+
+  append(lines: string): void {
+    this.#lines += lines;
+  }
+
   fields(): readonly (readonly [name: string, value: string])[] {
+    if (this.#lines !== "") this.#takeIn();
     const pairs: [string, string][] = [];
     for (let at = 0; at < this.#source.marks.length; at += STRIDE) {
       if (this.#cut[at / STRIDE] !== GONE) pairs.push([this.#source.nameAt(at), this.#source.valueAt(at)]);
@@ -66,7 +89,16 @@ export class FieldEdit implements HeaderEdit {
     }
     if (from !== -1) text += source.text.slice(from, source.end);
     for (let i = 0; i < this.#added.length; i += 3) text += `${this.#added[i + 1]}: ${this.#added[i + 2]}\r\n`;
-    return text;
+    return text + this.#lines;
+  }
+
+  /** The appended lines as fields of their own, for whoever asks about them after all. */
+  #takeIn(): void {
+    for (const line of this.#lines.split("\r\n")) {
+      const colon = line.indexOf(":");
+      if (colon !== -1) this.#added.push(line.slice(0, colon).toLowerCase(), line.slice(0, colon), line.slice(colon + 2));
+    }
+    this.#lines = "";
   }
 
   /** What belongs to one connection, and what Connection names (RFC 9110, 7.6.1). */
@@ -102,6 +134,18 @@ export class FieldEdit implements HeaderEdit {
   }
 }
 
+const hashed = new WeakMap<ReadonlySet<string>, ReadonlyMap<number, string>>();
+
+/** Hash -> name. Two names of one set with the same hash would hide each other, so that is refused. */
+function hashesOf(names: ReadonlySet<string>): ReadonlyMap<number, string> {
+  const known = hashed.get(names);
+  if (known) return known;
+  const made = new Map([...names].map((name) => [toSearched(name).hash, name]));
+  if (made.size !== names.size) throw new Error("two of these names have the same hash");
+  hashed.set(names, made);
+  return made;
+}
+
 function join(before: string | undefined, value: string): string {
   return before === undefined ? value : `${before}, ${value}`;
 }
@@ -118,4 +162,3 @@ function checkValue(name: string, value: string): void {
     if (TEXT[value.charCodeAt(i)] !== 1) throw new Fault("upstream_invalid", `the header ${name} has a character that is not allowed`);
   }
 }
-

@@ -129,7 +129,7 @@ export function scanFields(text: string, from: number, fieldsMax: number): Field
 /** Fields of name, value, name, value. They are taken as they are. */
 export function createHeaderList(pairs: readonly string[]): HeaderList {
   const marks: number[] = [];
-  let [text, seen, repeated] = ["", 0, 0];
+  let [text, seen, repeated, odd] = ["", 0, 0, false];
   for (let i = 0; i + 1 < pairs.length; i += 2) {
     const [name = "", value = ""] = [pairs[i], pairs[i + 1]];
     const nameEnd = text.length + name.length;
@@ -137,10 +137,11 @@ export function createHeaderList(pairs: readonly string[]): HeaderList {
     const kind = kindOf(name, 0, name.length, hash);
     repeated |= seen & (1 << kind);
     seen |= 1 << kind;
+    odd ||= /[_.]/.test(name);
     marks.push(text.length, nameEnd, nameEnd + 2, nameEnd + 2 + value.length, hash, kind);
     text += `${name}: ${value}\r\n`;
   }
-  return new Fields(text, marks, text.length, seen, repeated);
+  return new Fields(text, marks, text.length, seen, repeated, odd);
 }
 
 /** The refusal of a field that came twice where only one can be meant. */

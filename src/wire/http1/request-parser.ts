@@ -7,7 +7,7 @@ import { parseLenientTarget, parseTarget } from "../target.ts";
 import { CHUNKED, type Framing, NO_BODY } from "./body-decoder.ts";
 import { CR, LF, SPACE, TOKEN } from "./characters.ts";
 import { KIND, maskOf, namesOf } from "./field-names.ts";
-import { type Fields, repeatedField, scanFields } from "./fields.ts";
+import { type Fields, NO_FIELDS, repeatedField, scanFields } from "./fields.ts";
 
 /** What a port takes besides what every port refuses. */
 export interface RequestRules {
@@ -131,6 +131,22 @@ export function parseRequestHead(text: string, rules: RequestRules, ends: Ends):
     keepAlive: version === "1.1" && (connection === "" || !hasOption(fields, connection, "close")),
     waits: waits(fields, version),
     upgrade: (fields.seen & (1 << KIND.upgrade)) !== 0 && hasOption(fields, connection, "upgrade"),
+  });
+}
+
+/** What stands for a request that could not be read. */
+export function brokenHead(ends: Ends): Head {
+  return new Head(ends, {
+    method: "GET",
+    target: { raw: "/", path: "/", segments: [], query: "" },
+    headers: NO_FIELDS,
+    host: undefined,
+    authority: undefined,
+    version: "1.1",
+    framing: NO_BODY,
+    keepAlive: false,
+    waits: false,
+    upgrade: false,
   });
 }
 

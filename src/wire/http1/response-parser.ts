@@ -54,7 +54,8 @@ function endOfLine(text: string): number {
 function framingOf(fields: Fields, version: number, length: number | undefined, method: string, status: number): Framing {
   const coded = (fields.seen & (1 << KIND["transfer-encoding"])) !== 0;
   if (coded && (length !== undefined || version === 0)) throw malformed("two framings");
-  if (coded && fields.valueOfKind(KIND["transfer-encoding"]).toLowerCase() !== "chunked") throw malformed("a transfer coding other than chunked");
+  if (coded && fields.valueOfKind(KIND["transfer-encoding"]).toLowerCase() !== "chunked")
+    throw malformed("a transfer coding other than chunked");
   if (method === "HEAD" || status === 204 || status === 304 || status < 200) return NO_BODY;
   if (coded) return CHUNKED;
   if (length === undefined) return UNTIL_CLOSE;

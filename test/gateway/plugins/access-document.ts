@@ -18,7 +18,7 @@ export function consumersOf(
   plugin: string,
   credentials: { readonly acme: unknown; readonly globex: unknown },
   more: readonly unknown[] = [],
-): unknown {
+): Readonly<Record<string, unknown>> {
   const consumers = (["acme", "globex"] as const).map((tenant) => ({
     username: `${tenant}-app`,
     plugins: { [plugin]: credentials[tenant], "tenant-context": { tenant_id: tenant } },

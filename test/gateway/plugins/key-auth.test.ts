@@ -10,7 +10,7 @@ const UNBOUND = { username: "nobodys", plugins: { "key-auth": { key: "key-of-nob
 describe("key-auth", () => {
   it("a key proves the tenant that its consumer is bound to, and does not go on to the upstream", async (t) => {
     const echo = await startEcho(t);
-    const { send } = await startPlane(t, documentOf(echo.node, { "key-auth": {} }, consumersOf("key-auth", CREDENTIALS) as object));
+    const { send } = await startPlane(t, documentOf(echo.node, { "key-auth": {} }, consumersOf("key-auth", CREDENTIALS)));
     const { status, echoed } = await send("/x", { headers: { apikey: "key-of-acme" } });
     assert.equal(status, 200);
     const { headers } = echoed();
@@ -22,7 +22,7 @@ describe("key-auth", () => {
 
   it("an absent, a wrong and a tenantless key get the same answer, and nothing reaches the upstream", async (t) => {
     const echo = await startEcho(t);
-    const document = documentOf(echo.node, { "key-auth": {} }, consumersOf("key-auth", CREDENTIALS, [UNBOUND]) as object);
+    const document = documentOf(echo.node, { "key-auth": {} }, consumersOf("key-auth", CREDENTIALS, [UNBOUND]));
     const { send } = await startPlane(t, document);
     for (const headers of [{}, { apikey: "key-of-acme2" }, { apikey: "" }, { apikey: "key-of-nobody" }]) {
       assertProblem(await send("/x", { headers }), 401, "unauthenticated");
@@ -32,7 +32,7 @@ describe("key-auth", () => {
 
   it("field and path may only agree with the key's tenant; a disagreement is refused and audited", async (t) => {
     const echo = await startEcho(t);
-    const { send, audits } = await startPlane(t, documentOf(echo.node, { "key-auth": {} }, consumersOf("key-auth", CREDENTIALS) as object));
+    const { send, audits } = await startPlane(t, documentOf(echo.node, { "key-auth": {} }, consumersOf("key-auth", CREDENTIALS)));
     const apikey = "key-of-acme";
     assert.equal((await send("/x", { headers: { apikey, "x-tenant-id": "acme" } })).status, 200);
     assert.equal((await send("/tenants/acme/x", { headers: { apikey } })).status, 200);
@@ -54,7 +54,7 @@ describe("key-auth", () => {
   it("a key of a suspended or missing tenant opens nothing", async (t) => {
     const echo = await startEcho(t);
     const tenants = [{ ...tenantOf("acme"), status: "suspended" as const }];
-    const document = documentOf(echo.node, { "key-auth": {} }, consumersOf("key-auth", CREDENTIALS) as object);
+    const document = documentOf(echo.node, { "key-auth": {} }, consumersOf("key-auth", CREDENTIALS));
     const { send } = await startPlane(t, document, { tenants });
     assertProblem(await send("/x", { headers: { apikey: "key-of-acme" } }), 403, "tenant_suspended");
     assertProblem(await send("/x", { headers: { apikey: "key-of-globex" } }), 401, "unauthenticated");
@@ -63,7 +63,7 @@ describe("key-auth", () => {
 
   it("a key in the address counts only where the settings name it, and never beside another", async (t) => {
     const echo = await startEcho(t);
-    const more = consumersOf("key-auth", CREDENTIALS) as object;
+    const more = consumersOf("key-auth", CREDENTIALS);
     const { send, apply } = await startPlane(t, documentOf(echo.node, { "key-auth": {} }, more));
     assertProblem(await send("/x?apikey=key-of-acme"), 401, "unauthenticated");
     await apply(documentOf(echo.node, { "key-auth": { query: "token" } }, more));
@@ -75,7 +75,7 @@ describe("key-auth", () => {
 
   it("apisix: the dialect's texts, challenge, query and hiding", async (t) => {
     const echo = await startEcho(t);
-    const more = consumersOf("key-auth", CREDENTIALS, [UNBOUND]) as object;
+    const more = consumersOf("key-auth", CREDENTIALS, [UNBOUND]);
     const { send, apply } = await startPlane(t, documentOf(echo.node, { "key-auth": {} }, more), { profile: "apisix" });
     const missing = await send("/x");
     assert.equal(missing.status, 401);
@@ -91,7 +91,7 @@ describe("key-auth", () => {
 
   it("the anonymous consumer stands in for whoever has no valid key; one that is not there refuses", async (t) => {
     const echo = await startEcho(t);
-    const more = consumersOf("key-auth", CREDENTIALS) as object;
+    const more = consumersOf("key-auth", CREDENTIALS);
     const anonymous = (name: string): unknown => documentOf(echo.node, { "key-auth": { anonymous_consumer: name } }, more);
     const { send, apply } = await startPlane(t, anonymous("globex-app"));
     assert.equal((await send("/x", { headers: { apikey: "wrong" } })).echoed().headers["x-tenant-id"], "globex");

@@ -52,7 +52,10 @@ describe("limit-req", () => {
     assert.deepEqual(await statusesOf(2, () => strict.send("/x", { as: "acme" })), [200, 429]);
     assert.deepEqual(await statusesOf(2, () => strict.send("/x", { as: "globex" })), [200, 429]);
     const apisix = await startPlane(t, document, { profile: "apisix", ports: { clock, limits: createLimits({ clock }) } });
-    assert.ok(apisix.warnings.some((line) => line.includes("$tenant_id")), apisix.warnings.join("\n"));
+    assert.ok(
+      apisix.warnings.some((line) => line.includes("$tenant_id")),
+      apisix.warnings.join("\n"),
+    );
     assert.equal((await apisix.send("/x", { as: "acme" })).status, 200);
     assert.equal((await apisix.send("/x", { as: "globex" })).status, 503);
   });

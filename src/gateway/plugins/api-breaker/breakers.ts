@@ -36,6 +36,15 @@ export class Breakers {
     this.#good = new Set(settings.healthy.http_statuses);
   }
 
+  /** No breaker has seen a failure: nothing has to be looked up. */
+  get isIdle(): boolean {
+    return this.#breakers.size === 0;
+  }
+
+  isFailure(status: number): boolean {
+    return this.#bad.has(status);
+  }
+
   /** How long calls are still answered here, in milliseconds; 0 when the upstream may be called. */
   restMs(key: string): number {
     const breaker = this.#breakers.get(key);

@@ -64,12 +64,14 @@ function create(settings: Settings, owner: PluginOwner, ports: PluginPorts): Plu
   const keyOf = breakerKey(owner, settings.per_tenant ?? owner.profile === "strict");
   return {
     access(call) {
+      if (breakers.isIdle) return undefined;
       const restMs = breakers.restMs(keyOf(call));
       return restMs === 0 ? undefined : broken(call, settings, headers, restMs);
     },
     log(call) {
       const status = call.upstreamStatuses.at(-1);
-      if (status !== undefined) breakers.answered(keyOf(call), status);
+      if (status === undefined || (breakers.isIdle && !breakers.isFailure(status))) return;
+      breakers.answered(keyOf(call), status);
     },
   };
 }

@@ -1,8 +1,9 @@
 import { constants, createHmac, createPublicKey, createSecretKey, type KeyObject, timingSafeEqual, verify } from "node:crypto";
 import { type Json, parseJson } from "../../../kernel/index.ts";
 
-/** Every algorithm a consumer's tokens may have (RFC 7518, 3.1; RFC 8037, 3.1). */
+/** The algorithms with a shared secret (RFC 7518, 3.2). */
 export const SYMMETRIC_ALGORITHMS = ["HS256", "HS384", "HS512"] as const;
+/** The algorithms with a public key (RFC 7518, 3.3 to 3.5; RFC 8037, 3.1). */
 export const ASYMMETRIC_ALGORITHMS = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"] as const;
 
 const TOKEN_LENGTH_MAX = 16 * 1024;

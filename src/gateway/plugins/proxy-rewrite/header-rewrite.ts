@@ -1,4 +1,4 @@
-import type { Call } from "../../proxy/plugin.ts";
+import type { Call, Profile } from "../../proxy/plugin.ts";
 import { compileTemplate, type Template } from "../../routing/template.ts";
 import { type HeaderSettings, type HeaderValues, toEdits, toValues } from "./settings.ts";
 
@@ -8,13 +8,20 @@ export type Captures = readonly (string | undefined)[] | undefined;
 type Render = (call: Call, captures: Captures) => string;
 type Field = { readonly name: string; readonly values: readonly Render[] };
 
-/** Compiles the changes of header fields; undefined when there are none. Added first, then set, then removed. */
-export function compileHeaderRewrite(headers: HeaderSettings | undefined): ((call: Call, captures: Captures) => void) | undefined {
+/**
+ * Compiles the changes of header fields; undefined when there are none. Added first, then set, then removed. In the apisix profile the
+ * variables `http_x` of what runs later have the new values, as there.
+ */
+export function compileHeaderRewrite(
+  headers: HeaderSettings | undefined,
+  profile: Profile,
+): ((call: Call, captures: Captures) => void) | undefined {
   if (!headers) return undefined;
   const edit = toEdits(headers);
   const added = toFields(edit.add);
   const replaced = toFields(edit.set);
   const removed = edit.remove ?? [];
+  const variables = profile === "apisix" ? [...added, ...replaced].map(({ name }) => toVariable(name)) : [];
   return (call, captures) => {
     const target = call.upstream.headers;
     for (const { name, values } of added) for (const render of values) addUnlessEmpty(target, name, render(call, captures));
@@ -24,7 +31,12 @@ export function compileHeaderRewrite(headers: HeaderSettings | undefined): ((cal
       for (const value of rendered) addUnlessEmpty(target, name, value);
     }
     for (const name of removed) target.remove(name);
+    for (const { name, variable } of variables) call.define(variable, target.get(name) ?? "");
   };
+}
+
+function toVariable(name: string): { readonly name: string; readonly variable: string } {
+  return { name, variable: `http_${name.toLowerCase().replaceAll("-", "_")}` };
 }
 
 function addUnlessEmpty(target: Call["upstream"]["headers"], name: string, value: string): void {

@@ -72,7 +72,7 @@ export const proxyRewrite: Plugin<ProxyRewriteSettings> = {
     isUnsafe ? ["proxy-rewrite with use_real_request_uri_unsafe forwards an address that was not the one that was matched."] : [],
   create(settings, { profile }, ports) {
     const rewriteUri = compileUriRewrite(settings, profile, ports);
-    const rewriteHeaders = compileHeaderRewrite(settings.headers);
+    const rewriteHeaders = compileHeaderRewrite(settings.headers, profile);
     const { method, host } = settings;
     return {
       rewrite(call) {

@@ -50,10 +50,7 @@ const SCHEMA = {
         },
       ],
     },
-    body: { type: "string" },
-    body_base64: { type: "boolean", default: false },
-    status_code: { type: "integer", minimum: 200, maximum: 598 },
-    vars: { type: "array" },
+    // before the body: of the two that exclude each other this one is named
     filters: {
       type: "array",
       minItems: 1,
@@ -68,8 +65,12 @@ const SCHEMA = {
         },
       },
     },
+    body: { type: "string" },
+    body_base64: { type: "boolean", default: false },
+    status_code: { type: "integer", minimum: 200, maximum: 598 },
+    vars: { type: "array" },
   },
-  dependencies: { body: { not: { required: ["filters"] } }, filters: { not: { required: ["body"] } } },
+  dependencies: { filters: { not: { required: ["body"] } }, body: { not: { required: ["filters"] } } },
 };
 
 /** Rewrites status, header fields and body of every answer on its way to the caller, the gateway's own ones too. */
@@ -194,18 +195,32 @@ function attempt(edit: () => void): boolean {
   }
 }
 
+interface Filter {
+  readonly pattern: Pattern;
+  readonly replace: string;
+  readonly once: boolean;
+  /** A dollar sign at its end also stands before a last line end, as in PCRE. */
+  readonly endsBeforeLineEnd: boolean;
+}
+
 function compileFilters(filters: readonly FilterSettings[], ports: PluginPorts): (body: Uint8Array) => Uint8Array {
-  const steps: readonly { readonly pattern: Pattern; readonly replace: string; readonly once: boolean }[] = filters.map((filter) => ({
+  const steps: readonly Filter[] = filters.map((filter) => ({
     pattern: ports.pattern(filter.regex, filter.options),
     replace: filter.replace,
     once: filter.scope === "once",
+    endsBeforeLineEnd: /(?<!\\)\$$/.test(filter.regex),
   }));
   return (body) => {
     const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
     // bytes that are no text keep their values this way
     const encoding = isUtf8(bytes) ? "utf8" : "latin1";
     let text = bytes.toString(encoding);
-    for (const { pattern, replace, once } of steps) text = pattern.replace(text, replace, once);
+    for (const step of steps) text = applyFilter(text, step);
     return Buffer.from(text, encoding);
   };
+}
+
+function applyFilter(text: string, { pattern, replace, once, endsBeforeLineEnd }: Filter): string {
+  if (!endsBeforeLineEnd || !text.endsWith("\n")) return pattern.replace(text, replace, once);
+  return `${pattern.replace(text.slice(0, -1), replace, once)}\n`;
 }

@@ -3,7 +3,7 @@ const PLACE = "{tenant_id}";
 /** Finds the tenant that a path names; undefined where the path is none of the pattern. */
 export type PathPattern = (segments: readonly string[]) => string | undefined;
 
-/** Compiles `/tenants/{tenant_id}/*`: parts between slashes are equal, `*` at the end stands for any rest, also none. What is wrong with the pattern is a text. */
+/** Compiles a pattern: parts between slashes are equal, a star at the end stands for any rest, also none. What is wrong with the pattern is a text. */
 export function compilePathPattern(source: string): PathPattern | string {
   const parts = source.split("/").slice(1);
   const at = parts.indexOf(PLACE);
