@@ -46,7 +46,7 @@ export function openDataPlane(rooms: DataPlaneRooms): OpenDataPlane {
     pool,
     resolverRequired: settings.gateway.tenantRequired,
     trustedAddresses: settings.gateway.trustedAddresses,
-    identify: (head, requestId) => identity.identify(head, requestId, traceOf(requestId)),
+    identify: (head, requestId) => identity.identify(head, requestId, new RequestTrace(requestId)),
     findTenant: (id) => registry.find(id),
     contextOf: (tenant, consumer, requestId) =>
       createTenantContext({
@@ -54,7 +54,7 @@ export function openDataPlane(rooms: DataPlaneRooms): OpenDataPlane {
         principal: { realm: "tenant", kind: "api_key", id: consumer, roles: ["member"], scopes: [] },
         provedBy: "api_key",
         requestId,
-        trace: traceOf(requestId),
+        trace: new RequestTrace(requestId),
       }),
     signContext: (context, audience) => identity.signContext(context, audience),
     claimedTenant: (head) => identity.claimedTenant(head),
@@ -92,8 +92,21 @@ function openLedger({ settings, siblings, telemetry }: DataPlaneRooms): LimitLed
   return siblings && createMessageLedger(siblings.ledgerEnd, siblings.count);
 }
 
-/** The trace has the request's own id, as the one that is sent on where the caller brings none. */
-function traceOf(requestId: string): { readonly traceId: string; readonly spanId: string; readonly sampled: boolean } {
-  const traceId = requestId.replaceAll("-", "");
-  return { traceId, spanId: traceId.slice(16), sampled: false };
+/** The trace has the request's own id, as the one that is sent on where the caller brings none. Made out only when somebody asks. */
+class RequestTrace {
+  readonly #requestId: string;
+  readonly sampled = false;
+
+  constructor(requestId: string) {
+    this.#requestId = requestId;
+    Object.freeze(this);
+  }
+
+  get traceId(): string {
+    return this.#requestId.replaceAll("-", "");
+  }
+
+  get spanId(): string {
+    return this.traceId.slice(16);
+  }
 }

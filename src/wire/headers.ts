@@ -3,7 +3,8 @@ const VOUCHING = ["x-tenant-id", "x-tenant-context", "x-request-id", "traceparen
 /** Fields that make some upstreams serve another path or method than the one that was authorised. */
 const REWRITING = ["x-original-url", "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override"] as const;
 
-const RESERVED: ReadonlySet<string> = new Set([...VOUCHING, ...REWRITING]);
+/** The names that {@link isForgedInternal} knows, in lower case and with hyphens. */
+export const INTERNAL_FIELDS: ReadonlySet<string> = new Set([...VOUCHING, ...REWRITING]);
 
 /** The name as CGI, WSGI and PHP read it: `X_Tenant.ID` is the field `x-tenant-id` to them. */
 export function fold(name: string): string {
@@ -15,5 +16,5 @@ export function fold(name: string): string {
  * the gateway alone may set it, or it would make the upstream serve something else than was authorised.
  */
 export function isForgedInternal(name: string): boolean {
-  return RESERVED.has(fold(name));
+  return INTERNAL_FIELDS.has(fold(name));
 }

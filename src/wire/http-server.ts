@@ -65,8 +65,8 @@ class Listener implements House {
   readonly #server: Server;
   readonly #scheme: "http" | "https";
   readonly #connections = new Set<HouseConnection>();
-  /** Accepted, but not yet known to speak HTTP: TLS is being agreed on. */
-  readonly #sockets = new Set<Socket>();
+  /** The TCP connections below those with TLS, by their caller. */
+  readonly #sockets = new Map<string, Socket>();
   #closed: Promise<void> | undefined;
 
   constructor({ handler, bounds, tls, methods, targets, singleFields }: HttpServerOptions) {
@@ -117,7 +117,7 @@ class Listener implements House {
     );
     const grace = setTimeout(() => {
       for (const connection of this.#connections) connection.destroy();
-      for (const socket of this.#sockets) socket.destroy();
+      for (const socket of this.#sockets.values()) socket.destroy();
     }, graceMs);
     await ended;
     clearTimeout(idle);
@@ -126,14 +126,20 @@ class Listener implements House {
   }
 
   #watch(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.once("close", () => this.#sockets.delete(socket));
+    const caller = callerOf(socket);
+    this.#sockets.set(caller, socket);
+    socket.once("close", () => this.#sockets.delete(caller));
   }
 
   #take(socket: Socket, isHttp2: boolean): void {
     const ends = endsOf(socket, this.#scheme);
-    this.#connections.add(isHttp2 ? createH2Connection(this, socket, ends) : new CallerConnection(this, socket, ends));
+    const transport = this.#sockets.get(callerOf(socket)) ?? socket;
+    this.#connections.add(isHttp2 ? createH2Connection(this, socket, transport, ends) : new CallerConnection(this, socket, ends));
   }
+}
+
+function callerOf({ remoteAddress = "", remotePort = 0 }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 function tickFor(bounds: HttpBounds): number {

@@ -29,8 +29,11 @@ export interface HeaderEdit {
   remove(name: string): void;
   /** Removes every field of these names, which are in lower case. A set that is used again is faster than names one by one. */
   removeAll(names: ReadonlySet<string>): void;
-  /** More fields, each as `name: value` with its line end. Nothing in them is checked: they are made of what was checked before. */
-  append(lines: string): void;
+  /**
+   * More fields, each as `name: value` with its line end; `names` are theirs, in lower case, and may be more. Nothing in the lines is checked:
+   * they are made of what was checked before.
+   */
+  append(lines: string, names: ReadonlySet<string>): void;
   /** Every field as [name, value]. */
   fields(): readonly (readonly [name: string, value: string])[];
   /** The lines as they are sent, each with its line end; latin1. */

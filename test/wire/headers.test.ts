@@ -86,3 +86,28 @@ describe("a Host field", () => {
     test(`is refused: ${JSON.stringify(value.slice(0, 40))}`, () => assert.throws(() => parseHost(value), { code: "malformed_request" }));
   }
 });
+
+test("lines that were appended are fields like all others", () => {
+  const edit = createHeaderList(["Host", "a.example", "X-One", "1", "x-two", "2", "X-ONE", "3"]).edit();
+  edit.add("X-Three", "3");
+  edit.removeAll(new Set(["x-one", "x-three"]));
+  edit.append("X-Four: 4\r\nX-Five: 5: five\r\n", new Set(["x-four", "x-five"]));
+  assert.equal(edit.text(), "Host: a.example\r\nx-two: 2\r\nX-Four: 4\r\nX-Five: 5: five\r\n");
+  assert.equal(edit.get("host"), "a.example");
+  assert.equal(edit.get("x-five"), "5: five");
+  edit.remove("X-Four");
+  edit.append("X-Six: 6\r\n", new Set(["x-six"]));
+  edit.append("X-Seven: 7\r\n", new Set(["x-seven"]));
+  edit.removeAll(new Set(["x-six"]));
+  assert.deepEqual(edit.fields(), [
+    ["Host", "a.example"],
+    ["x-two", "2"],
+    ["X-Five", "5: five"],
+    ["X-Seven", "7"],
+  ]);
+});
+
+test("a list knows whether a name has a character that others take for a hyphen", () => {
+  assert.equal(createHeaderList(["X-Tenant-ID", "a_b.c"]).odd, false);
+  for (const name of ["X_Tenant-ID", "x.tenant-id"]) assert.equal(createHeaderList([name, "a"]).odd, true);
+});

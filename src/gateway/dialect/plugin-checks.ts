@@ -46,6 +46,10 @@ export class PluginChecks {
     for (const plugin of plugins) for (const name of [plugin.name, ...(plugin.aliases ?? [])]) this.#byName.set(name, plugin);
   }
 
+  get profile(): Profile {
+    return this.#profile;
+  }
+
   /** The plugin that answers to the name. */
   find(name: string): Plugin | undefined {
     return this.#byName.get(name);

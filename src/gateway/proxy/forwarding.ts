@@ -9,6 +9,7 @@ import { faultAnswer, pageAnswer } from "./error-answers.ts";
 import { runHeaderPhase, withHeaderPhase } from "./phases.ts";
 import { OwnTarget } from "./plugin-instances.ts";
 import { setRequestHeaders } from "./request-headers.ts";
+import { TENANT_VARY } from "./tenant-vary.ts";
 import { AnswerDraft } from "./response-draft.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 
@@ -228,5 +229,5 @@ function serverNameOf(call: ProxyCall, { settings }: Upstream, node: Node): stri
 /** What an upstream answers a proved tenant is that tenant's: no cache between may give it to another, unless the upstream says so itself (RFC 9111, 3.5). */
 function keepFromCaches(headers: HeaderEdit): void {
   if (headers.get("cache-control") === undefined) headers.set("Cache-Control", "private, no-store");
-  headers.add("Vary", "Authorization, X-Tenant-ID");
+  headers.add("Vary", TENANT_VARY);
 }

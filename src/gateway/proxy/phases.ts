@@ -126,7 +126,7 @@ function assertProved(call: ProxyCall): void {
   }
   if (!claim) return;
   const sameTenant = claim.tenantId === context.tenant.id;
-  if (sameTenant && (claim.principal === undefined || claim.principal === context.principal.id)) return;
+  if (sameTenant && (!call.principalUsed || claim.principal === undefined || claim.principal === context.principal.id)) return;
   call.outer.audit.record({
     action: "cross_tenant_attempt",
     reason: "route_mismatch",

@@ -47,7 +47,11 @@ function rememberPrincipals(ports: DataPlanePorts): PluginPorts["contextOf"] {
   return (tenant, consumer, requestId) => {
     const ofTenant = known.get(tenant) ?? new Map<string, TenantContext>();
     const first = ofTenant.get(consumer);
-    if (first) return createTenantContext({ ...first, requestId, trace: { ...first.trace, traceId: requestId.replaceAll("-", "") } });
+    if (first) {
+      const { principal, provedBy } = first;
+      const trace = { traceId: requestId.replaceAll("-", ""), spanId: first.trace.spanId, sampled: false };
+      return createTenantContext({ tenant, principal, provedBy, requestId, trace });
+    }
     const made = ports.contextOf(tenant, consumer, requestId);
     if (ofTenant.size >= PRINCIPALS_MAX) ofTenant.clear();
     known.set(tenant, ofTenant.set(consumer, made));

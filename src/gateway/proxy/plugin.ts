@@ -34,7 +34,7 @@ export interface Plugin<Settings = unknown, ConsumerSettings = unknown> {
   /** What a schema cannot say: the message of what is wrong, or undefined. */
   check?(settings: Settings, profile: Profile): string | undefined;
   /** What is dangerous about these settings although they are allowed: one sentence each, said at load. */
-  hazards?(settings: Settings): readonly string[];
+  hazards?(settings: Settings, profile: Profile): readonly string[];
   /** Called once for each place where it is configured, with checked settings. Everything that can be made ahead is made here. */
   create(settings: Settings, owner: PluginOwner, ports: PluginPorts): PluginInstance;
 }

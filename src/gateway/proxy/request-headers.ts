@@ -15,6 +15,7 @@ const OBSERVED_ALONE: ReadonlySet<string> = new Set([
   "forwarded",
 ]);
 const TENANT: ReadonlySet<string> = new Set(["x-tenant-id", "x-tenant-context", "baggage"]);
+const ALL: ReadonlySet<string> = new Set([...OBSERVED_ALONE, ...TENANT, "x-request-id", "traceparent"]);
 const TENANT_AND_CREDENTIALS: ReadonlySet<string> = new Set([...TENANT, ...CREDENTIAL_FIELDS]);
 
 /**
@@ -56,7 +57,7 @@ export function setRequestHeaders(call: ProxyCall, audience: string): void {
     if (!keeps) removeSession(headers);
     lines += `X-Tenant-ID: ${id}\r\nbaggage: tenant.id=${id}\r\nX-Tenant-Context: ${outer.signContext(context, audience)}\r\n`;
   }
-  headers.append(lines);
+  headers.append(lines, ALL);
 }
 
 /** The address of the caller and what it asked for, as lines of a head; the wire has checked all of it. Only a trusted proxy may have said so before us. */

@@ -41,6 +41,8 @@ export class RequestView implements MatchRequest {
   bodyInMemory: Uint8Array | undefined;
   /** Whether an unproved claim decided anything. */
   claimUsed = false;
+  /** Whether it was who is said to call: a consumer's token may call its user by another name than the consumer has. */
+  principalUsed = false;
   /** From here on only what is proved counts. */
   claimOver = false;
   #path: string | undefined;
@@ -95,6 +97,13 @@ export class RequestView implements MatchRequest {
     if (this.claimOver) return NO_CLAIM;
     this.claimUsed = true;
     return this.peekClaim();
+  }
+
+  /** Who is said to call, which then has to hold as well. */
+  claimPrincipal(): string | undefined {
+    const { principal } = this.claim();
+    this.principalUsed ||= !this.claimOver;
+    return principal;
   }
 
   peekClaim(): Claim {

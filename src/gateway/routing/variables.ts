@@ -39,7 +39,7 @@ const FIXED: Readonly<Record<string, VariableGetter>> = {
   credential_id: (view) => view.credentialId,
   tenant_id: (view) => (view.context ? view.context.tenant.id : view.claim().tenantId),
   tenant_tier: (view) => (view.context ? view.context.tenant.plan : view.claim().tenantTier),
-  principal: (view) => (view.context ? view.context.principal.id : view.claim().principal),
+  principal: (view) => (view.context ? view.context.principal.id : view.claimPrincipal()),
 };
 
 /** The variables whose names begin so; the rest of the name says which. */

@@ -49,6 +49,8 @@ class RedisLedger implements LimitLedger {
   readonly #timer: NodeJS.Timeout;
   #client: Client;
   #gateways: number;
+  /** When so many were last heard of. */
+  #gatewaysMs = performance.now();
   #reached: boolean | undefined;
   #helloSince: number | undefined;
 
@@ -125,11 +127,18 @@ class RedisLedger implements LimitLedger {
     };
     this.#greet(GATEWAY_LIFE_MS).then(
       (count) => {
-        this.#gateways = this.#atLeast(Number(count));
+        this.#countGateways(this.#atLeast(Number(count)), performance.now());
         ended(true);
       },
       () => ended(false),
     );
+  }
+
+  /** Fewer only after a while: a Redis that has come back empty knows of those first that were first to say hello. */
+  #countGateways(count: number, nowMs: number): void {
+    if (count < this.#gateways && nowMs - this.#gatewaysMs < GATEWAY_LIFE_MS) return;
+    this.#gateways = count;
+    this.#gatewaysMs = nowMs;
   }
 
   async #greet(lifeMs: number): Promise<unknown> {

@@ -18,8 +18,8 @@ const SESSION_MEMORY_MB = 4;
 const INVALID_FRAMES_MAX = 10;
 
 /** One caller that speaks HTTP/2 (RFC 9113). Whoever asks for much and takes nothing is sent away with GOAWAY. */
-export function createH2Connection(house: House, socket: Socket, ends: Ends): HouseConnection {
-  return new H2Connection(house, socket, ends);
+export function createH2Connection(house: House, socket: Socket, transport: Socket, ends: Ends): HouseConnection {
+  return new H2Connection(house, socket, transport, ends);
 }
 
 class H2Connection implements HouseConnection, Timed {
@@ -29,6 +29,8 @@ class H2Connection implements HouseConnection, Timed {
   readonly #house: House;
   readonly #ends: Ends;
   readonly #socket: Socket;
+  /** The TCP connection below: a session that is destroyed closes its TLS socket, but not always this one. */
+  readonly #transport: Socket;
   readonly #session: ServerHttp2Session;
   #streams = 0;
   #resets = 0;
@@ -38,10 +40,11 @@ class H2Connection implements HouseConnection, Timed {
   #windowBy = Infinity;
   #idleBy = Infinity;
 
-  constructor(house: House, socket: Socket, ends: Ends) {
+  constructor(house: House, socket: Socket, transport: Socket, ends: Ends) {
     this.#house = house;
     this.#ends = ends;
     this.#socket = socket;
+    this.#transport = transport;
     socket.allowHalfOpen = false; // a session whose caller has ended its direction is over
     this.#session = performServerHandshake(socket, {
       maxSessionMemory: SESSION_MEMORY_MB,
@@ -81,7 +84,8 @@ class H2Connection implements HouseConnection, Timed {
 
   destroy(): void {
     this.#session.destroy();
-    this.#socket.destroySoon(); // the session leaves it open when the caller does not end its own direction
+    this.#socket.destroy();
+    this.#transport.destroy();
   }
 
   expire(): void {
@@ -134,7 +138,7 @@ class H2Connection implements HouseConnection, Timed {
   #sendAway(): void {
     if (this.#session.destroyed || this.#leaving) return;
     this.#leaving = true;
-this.#session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    this.#session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     // in a later turn, so that the caller can still learn why
     setImmediate(() => this.destroy());
   }

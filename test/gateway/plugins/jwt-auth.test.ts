@@ -155,6 +155,25 @@ describe("jwt-auth", () => {
     assert.equal((await bearer((await startWith(t, credential, {}, "apisix")).send, token)).status, 200);
   });
 
+  it("a route may be chosen by what a token says of its tenant, and is closed to who then is of another", async (t) => {
+    const { send, apply, echo } = await startWith(t, credentialOf("HS256", "acme"));
+    const consumers = consumersOf("jwt-auth", { acme: credentialOf("HS256", "acme"), globex: credentialOf("HS256", "globex") });
+    const routeOf = (name: string, value: string): unknown => ({
+      id: "1",
+      uri: "/*",
+      vars: [[name, "==", value]],
+      plugins: { "jwt-auth": {} },
+      upstream: { nodes: { [echo.node]: 1 } },
+    });
+    await apply({ routes: [routeOf("tenant_id", "acme")], ...consumers });
+    const claims = { tenant_id: "acme", sub: "a user of acme" };
+    assert.equal((await bearer(send, tokenOf("HS256", { ...claims, key: "acme" }))).echoed().headers["x-tenant-id"], "acme");
+    assertProblem(await bearer(send, tokenOf("HS256", { ...claims, key: "globex" })), 403, "tenant_mismatch");
+    await apply({ routes: [routeOf("principal", "a user of acme")], ...consumers });
+    assertProblem(await bearer(send, tokenOf("HS256", { ...claims, key: "acme" })), 403, "tenant_mismatch");
+    assert.equal(echo.received.length, 1);
+  });
+
   it("apisix: the dialect's places and texts", async (t) => {
     const { send } = await startWith(t, credentialOf("HS256", "acme"), {}, "apisix");
     const token = tokenOf("HS256", { key: "acme" });

@@ -51,6 +51,19 @@ describe("key-auth", () => {
     );
   });
 
+  it("a host that stands for another tenant is refused", async (t) => {
+    const echo = await startEcho(t);
+    const ports = {
+      claimedTenant: ({ host }: { host: string | undefined }) => (host === "globex.example" ? tenantOf("globex").id : undefined),
+    };
+    const document = documentOf(echo.node, { "key-auth": {} }, consumersOf("key-auth", CREDENTIALS));
+    const { send } = await startPlane(t, document, { ports });
+    const headers = { apikey: "key-of-acme" };
+    assert.equal((await send("/x", { headers: { ...headers, host: "other.example" } })).status, 200);
+    assertProblem(await send("/x", { headers: { ...headers, host: "globex.example" } }), 403, "tenant_mismatch");
+    assert.equal(echo.received.length, 1);
+  });
+
   it("a key of a suspended or missing tenant opens nothing", async (t) => {
     const echo = await startEcho(t);
     const tenants = [{ ...tenantOf("acme"), status: "suspended" as const }];

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it, type TestContext } from "node:test";
-import { createLimits } from "../../../src/tenancy/limits/index.ts";
+import { systemClock } from "../../../src/kernel/index.ts";
+import { createLimits, createMemoryLedger } from "../../../src/tenancy/limits/index.ts";
 import { createManualClock } from "../../support/clock.ts";
 import { startEcho, startPlane } from "../../support/data-plane.ts";
 import { assertProblem, documentOf, statusesOf } from "./access-document.ts";
@@ -115,6 +116,22 @@ describe("limit-count", () => {
     assert.equal((await send("/b", { as: "acme" })).status, 200);
     assert.equal((await send("/a", { as: "acme" })).status, 429);
     assert.equal((await send("/a", { as: "globex" })).status, 200);
+  });
+
+  it("policy redis counts for all gateways together, to the unit", async (t) => {
+    const ledger = createMemoryLedger(systemClock);
+    const echo = await startEcho(t);
+    const settings = { count: 5, time_window: 60, key: "tenant_id", policy: "redis", redis_host: "127.0.0.1" };
+    const start = async () => {
+      const limits = createLimits({ clock: systemClock, ledger: ledger.join() });
+      t.after(() => limits.close());
+      return startPlane(t, documentOf(echo.node, { "limit-count": settings }), { ports: { limits } });
+    };
+    const gateways = [await start(), await start(), await start()];
+    const replies = await Promise.all(gateways.flatMap(({ send }) => [1, 2, 3, 4].map(() => send("/x", { as: "acme" }))));
+    assert.equal(replies.filter(({ status }) => status === 200).length, 5);
+    assert.equal(replies.filter(({ status }) => status === 429).length, 7);
+    assert.equal((await gateways[0]?.send("/x", { as: "globex" }))?.status, 200);
   });
 
   it("a status and a text of the settings are used; rate-limit is another name of it", async (t) => {

@@ -85,6 +85,16 @@ describe("proxy-cache", () => {
     assert.equal(stateOf(await send("/x", { headers: { authorization: "Bearer acme:alice" } })), "HIT");
   });
 
+  it("they do where the settings say so, unless the upstream says that it depends on the credential", async (t) => {
+    const shared = await start(t, { consumer_isolation: false });
+    const own = await start(t, { consumer_isolation: false }, { vary: "Authorization" });
+    for (const { send } of [shared, own]) await send("/x", { headers: { authorization: "Bearer acme:alice" } });
+    const bob = { headers: { authorization: "Bearer acme:bob" } };
+    assert.equal(stateOf(await shared.send("/x", bob)), "HIT");
+    assert.equal(stateOf(await own.send("/x", bob)), "MISS");
+    assert.equal((await shared.send("/x", { as: "globex" })).text, "2 for globex");
+  });
+
   it("keeps no answer that is somebody's own", async (t) => {
     const fields: readonly Readonly<Record<string, string>>[] = [
       { "cache-control": "private, max-age=60" },

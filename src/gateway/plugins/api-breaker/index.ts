@@ -51,8 +51,8 @@ export const apiBreaker: Plugin<Settings> = {
     },
     required: ["break_response_code"],
   },
-  hazards: ({ per_tenant: perTenant }) =>
-    perTenant === true
+  hazards: ({ per_tenant: perTenant }, profile) =>
+    (perTenant ?? profile === "strict")
       ? []
       : ["the breaker is shared by everybody who calls the same host and path: one caller's failing requests cut off the others"],
   create,

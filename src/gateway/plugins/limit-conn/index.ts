@@ -1,5 +1,5 @@
 import type { Plugin } from "../../proxy/plugin.ts";
-import { callersVariable, LIMIT_PROPERTIES, limitHazards, policyCondition } from "../shared/limit-settings.ts";
+import { callersVariable, LIMIT_PROPERTIES, limitHazards, withoutKey, policyCondition } from "../shared/limit-settings.ts";
 import { SlotLimiter, type Settings } from "./limiter.ts";
 
 const POSITIVE = { oneOf: [{ type: "integer", exclusiveMinimum: 0 }, { type: "string" }] };
@@ -37,6 +37,6 @@ export const limitConn: Plugin<Settings> = {
     const theirs = callersVariable([conn, burst, ...rules.flatMap((rule) => [rule.conn, rule.burst])]);
     return theirs === undefined ? undefined : `conn and burst cannot be made of ${theirs}, which callers choose themselves`;
   },
-  hazards: (settings) => limitHazards(settings.rules ? { policy: settings.policy } : settings),
+  hazards: (settings, profile) => limitHazards(settings.rules ? withoutKey(settings) : settings, profile),
   create: (settings, owner, ports) => new SlotLimiter(settings, owner, ports),
 };

@@ -1,5 +1,5 @@
 import type { Plugin, Profile } from "../../proxy/plugin.ts";
-import { callersVariable, limitHazards } from "../shared/limit-settings.ts";
+import { callersVariable, limitHazards, withoutKey } from "../shared/limit-settings.ts";
 import { WindowLimiter } from "./limiter.ts";
 import { METADATA, SCHEMA, type Settings } from "./settings.ts";
 
@@ -11,7 +11,7 @@ export const limitCount: Plugin<Settings> = {
   schema: SCHEMA,
   metadata: METADATA,
   check,
-  hazards: (settings) => limitHazards(settings.rules || settings.group !== undefined ? { policy: settings.policy } : settings),
+  hazards: (settings, profile) => limitHazards(settings.rules ? withoutKey(settings) : settings, profile),
   create: (settings, owner, ports) => new WindowLimiter(settings, owner, ports),
 };
 

@@ -1,5 +1,6 @@
-import type { Answer } from "../../../wire/index.ts";
+import type { Answer, HeaderEdit } from "../../../wire/index.ts";
 import type { Call, Plugin, PluginInstance, PluginOwner, PluginPorts, ResponseDraft, Verdict } from "../../proxy/plugin.ts";
+import { TENANT_VARY } from "../../proxy/tenant-vary.ts";
 import { CacheStore, type StoredAnswer } from "./cache-store.ts";
 import { type Directives, parseCacheControl, secondsOf, statedSeconds, varyNames } from "./freshness.ts";
 
@@ -204,7 +205,7 @@ class ProxyCache implements PluginInstance {
     // RFC 9111, 3.5
     const isPublic = said.has("public") || said.has("s-maxage") || said.has("must-revalidate");
     if (call.head.headers.all("authorization").length > 0 && !isPublic) return undefined;
-    const names = varyNames(headers.get("Vary"));
+    const names = varyNames(upstreamsVary(headers));
     if (!names) return undefined;
     const now = clock.now();
     const seconds = this.#ttlOf(statedSeconds(headers, said, now));
@@ -220,6 +221,12 @@ class ProxyCache implements PluginInstance {
     if (follows) return stated ?? 0;
     return this.#isStrict && stated !== undefined ? Math.min(stated, own) : own;
   }
+}
+
+/** Without what the gateway itself adds: the tenant is in the key, and the caller too unless the settings say otherwise. */
+function upstreamsVary(headers: HeaderEdit): string {
+  const fields = headers.fields().filter(([name, value]) => name.toLowerCase() === "vary" && value !== TENANT_VARY);
+  return fields.map(([, value]) => value).join(",");
 }
 
 function tenantOf({ context }: Call): string {

@@ -1,5 +1,5 @@
 import type { LimitScope } from "../../../tenancy/limits/index.ts";
-import type { JsonSchema } from "../../proxy/plugin.ts";
+import type { JsonSchema, Profile } from "../../proxy/plugin.ts";
 import { compileTemplate } from "../../routing/template.ts";
 
 /** Settings that all limits have. */
@@ -112,11 +112,21 @@ export function callersVariable(amounts: readonly (number | string | undefined)[
     .find((name) => OF_THE_CALLER.test(name));
 }
 
+/** Settings with rules: the key beside them is not used. */
+export function withoutKey<Settings extends { readonly key?: string }>({ key: _key, ...rest }: Settings): Omit<Settings, "key"> {
+  return rest;
+}
+
 /** What is dangerous or of no effect about these settings, in words for operators. */
-export function limitHazards(settings: Partial<LimitSettings> & { readonly key?: string; readonly key_type?: string }): readonly string[] {
+export function limitHazards(
+  settings: Partial<LimitSettings> & { readonly key?: string; readonly key_type?: string },
+  profile: Profile,
+): readonly string[] {
   const hazards: string[] = [];
   const { key, key_type: type = "var", policy = "local" } = settings;
-  if (type === "var" && key?.startsWith("$") === true) {
+  if (profile === "strict") {
+    if (settings.per_tenant === false) hazards.push("per_tenant is false: one tenant's requests use up the limit of the others");
+  } else if (type === "var" && key?.startsWith("$") === true) {
     hazards.push(`the key "${key}" is no variable (\`$\` is for key_type var_combination), so callers are counted by their address`);
   } else if (key !== undefined && type !== "constant" && key !== "remote_addr") {
     hazards.push(`where the key "${key}" has no value, callers are counted by their address`);
