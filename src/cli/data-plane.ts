@@ -2,7 +2,14 @@ import { createDataPlane, type DataPlane, PLUGINS } from "../gateway/index.ts";
 import { createTenantContext, systemClock, systemRandom, toFault } from "../kernel/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import type { Identity } from "../tenancy/identity/index.ts";
-import { createFairQueue, createLimits, createLoopWatch, createMessageLedger, createRedisLedger, type LimitLedger } from "../tenancy/limits/index.ts";
+import {
+  createFairQueue,
+  createLimits,
+  createLoopWatch,
+  createMessageLedger,
+  createRedisLedger,
+  type LimitLedger,
+} from "../tenancy/limits/index.ts";
 import type { Registry } from "../tenancy/registry/index.ts";
 import { createOutbound, createUpstreamPool, probe } from "../wire/index.ts";
 import { createProxyTelemetry } from "./proxy-telemetry.ts";

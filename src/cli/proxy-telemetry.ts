@@ -32,7 +32,8 @@ export function createProxyTelemetry(telemetry: Telemetry, sample: number): (rec
     registers: [telemetry.registry],
     collect() {
       this.reset();
-      for (const [route, { byStatus }] of routes) for (const [status, count] of byStatus) this.inc({ route, status: String(status) }, count);
+      for (const [route, { byStatus }] of routes)
+        for (const [status, count] of byStatus) this.inc({ route, status: String(status) }, count);
     },
   });
   const countsOf = (route: string): RouteCounts => {
@@ -54,7 +55,8 @@ export function createProxyTelemetry(telemetry: Telemetry, sample: number): (rec
 }
 
 function log({ log: lines }: Telemetry, record: AccessRecord): void {
-  const { call, tenantId, routeId, consumer, status, upstreamStatuses, upstreamAddress, durationMs, bytesIn, bytesOut, aborted, fault } = record;
+  const { call, tenantId, routeId, consumer, status, upstreamStatuses, upstreamAddress, durationMs, bytesIn, bytesOut, aborted, fault } =
+    record;
   const line = {
     requestId: call.requestId,
     tenantId,

@@ -26,6 +26,8 @@ export function stripForged(call: ProxyCall): void {
   const { headers } = call.head;
   const strict = call.profile === "strict";
   call.upstream.headers.removeAll(strict ? INTERNAL_FIELDS : TENANT_FORGERIES);
+  // there plugins may say something else to the upstream, or nothing
+  if (!strict && call.ports.trusted?.(call.head.remoteAddress) !== true) setObserved(call);
   // other spellings have an underscore or a dot, which hardly any request has
   if (!headers.odd) return;
   for (const [name] of headers.fields) {
@@ -68,10 +70,19 @@ function observedLines(call: ProxyCall, headers: HeaderEdit): string {
   // with no list of trusted proxies the dialect's own gateway believes everybody about the earlier hops; strict believes nobody
   const keepsHops = trusted || (ports.profile === "apisix" && !ports.trusted);
   const hops = keepsHops ? headers.get("x-forwarded-for") : undefined;
-  headers.removeAll(trusted ? OBSERVED : OBSERVED_ALONE);
+  const isSaid = trusted || ports.profile === "apisix";
+  headers.removeAll(isSaid ? OBSERVED : OBSERVED_ALONE);
   const lines = `X-Real-IP: ${call.remoteAddress}\r\nX-Forwarded-For: ${hops === undefined ? peer : `${hops}, ${peer}`}\r\n`;
-  if (trusted) return lines;
+  if (isSaid) return lines;
   return `${lines}X-Forwarded-Proto: ${head.scheme}\r\nX-Forwarded-Host: ${head.host ?? ""}\r\nX-Forwarded-Port: ${head.localPort}\r\n`;
+}
+
+/** What the caller asked for, as it arrived here. */
+function setObserved({ head, upstream: { headers } }: ProxyCall): void {
+  headers.set("X-Forwarded-Proto", head.scheme);
+  headers.set("X-Forwarded-Host", head.host ?? "");
+  headers.set("X-Forwarded-Port", String(head.localPort));
+  headers.remove("Forwarded");
 }
 
 /** What proved the tenant to us would prove it to whoever gets it from the upstream. */

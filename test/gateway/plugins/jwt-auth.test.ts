@@ -146,6 +146,22 @@ describe("jwt-auth", () => {
     assert.equal(await status({ exp: now + 1 }), 200);
   });
 
+  it("a token that was good is so no longer when its credential has changed or is gone", async (t) => {
+    const { send, apply, echo } = await startWith(t, credentialOf("HS256", "acme"));
+    const token = tokenOf("HS256", { key: "acme" });
+    const serve = (acme: object) =>
+      apply(documentOf(echo.node, { "jwt-auth": {} }, consumersOf("jwt-auth", { acme, globex: credentialOf("HS256", "globex") })));
+    assert.equal((await bearer(send, token)).status, 200);
+    await serve({ key: "acme", secret: "another secret for the same key" });
+    assert.equal((await bearer(send, token)).status, 401);
+    await serve(credentialOf("HS256", "acme"));
+    assert.equal((await bearer(send, token)).status, 200);
+    await serve(credentialOf("HS512", "acme"));
+    assert.equal((await bearer(send, token)).status, 401);
+    await serve(credentialOf("HS256", "other"));
+    assert.equal((await bearer(send, token)).status, 401);
+  });
+
   it("a key that can be broken is not used in strict", async (t) => {
     const weak = generateKeyPairSync("rsa", { modulusLength: 1024 });
     const signed = `${encode({ alg: "RS256" })}.${encode({ key: "acme" })}`;

@@ -4,6 +4,7 @@ import { type Authentication, createAuthInstance } from "../shared/authenticate.
 import { type CredentialPlaces, hideCredential, readCredential } from "../shared/credential-place.ts";
 import { type Claims, keepClaims } from "../shared/verified-claims.ts";
 import { ASYMMETRIC_ALGORITHMS, createTokenKey, parseToken, SYMMETRIC_ALGORITHMS, type TokenKey } from "./token.ts";
+import { type VerifiedTokens, verifiedTokensOf } from "./verified-tokens.ts";
 
 interface Settings {
   readonly header: string;
@@ -54,14 +55,14 @@ export const jwtAuth: Plugin<Settings, CredentialSettings> = {
       query: settings.query ?? (strict ? undefined : "jwt"),
       cookie: settings.cookie,
     };
-    const keys = new CredentialKeys(owner, ports);
+    const verification = { ports, keys: new CredentialKeys(owner, ports), verified: verifiedTokensOf(ports) };
     return createAuthInstance(
       {
         name: "jwt-auth",
         challenge: `Bearer realm="${settings.realm}"`,
         anonymous: settings.anonymous_consumer,
         hide: (settings.hide_credentials ?? strict) ? (call) => hideCredential(call, places) : undefined,
-        check: (call) => check(call, readCredential(call, places, owner.profile), settings, keys, ports),
+        check: (call) => check(call, readCredential(call, places, owner.profile), settings, verification),
       },
       owner,
       ports,
@@ -69,9 +70,10 @@ export const jwtAuth: Plugin<Settings, CredentialSettings> = {
   },
 };
 
-function check(call: Call, text: string | undefined, settings: Settings, keys: CredentialKeys, ports: PluginPorts): Authentication {
-  if (text === undefined) return { ok: false, message: "Missing JWT token in request", presented: false };
-  const token = parseToken(text.startsWith("Bearer ") || text.startsWith("bearer ") ? text.slice(7) : text);
+function check(call: Call, carried: string | undefined, settings: Settings, { ports, keys, verified }: Verification): Authentication {
+  if (carried === undefined) return { ok: false, message: "Missing JWT token in request", presented: false };
+  const text = carried.startsWith("Bearer ") || carried.startsWith("bearer ") ? carried.slice(7) : carried;
+  const token = verified.token(text) ?? parseToken(text);
   if (!token) return failed("JWT token invalid");
   const key = Object.hasOwn(token.claims, settings.key_claim_name) ? token.claims[settings.key_claim_name] : undefined;
   if (key === undefined || key === null || key === false) return failed("missing user key in JWT token");
@@ -79,11 +81,22 @@ function check(call: Call, text: string | undefined, settings: Settings, keys: C
   if (!found) return failed("Invalid user key in JWT token");
   const credential = keys.of(found);
   // the credential decides what signs its tokens, the token only says that it was so (RFC 8725, 3.1)
-  if (!credential || credential.key.algorithm !== token.algorithm || !credential.key.verifies(token)) return failed("failed to verify jwt");
+  if (!credential || credential.key.algorithm !== token.algorithm) return failed("failed to verify jwt");
+  if (!verified.isOf(text, found)) {
+    if (!credential.key.verifies(token)) return failed("failed to verify jwt");
+    verified.keep(text, token, found);
+  }
   const nowS = Math.floor(ports.clock.now() / 1000);
   if (!isWithinLifetime(token.claims, settings.claims_to_verify ?? [], nowS, credential.graceS)) return failed("failed to verify jwt");
   keepClaims(call, token.claims);
   return { ok: true, found };
+}
+
+/** What tokens are verified with. */
+interface Verification {
+  readonly ports: PluginPorts;
+  readonly keys: CredentialKeys;
+  readonly verified: VerifiedTokens;
 }
 
 function failed(message: string): Authentication {
