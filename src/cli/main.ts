@@ -29,6 +29,8 @@ onInstallation(program.command("up"))
   .option("--admin-port <port>", "loopback port of health, metrics and management, 0 for a free one (default: 9090)")
   .option("--host <address>", "address to listen on (default: 127.0.0.1)")
   .option("--log-level <level>", "fatal, error, warn, info, debug or silent (default: info)")
+  .option("--gateway <file>", "gateway document: routes, upstreams, plugins (YAML or JSON)")
+  .option("--processes <number>", "processes that share the ports, one per core; more than one needs PostgreSQL (default: 1)")
   .option("--demo", "make the tenants acme and globex where missing (default in development)")
   .option("--no-demo", "start without the demo tenants")
   .action(up);

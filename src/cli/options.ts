@@ -19,6 +19,9 @@ export interface UpFlags extends CommonFlags {
   readonly adminPort?: string;
   readonly logLevel?: string;
   readonly demo?: boolean;
+  /** The gateway document. */
+  readonly gateway?: string;
+  readonly processes?: string;
 }
 
 /** Read when no --config is given and the file is there. */
@@ -40,7 +43,12 @@ export function readSettings(flags: UpFlags, environment: NodeJS.ProcessEnv): Se
   };
   const given = Object.fromEntries(Object.entries(over).filter(([, value]) => value !== undefined));
   const database = { ...toRecord(base["database"]), ...(databaseUrl !== undefined && { url: databaseUrl }) };
-  return parseSettings({ ...base, ...given, database }, file ?? "settings");
+  const gateway = {
+    ...toRecord(base["gateway"]),
+    ...(flags.gateway !== undefined && { file: flags.gateway }),
+    ...(flags.processes !== undefined && { processes: Number(flags.processes) }),
+  };
+  return parseSettings({ ...base, ...given, database, gateway }, file ?? "settings");
 }
 
 function readFile(file: string): Record<string, unknown> {

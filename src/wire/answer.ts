@@ -40,10 +40,12 @@ export async function discard(answer: Answer): Promise<void> {
   }
 }
 
+/** The bytes of a body that is whole; text becomes UTF-8. */
 export function toBytes(body: Uint8Array | string | undefined): Uint8Array {
   return typeof body === "string" ? Buffer.from(body, "utf8") : (body ?? new Uint8Array());
 }
 
+/** Whether the body is made while it is sent. */
 export function isStream(body: Answer["body"]): body is AsyncIterable<Uint8Array | string> {
   return typeof body === "object" && Symbol.asyncIterator in body;
 }

@@ -1,5 +1,5 @@
 import type { Server, Socket } from "node:net";
-import { createSecureContext, createServer, type SecureContext, TLSSocket } from "node:tls";
+import { createSecureContext, createServer, type SecureContext, type TLSSocket } from "node:tls";
 import type { ServerTls } from "./http.ts";
 
 /** Certificates that are kept ready. Each is some ten kilobytes outside of the heap. */

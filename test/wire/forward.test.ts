@@ -89,7 +89,10 @@ describe("a request sent on", () => {
 
   test("whose caller goes away ends at the upstream as well", async (t) => {
     const asked = gate();
-    const echo = await startEcho(t, () => void asked.open());
+    const echo = await startEcho(t, () => {
+      asked.open();
+      return undefined;
+    });
     const at = await startGateway(t, echo.port);
     const client = new RawClient(at.port).send(`GET /x HTTP/1.1\r\n${KEPT}\r\n`);
     await asked.opened;

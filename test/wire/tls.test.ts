@@ -217,7 +217,10 @@ describe("a caller over HTTP/2", () => {
 
   test("that goes away ends its request at the upstream", async (t) => {
     const asked = gate();
-    const echo = await startEcho(t, () => void asked.open());
+    const echo = await startEcho(t, () => {
+      asked.open();
+      return undefined;
+    });
     const at = await startGateway(t, echo.port, { server: { tls: TLS } });
     const made = await session(t, at);
     made.request({ ":path": "/x" }).on("error", () => undefined);

@@ -10,9 +10,11 @@ export interface BodySink {
 /** How the end of a body is found (RFC 9112, 6.3). */
 export type Framing = { readonly kind: "none" | "chunked" | "close" } | { readonly kind: "length"; readonly length: number };
 
-/** Framing of a message without a body, and of the two without a length. Shared, since most messages need nothing else. */
+/** Framing of a message without a body. */
 export const NO_BODY: Framing = { kind: "none" };
+/** Framing in chunks, whose last one is empty. */
 export const CHUNKED: Framing = { kind: "chunked" };
+/** Framing by the end of the connection, which only an answer may have. */
 export const UNTIL_CLOSE: Framing = { kind: "close" };
 
 /** A chunk below 4 GiB. More digits would leave the range in which numbers are exact. */

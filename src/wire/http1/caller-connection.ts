@@ -5,10 +5,10 @@ import type { CallerPort, RequestSink } from "../caller-port.ts";
 import { WireExchange } from "../exchange.ts";
 import type { Answer, HeaderEdit } from "../http.ts";
 import type { House } from "../house.ts";
-import { TEXT_BYTES_MAX } from "../request-pass.ts";
-import type { Timed } from "../timer-wheel.ts";
 import { answerHead } from "./answer-head.ts";
+import { AnswerWriter } from "./answer-writer.ts";
 import { BodyDecoder, type BodySink, NO_BODY } from "./body-decoder.ts";
+import { CallerLimits } from "./caller-limits.ts";
 import { CR, END_OF_HEAD, LF, TOKEN } from "./characters.ts";
 import { brokenHead, type Ends, type Head, parseRequestHead } from "./request-parser.ts";
 import { splice } from "./splice.ts";
@@ -19,13 +19,13 @@ const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 const NOTHING: BodySink = { piece: () => undefined };
 
 /** One connection of a caller: its requests, one after the other, and their answers in the same order. */
-export class CallerConnection implements CallerPort, Timed {
-  deadline = Infinity;
-  turn = 0;
+export class CallerConnection implements CallerPort {
   readonly #house: House;
   readonly #socket: Socket;
   readonly #ends: Ends;
   readonly #decoder = new BodyDecoder();
+  readonly #limits: CallerLimits;
+  readonly #writer: AnswerWriter;
   /** Requests whose answer is not complete, in order of arrival. */
   #first: WireExchange | undefined;
   #last: WireExchange | undefined;
@@ -48,17 +48,10 @@ export class CallerConnection implements CallerPort, Timed {
   #held = false;
   #sated = false;
   #paused = false;
-  #out = "";
-  #chunked = false;
-  #blocked = false;
   #ending: "no" | "lingering" | "ended" = "no";
   #lingerBytes = 0;
   #detached = false;
   #served = false;
-  #headBy = Infinity;
-  #bodyBy = Infinity;
-  #stallBy = Infinity;
-  #idleBy = Infinity;
   readonly #onData = (bytes: Buffer): void => this.#received(bytes);
   readonly #onEnd = (): void => this.#callerEnded();
   readonly #onDrain = (): void => this.#drained();
@@ -67,11 +60,13 @@ export class CallerConnection implements CallerPort, Timed {
     this.#house = house;
     this.#socket = socket;
     this.#ends = ends;
+    this.#limits = new CallerLimits(house.wheel, () => this.#expire());
+    this.#writer = new AnswerWriter(socket);
     // an "error" without a listener would end the process
     socket.on("data", this.#onData).on("end", this.#onEnd).on("drain", this.#onDrain);
     socket.on("error", () => socket.destroy()).once("close", () => this.#closed());
-    this.#idleBy = house.wheel.after(house.bounds.headersTimeoutMs);
-    this.#arm();
+    this.#limits.waits(house.bounds.headersTimeoutMs);
+    this.#limits.arm();
   }
 
   /** Nothing is under way on it and nothing has begun to come. */
@@ -122,7 +117,7 @@ export class CallerConnection implements CallerPort, Timed {
     this.#rest = left ? (this.#at === 0 ? bytes : bytes.subarray(this.#at)) : undefined;
     this.#sink?.flush();
     this.#hold(left && (this.#reading !== undefined || this.#count >= this.#house.bounds.pipelinedMax));
-    this.#arm();
+    this.#limits.arm();
   }
 
   /** One step of reading; false when it cannot go on now. */
@@ -144,11 +139,10 @@ export class CallerConnection implements CallerPort, Timed {
     if (size > bounds.headerBytesMax) throw refused("The header fields are too large.");
     if (end === -1) {
       if (size > 0 && TOKEN[bytes[start] ?? 0] !== 1) throw refused("The request is not HTTP/1.1.");
-      this.#idleBy = Infinity;
-      if (this.#headBy === Infinity) this.#headBy = wheel.after(bounds.headersTimeoutMs);
+      this.#limits.headBegins(bounds.headersTimeoutMs);
       return false;
     }
-    this.#headBy = this.#idleBy = Infinity;
+    this.#limits.headEnds();
     const head = parseRequestHead(bytes.toString("latin1", start, end + 4), rules, this.#ends);
     this.#at = end + 4;
     this.#begin(head);
@@ -163,7 +157,7 @@ export class CallerConnection implements CallerPort, Timed {
       this.#reading = exchange;
       this.#waits = head.waits;
       this.#decoder.begin(head.framing);
-      this.#bodyBy = wheel.after(bounds.requestTimeoutMs);
+      this.#limits.bodyBegins(bounds.requestTimeoutMs);
     }
     if (head.upgrade) this.#upgrade(exchange);
     else exchange.dispatch(handler);
@@ -181,7 +175,7 @@ export class CallerConnection implements CallerPort, Timed {
   #bodyEnded(): void {
     const sink = this.#sink;
     this.#reading = this.#sink = undefined;
-    this.#bodyBy = Infinity;
+    this.#limits.bodyEnds();
     this.#held = this.#sated = false;
     sink?.end();
   }
@@ -193,7 +187,7 @@ export class CallerConnection implements CallerPort, Timed {
     this.#final = true;
     this.#reading = this.#sink = undefined;
     this.#sated = false;
-    this.#headBy = this.#bodyBy = this.#idleBy = Infinity;
+    this.#limits.stopReading();
     sink?.fail(fault);
     if (this.#ending !== "no") return;
     (exchange ?? this.#enqueue(brokenHead(this.#ends))).refuse(fault);
@@ -228,7 +222,7 @@ export class CallerConnection implements CallerPort, Timed {
   }
 
   #closed(): void {
-    this.#house.wheel.remove(this);
+    this.#limits.close();
     this.#house.forget(this);
     const sink = this.#sink;
     this.#sink = this.#reading = undefined;
@@ -266,7 +260,7 @@ export class CallerConnection implements CallerPort, Timed {
     this.#held = false;
     if (rest) return this.#run(rest);
     this.#resume();
-    this.#arm();
+    this.#limits.arm();
   }
 
   #tellToContinue(exchange: WireExchange): void {
@@ -295,8 +289,11 @@ export class CallerConnection implements CallerPort, Timed {
     if (this.#house.closing && !exchange.next) this.#final = true;
     // somebody still reads it, or it has not come: the next request would have to wait for the rest of this one
     if (this.#reading === exchange && (this.#sink !== undefined || !this.#dropBodySafely())) this.#final = true;
-    this.#chunked = length === undefined && !bodyless && exchange.head.version === "1.1";
-    this.#out += answerHead(status, fields, bodyless && status === 204 ? undefined : length, this.#chunked, this.#final && !exchange.next);
+    const chunked = length === undefined && !bodyless && exchange.head.version === "1.1";
+    this.#writer.begin(
+      answerHead(status, fields, bodyless && status === 204 ? undefined : length, chunked, this.#final && !exchange.next),
+      chunked,
+    );
   }
 
   #dropBodySafely(): boolean {
@@ -308,31 +305,25 @@ export class CallerConnection implements CallerPort, Timed {
   }
 
   write(bytes: Uint8Array): void {
-    if (bytes.length <= TEXT_BYTES_MAX) return this.writeText(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1"));
-    if (this.#chunked) this.#out += `${bytes.length.toString(16)}\r\n`;
-    this.#send();
-    if (!this.#socket.write(bytes)) this.#blocked = true;
-    if (this.#chunked) this.#out += "\r\n";
+    this.#writer.write(bytes);
   }
 
   writeText(latin1: string): void {
-    if (latin1 === "") return;
-    this.#out += this.#chunked ? `${latin1.length.toString(16)}\r\n${latin1}\r\n` : latin1;
+    this.#writer.writeText(latin1);
   }
 
   flush(): boolean {
-    this.#send();
-    if (!this.#blocked) return true;
-    this.#stallBy = this.#house.wheel.after(this.#house.bounds.stallTimeoutMs);
-    this.#arm();
+    this.#writer.flush();
+    if (!this.#writer.blocked) return true;
+    this.#limits.stalls(this.#house.bounds.stallTimeoutMs);
+    this.#limits.arm();
     return false;
   }
 
   finish(): void {
     const exchange = this.#first;
     if (!exchange) return;
-    if (this.#chunked) this.#out += "0\r\n\r\n";
-    this.#chunked = false;
+    this.#writer.end();
     this.flush();
     this.#served = true;
     this.#first = exchange.next;
@@ -341,7 +332,7 @@ export class CallerConnection implements CallerPort, Timed {
     exchange.close(false);
     if (this.#first) this.#nextTurn(this.#first);
     else if (this.#final) this.#end();
-    else this.#idleBy = this.#house.wheel.after(this.#house.bounds.keepAliveTimeoutMs);
+    else this.#limits.waits(this.#house.bounds.keepAliveTimeoutMs);
     if (!this.#bytes && this.#ending === "no") this.#readOn();
   }
 
@@ -356,17 +347,10 @@ export class CallerConnection implements CallerPort, Timed {
     else this.#socket.destroy();
   }
 
-  #send(): void {
-    if (this.#out === "") return;
-    const out = this.#out;
-    this.#out = "";
-    if (!this.#socket.write(out, "latin1")) this.#blocked = true;
-  }
-
   #drained(): void {
-    this.#blocked = false;
-    this.#stallBy = Infinity;
-    this.#arm();
+    this.#writer.blocked = false;
+    this.#limits.flows();
+    this.#limits.arm();
     this.#first?.onDrain();
   }
 
@@ -398,8 +382,8 @@ export class CallerConnection implements CallerPort, Timed {
     const early = exchange.early;
     this.#detach();
     splice(this.#socket, early, upstream, exchange, () => {
-      this.#idleBy = this.#house.wheel.after(this.#house.bounds.keepAliveTimeoutMs);
-      this.#arm();
+      this.#limits.waits(this.#house.bounds.keepAliveTimeoutMs);
+      this.#limits.arm();
     });
   }
 
@@ -407,8 +391,9 @@ export class CallerConnection implements CallerPort, Timed {
   #detach(): void {
     if (this.#detached) return;
     this.#detached = true;
-    this.#idleBy = this.#headBy = this.#bodyBy = this.#stallBy = Infinity;
-    this.#arm();
+    this.#limits.stopReading();
+    this.#limits.flows();
+    this.#limits.arm();
     this.#socket.off("data", this.#onData).off("end", this.#onEnd).off("drain", this.#onDrain);
     this.#socket.resume();
     // as after an upgrade of node:http: the first listener starts the flow
@@ -422,14 +407,14 @@ export class CallerConnection implements CallerPort, Timed {
     const { bounds, wheel } = this.#house;
     this.#rest = undefined;
     this.#held = this.#sated = false;
-    this.#headBy = this.#bodyBy = this.#idleBy = Infinity;
+    this.#limits.stopReading();
     this.#resume();
     if (!this.#reading || this.#waits) return this.#close();
     // closing with unread bytes resets the connection, and the caller may lose the answer that tells it why (RFC 9112, 9.6)
     this.#ending = "lingering";
     this.#lingerBytes = bounds.lingerBytesMax;
-    this.#idleBy = wheel.after(bounds.lingerMs);
-    this.#arm();
+    this.#limits.waits(bounds.lingerMs);
+    this.#limits.arm();
   }
 
   #close(): void {
@@ -437,12 +422,12 @@ export class CallerConnection implements CallerPort, Timed {
     if (this.#socket.destroyed) return;
     this.#socket.end(() => {
       // the caller's own end closes it sooner; one that never ends is not waited for
-      this.#idleBy = this.#house.wheel.after(this.#house.bounds.lingerMs);
-      this.#stallBy = Infinity;
-      this.#arm();
+      this.#limits.waits(this.#house.bounds.lingerMs);
+      this.#limits.flows();
+      this.#limits.arm();
     });
-    if (this.#socket.writableLength > 0) this.#stallBy = this.#house.wheel.after(this.#house.bounds.stallTimeoutMs);
-    this.#arm();
+    if (this.#socket.writableLength > 0) this.#limits.stalls(this.#house.bounds.stallTimeoutMs);
+    this.#limits.arm();
   }
 
   #linger(bytes: Buffer): void {
@@ -463,17 +448,11 @@ export class CallerConnection implements CallerPort, Timed {
 
   // --- time limits
 
-  #arm(): void {
-    this.#house.wheel.setDeadline(this, Math.min(this.#headBy, this.#bodyBy, this.#stallBy, this.#idleBy));
-  }
-
-  expire(): void {
-    const { wheel } = this.#house;
-    const late = wheel.isOver(this.#headBy) || wheel.isOver(this.#bodyBy);
-    if (wheel.isOver(this.#stallBy)) return void this.#socket.destroy();
-    if (late) this.#broken(refused("The request did not arrive in time."));
-    else if (wheel.isOver(this.#idleBy)) this.#expireIdle();
-    this.#arm();
+  #expire(): void {
+    if (this.#limits.isStalled) return void this.#socket.destroy();
+    if (this.#limits.isLate) this.#broken(refused("The request did not arrive in time."));
+    else if (this.#limits.isIdle) this.#expireIdle();
+    this.#limits.arm();
   }
 
   #expireIdle(): void {

@@ -8,10 +8,15 @@ export const HEX: Uint8Array = new Uint8Array(256).map((_, code) => {
   return digit === -1 ? 255 : digit;
 });
 
+/** Carriage return. */
 export const CR = 13;
+/** Line feed. */
 export const LF = 10;
+/** Space. */
 export const SPACE = 32;
+/** Horizontal tab. */
 export const TAB = 9;
+/** Colon. */
 export const COLON = 58;
 
 /** The empty line behind the last field. */

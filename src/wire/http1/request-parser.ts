@@ -19,18 +19,10 @@ export interface RequestRules {
 }
 
 /** Methods of every port that says nothing else. */
-export const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
 /** Fields of which two readers would take different values if they came twice: the first, the last, or both joined. */
-export const SINGLE_FIELDS = [
-  "authorization",
-  "x-tenant-id",
-  "x-api-key",
-  "api-key",
-  "cookie",
-  "content-type",
-  "content-encoding",
-] as const;
+const SINGLE_FIELDS = ["authorization", "x-tenant-id", "x-api-key", "api-key", "cookie", "content-type", "content-encoding"] as const;
 const ALWAYS_SINGLE = maskOf(["host", "content-length", "transfer-encoding", "expect"]);
 /** Fields that decide where a request ends or whom it is for: not even a look-alike may come in. */
 const FRAMING: ReadonlySet<string> = new Set(["host", "content-length", "transfer-encoding"]);
@@ -151,7 +143,7 @@ export function brokenHead(ends: Ends): Head {
 }
 
 /** The refusal of a method: with the methods there are when it is one, otherwise as no HTTP (RFC 9110, 15.5.6). */
-export function refusedMethod(method: string, methods: ReadonlySet<string>): Fault {
+function refusedMethod(method: string, methods: ReadonlySet<string>): Fault {
   if (!KNOWN_METHODS.includes(method)) return malformed("The request is not HTTP/1.1.");
   return new Fault("method_not_allowed", `method ${method}`, { public: { headers: { allow: [...methods].join(", ") } } });
 }

@@ -93,7 +93,8 @@ export class ConnectionPool implements UpstreamPool {
 
   close(): void {
     this.closed = true;
-    for (const group of [...this.#all()]) for (const connection of [...group.all]) connection.expire();
+    const groups = Array.from(this.#all()); // groups go with their last connection
+    for (const group of groups) for (const connection of group.all) connection.expire();
     this.wheel.close();
   }
 

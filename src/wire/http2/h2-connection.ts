@@ -58,7 +58,7 @@ class H2Connection implements HouseConnection, Timed {
       },
     });
     this.#session
-      .on("stream", (stream, _headers, _flags, raw) => this.#stream(stream, raw as unknown as string[])) // the last argument is the list of all fields, which the types lack
+      .on("stream", (stream, _headers, _flags, raw) => this.#stream(stream, raw))
       .on("ping", () => this.#countControl())
       .on("remoteSettings", () => this.#countControl())
       .on("error", () => this.destroy())

@@ -1,6 +1,5 @@
 import { Fault } from "../../kernel/index.ts";
 import { CHUNKED, type Framing, NO_BODY } from "../http1/body-decoder.ts";
-import type { Fields } from "../http1/fields.ts";
 import { type Ends, Head, parseRequestHead, type RequestRules } from "../http1/request-parser.ts";
 
 /** Fields that HTTP/2 has no place for (RFC 9113, 8.2.2). */
@@ -36,7 +35,7 @@ export function toHead(raw: readonly string[], rules: RequestRules, bytesMax: nu
 
 function facts(head: Head): Pick<Head, "method" | "target" | "headers" | "host" | "authority" | "waits"> {
   const { method, target, headers, host, authority, waits } = head;
-  return { method, target, headers: headers as Fields, host, authority, waits };
+  return { method, target, headers, host, authority, waits };
 }
 
 /** Frames say where the body ends; a length that is said as well has been checked by the library. */

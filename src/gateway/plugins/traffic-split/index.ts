@@ -1,9 +1,9 @@
-import { toFault } from "../../../kernel/index.ts";
+import { Fault, toFault } from "../../../kernel/index.ts";
 import type { ExpressionSource, UpstreamSettings } from "../../dialect/objects.ts";
 import { toNodeList } from "../../dialect/node-list.ts";
 import { ID } from "../../dialect/schemas/shared.ts";
 import { UPSTREAM } from "../../dialect/schemas/upstream.ts";
-import type { Call, Plugin, PluginInstance, PluginOwner, PluginPorts, Profile, UpstreamTarget, Verdict } from "../../proxy/plugin.ts";
+import type { Plugin, PluginInstance, PluginOwner, PluginPorts, Profile, UpstreamTarget, Verdict } from "../../proxy/plugin.ts";
 import { compileExpression, type Expression } from "../../routing/expression.ts";
 import { createPatternCompiler } from "../../routing/pattern.ts";
 import { WeightedCycle } from "../../upstreams/balancers/weighted-cycle.ts";
@@ -33,7 +33,7 @@ interface Rule {
   /** Undefined when every call fits. */
   readonly match: readonly Expression[] | undefined;
   readonly cycle: WeightedCycle<Choice>;
-  /** An id that there is no upstream of. */
+  /** An id that there is no upstream of; a call that comes here is answered as the dialect does. */
   readonly missing: string | undefined;
 }
 
@@ -90,7 +90,7 @@ function create({ rules = [] }: Settings, owner: PluginOwner, ports: PluginPorts
   return {
     access(call) {
       for (const { match, cycle, missing } of compiled) {
-        if (missing !== undefined) return unknownUpstream(missing, call);
+        if (missing !== undefined) return unknownUpstream(missing);
         if (match && !match.some((expression) => expression.holds(call))) continue;
         call.upstream.target = cycle.next(ANY)?.target;
         return undefined;
@@ -108,7 +108,11 @@ function compile({ match, weighted_upstreams: shares }: RuleSettings, owner: Plu
   for (const { upstream, upstream_id: id, weight } of shares) {
     const named = id === undefined ? upstream && withNodeList(upstream) : String(id);
     const target = named === undefined ? undefined : owner.upstream(named);
-    if (named !== undefined && !target) missing ??= String(id);
+    if (named !== undefined && !target) {
+      const detail = `traffic-split on ${owner.id} names an upstream ${String(id)} that there is not`;
+      if (owner.profile === "strict") throw new Fault("invalid_settings", detail, { public: { detail } });
+      missing ??= String(id);
+    }
     choices.push({ target, weight });
   }
   return {
@@ -127,7 +131,7 @@ function withNodeList(upstream: UpstreamSettings): UpstreamSettings {
   return copy as unknown as UpstreamSettings; // the same settings, with the list form of their nodes
 }
 
-function unknownUpstream(id: string, { profile }: Call): Verdict {
-  const body = profile === "apisix" ? `failed to fetch upstream info by upstream id: ${id}` : undefined;
-  return { status: 500, headers: body === undefined ? {} : { "content-type": "text/plain; charset=utf-8" }, body };
+function unknownUpstream(id: string): Verdict {
+  const headers = { "content-type": "text/plain; charset=utf-8" };
+  return { status: 500, headers, body: `failed to fetch upstream info by upstream id: ${id}` };
 }
