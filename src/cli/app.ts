@@ -61,6 +61,8 @@ export interface AppInputs {
   readonly siblings?: Siblings;
 }
 
+/** What callers may use: PURGE empties a caller's part of a cache. */
+const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE"]);
 const EGRESS_PORTS = [443, 8443];
 const CLOSE_GRACE_MS = 10_000;
 const KEY_SET_BYTES_MAX = 64 * 1024;
@@ -201,6 +203,7 @@ async function listen(
     port: settings.port,
     handler: pipeline.handlerFor(routes.main, proxied),
     bounds: { connectionsMax },
+    methods: METHODS,
     ...(profile === "apisix" && { targets: "lenient" as const }),
   });
   try {

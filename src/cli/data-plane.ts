@@ -1,4 +1,4 @@
-import { createDataPlane, type DataPlane, PLUGINS } from "../gateway/index.ts";
+import { createCallMetrics, createDataPlane, type DataPlane, PLUGINS } from "../gateway/index.ts";
 import { createTenantContext, systemClock, systemRandom, toFault } from "../kernel/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import type { Identity } from "../tenancy/identity/index.ts";
@@ -34,6 +34,9 @@ export interface OpenDataPlane {
   close(): Promise<void>;
 }
 
+/** Tenants and routes that have a line of their own in the metrics; the others share one, so that their number does not grow with callers. */
+const METRIC_BOUNDS = { tenantsMax: 100, routesMax: 1_000 } as const;
+
 /** A data plane that serves nothing yet. */
 export function openDataPlane(rooms: DataPlaneRooms): OpenDataPlane {
   const { settings, identity, registry, audit, telemetry } = rooms;
@@ -68,6 +71,7 @@ export function openDataPlane(rooms: DataPlaneRooms): OpenDataPlane {
     fetch: (request) => outbound.fetch(request),
     probe,
     audit,
+    metrics: createCallMetrics(telemetry.registry, METRIC_BOUNDS),
     warn: (message, facts) => telemetry.log.warn({ ...facts }, message),
     observe: createProxyTelemetry(telemetry, settings.accessLog.sample),
   });
@@ -85,11 +89,11 @@ export function openDataPlane(rooms: DataPlaneRooms): OpenDataPlane {
 
 /** Where limits are shared: in Redis by all machines, else by the processes of this one, else nowhere. */
 function openLedger({ settings, siblings, telemetry }: DataPlaneRooms): LimitLedger | undefined {
-  const { redis } = settings.gateway;
+  const { redis, machinesMin } = settings.gateway;
   if (redis !== undefined) {
     return createRedisLedger({
       url: redis,
-      gatewaysMin: siblings?.count ?? 1,
+      gatewaysMin: machinesMin * (siblings?.count ?? 1),
       onChange: (reached, error) => {
         if (reached) telemetry.log.info("Redis is reached: limits are shared");
         else telemetry.log.warn({ err: error && toFault(error) }, "Redis is not reached: each gateway keeps to its part of the limits");

@@ -76,6 +76,8 @@ export const settingsSchema = z
           .string()
           .regex(/^rediss?:\/\//, "must begin with redis://")
           .optional(),
+        /** Machines that share the limits at least; what a limit is divided by while Redis was never reached. */
+        machinesMin: z.int().min(1).max(1_000).default(1),
       })
       .prefault({}),
     /** The share of the requests that went well which the access log has; the others are always in it. */

@@ -25,3 +25,4 @@ export type {
 } from "./proxy/ports.ts";
 export { PLUGINS } from "./plugins/index.ts";
 export { type GatewayDocument, parseGatewayDocument, readGatewayText } from "./dialect/index.ts";
+export { createCallMetrics } from "./plugins/prometheus/call-metrics.ts";

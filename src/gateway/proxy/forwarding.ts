@@ -6,10 +6,9 @@ import type { Node } from "../upstreams/node.ts";
 import type { Upstream } from "../upstreams/upstream.ts";
 import type { ProxyCall } from "./call.ts";
 import { faultAnswer, pageAnswer } from "./error-answers.ts";
-import { runHeaderPhase, withHeaderPhase } from "./phases.ts";
+import { addHouseFields, runHeaderPhase, withHeaderPhase } from "./phases.ts";
 import { OwnTarget } from "./plugin-instances.ts";
 import { setRequestHeaders } from "./request-headers.ts";
-import { TENANT_VARY } from "./tenant-vary.ts";
 import { AnswerDraft } from "./response-draft.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 
@@ -170,11 +169,12 @@ class Attempt implements Forward {
     this.#upstream.answered(this.#node, call.upstreamMs, nowMs);
     this.#forwarding.succeeded(this.#upstream, this.#node, head.status);
     const draft = new AnswerDraft(head.status, head.headers.edit(), true);
-    if (call.profile === "apisix") {
-      if (head.status >= 500) draft.headers.set("X-APISIX-Upstream-Status", call.upstreamStatuses.join(", "));
-    } else if (call.context) keepFromCaches(draft.headers);
+    if (call.profile === "apisix" && head.status >= 500) {
+      draft.headers.set("X-APISIX-Upstream-Status", call.upstreamStatuses.join(", "));
+    }
     call.status = head.status; // conditions of plugins ask for it
     runHeaderPhase(call, draft);
+    addHouseFields(call, draft.headers);
     call.status = draft.status;
     return draft.plan(head);
   }
@@ -224,10 +224,4 @@ function setHost(call: ProxyCall, { settings }: Upstream, node: Node): void {
 function serverNameOf(call: ProxyCall, { settings }: Upstream, node: Node): string | undefined {
   if (!node.origin.tls || call.profile === "strict") return undefined;
   return call.upstream.host ?? (settings.pass_host === "pass" ? call.head.host : undefined);
-}
-
-/** What an upstream answers a proved tenant is that tenant's: no cache between may give it to another, unless the upstream says so itself (RFC 9111, 3.5). */
-function keepFromCaches(headers: HeaderEdit): void {
-  if (headers.get("cache-control") === undefined) headers.set("Cache-Control", "private, no-store");
-  headers.add("Vary", TENANT_VARY);
 }

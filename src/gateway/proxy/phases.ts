@@ -1,12 +1,16 @@
 import { Fault, parseTenantId, toFault } from "../../kernel/index.ts";
 import { unauthenticated } from "../../tenancy/identity/index.ts";
-import type { Answer } from "../../wire/index.ts";
+import type { Answer, HeaderEdit } from "../../wire/index.ts";
 import { BODY_ARGUMENTS_BYTES_MAX } from "../routing/body-arguments.ts";
 import type { ProxyCall } from "./call.ts";
 import { faultAnswer, pageAnswer, routeNotFound } from "./error-answers.ts";
 import type { Verdict } from "./plugin.ts";
 import { EMPTY_CHAIN, type Step } from "./plugin-chain.ts";
 import { AnswerDraft, toEdit } from "./response-draft.ts";
+import { TENANT_VARY } from "./tenant-vary.ts";
+
+const NOT_KEPT = "private, no-store";
+const HOUSE_FIELDS: ReadonlySet<string> = new Set(["x-request-id", "cache-control", "vary"]);
 
 const GLOBAL_REWRITE = 0;
 const ROUTE_REWRITE = 1;
@@ -168,11 +172,41 @@ function ownAnswer(answer: Answer, step: Step, call: ProxyCall): Answer {
 export function withHeaderPhase(call: ProxyCall, answer: Answer): Answer {
   const { global } = call.program;
   call.status = answer.status;
-  if (global.header.length === 0 && call.chain.header.length === 0) return answer;
+  if (global.header.length === 0 && call.chain.header.length === 0) return withHouseFields(call, answer);
   const draft = new AnswerDraft(answer.status, toEdit(answer.headers), false);
   runHeaderPhase(call, draft);
   call.status = draft.status;
-  return draft.apply(answer);
+  return withHouseFields(call, draft.apply(answer));
+}
+
+/** In the strict profile: what every answer of the platform has, where nobody has said otherwise. */
+function withHouseFields(call: ProxyCall, answer: Answer): Answer {
+  if (call.profile !== "strict") return answer;
+  const { vary = [] } = answer.headers;
+  return {
+    ...answer,
+    headers: {
+      "x-content-type-options": "nosniff",
+      "x-request-id": call.requestId,
+      "cache-control": NOT_KEPT,
+      ...answer.headers,
+      vary: [...(typeof vary === "string" ? [vary] : vary), TENANT_VARY],
+    },
+  };
+}
+
+/**
+ * In the strict profile: the request's id, and, for a proved tenant, that no cache between may give the answer to somebody else unless the
+ * upstream itself allows it (RFC 9111, 3.5).
+ */
+export function addHouseFields(call: ProxyCall, headers: HeaderEdit): void {
+  if (call.profile !== "strict") return;
+  let lines = headers.get("x-request-id") === undefined ? `X-Request-ID: ${call.requestId}\r\n` : "";
+  if (call.context) {
+    if (headers.get("cache-control") === undefined) lines += `Cache-Control: ${NOT_KEPT}\r\n`;
+    lines += `Vary: ${TENANT_VARY}\r\n`;
+  }
+  if (lines !== "") headers.append(lines, HOUSE_FIELDS);
 }
 
 /** The response phase: global rules, then the rest. A plugin that fails there is left out, and said. */

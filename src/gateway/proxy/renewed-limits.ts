@@ -12,11 +12,13 @@ import type {
 /** Limits that can all begin anew, as for a document that is applied fresh: what was counted before is never looked at again. */
 export class RenewedLimits implements Limits {
   readonly exact: ExactLimits;
+  readonly defaultScope: LimitScope;
   readonly #limits: Limits;
   #generation = 0;
 
   constructor(limits: Limits) {
     this.#limits = limits;
+    this.defaultScope = limits.defaultScope;
     const { exact } = limits;
     this.exact = {
       window: (key, limit, cost) => exact.window(this.#own(key), limit, cost),

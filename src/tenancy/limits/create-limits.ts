@@ -96,11 +96,13 @@ class OpenedLimits implements OpenLimits {
   readonly #shared: SharedLimits | undefined;
   readonly close: () => Promise<void>;
   readonly exact: ExactLimits;
+  readonly defaultScope: LimitScope;
 
   constructor(local: LocalLimits, shared: SharedLimits | undefined, close: () => Promise<void>) {
     this.#local = local;
     this.#shared = shared;
     this.close = close;
+    this.defaultScope = shared ? "shared" : "local";
     this.exact = {
       window: (key, limit, cost = 1) => {
         checkCost(cost);

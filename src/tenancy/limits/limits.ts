@@ -12,6 +12,8 @@ export interface Limits {
   slot(key: LimitKey, max: number, scope?: LimitScope): Slot | undefined;
   /** Now under way in this process. */
   inUse(key: LimitKey, scope?: LimitScope): number;
+  /** Where a limit counts that does not say where: among all gateways where there is a ledger, otherwise in this process. */
+  readonly defaultScope: LimitScope;
   /** The same questions for callers that can wait. */
   readonly exact: ExactLimits;
 }

@@ -11,6 +11,8 @@ import { BodyDecoder, type BodySink, NO_BODY } from "./body-decoder.ts";
 import { CallerLimits } from "./caller-limits.ts";
 import { CR, END_OF_HEAD, LF, TOKEN } from "./characters.ts";
 import { brokenHead, type Ends, type Head, parseRequestHead } from "./request-parser.ts";
+import { Farewell } from "./farewell.ts";
+import { SocketFlow } from "./socket-flow.ts";
 import { splice } from "./splice.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 import { createUpgrade } from "./upgrade.ts";
@@ -26,6 +28,8 @@ export class CallerConnection implements CallerPort {
   readonly #decoder = new BodyDecoder();
   readonly #limits: CallerLimits;
   readonly #writer: AnswerWriter;
+  readonly #flow: SocketFlow;
+  readonly #farewell: Farewell;
   /** Requests whose answer is not complete, in order of arrival. */
   #first: WireExchange | undefined;
   #last: WireExchange | undefined;
@@ -44,12 +48,6 @@ export class CallerConnection implements CallerPort {
   #owesContinue = false;
   /** No request is taken any more: behind this point nothing is certain, or the connection is about to end. */
   #final = false;
-  /** Why nothing is read from the socket: what arrived has to wait here, or who takes the body wants no more for now. */
-  #held = false;
-  #sated = false;
-  #paused = false;
-  #ending: "no" | "lingering" | "ended" = "no";
-  #lingerBytes = 0;
   #detached = false;
   #served = false;
   readonly #onData = (bytes: Buffer): void => this.#received(bytes);
@@ -62,6 +60,8 @@ export class CallerConnection implements CallerPort {
     this.#ends = ends;
     this.#limits = new CallerLimits(house.wheel, () => this.#expire());
     this.#writer = new AnswerWriter(socket);
+    this.#flow = new SocketFlow(socket);
+    this.#farewell = new Farewell(socket, this.#decoder, this.#limits, house.bounds);
     // an "error" without a listener would end the process
     socket.on("data", this.#onData).on("end", this.#onEnd).on("drain", this.#onDrain);
     socket.on("error", () => socket.destroy()).once("close", () => this.#closed());
@@ -71,7 +71,7 @@ export class CallerConnection implements CallerPort {
 
   /** Nothing is under way on it and nothing has begun to come. */
   get idle(): boolean {
-    return this.#count === 0 && this.#rest === undefined && this.#ending === "no";
+    return this.#count === 0 && this.#rest === undefined && !this.#farewell.begun;
   }
 
   /** It has answered at least one request. */
@@ -95,7 +95,7 @@ export class CallerConnection implements CallerPort {
   // --- reading
 
   #received(bytes: Buffer): void {
-    if (this.#ending !== "no") return this.#linger(bytes);
+    if (this.#farewell.begun) return this.#farewell.receive(bytes);
     if (this.#final && !this.#reading) return;
     const rest = this.#rest;
     this.#rest = undefined;
@@ -116,7 +116,7 @@ export class CallerConnection implements CallerPort {
     const left = this.#at < bytes.length && (!this.#final || this.#reading !== undefined) && !this.#detached;
     this.#rest = left ? (this.#at === 0 ? bytes : bytes.subarray(this.#at)) : undefined;
     this.#sink?.flush();
-    this.#hold(left && (this.#reading !== undefined || this.#count >= this.#house.bounds.pipelinedMax));
+    this.#flow.hold(left && (this.#reading !== undefined || this.#count >= this.#house.bounds.pipelinedMax));
     this.#limits.arm();
   }
 
@@ -131,7 +131,7 @@ export class CallerConnection implements CallerPort {
   }
 
   #readHead(bytes: Buffer): boolean {
-    const { bounds, wheel, rules } = this.#house;
+    const { bounds, rules } = this.#house;
     // one empty line may precede a request (RFC 9112, 2.2)
     const start = bytes[this.#at] === CR && bytes[this.#at + 1] === LF ? this.#at + 2 : this.#at;
     const end = bytes.indexOf(END_OF_HEAD, start);
@@ -150,7 +150,7 @@ export class CallerConnection implements CallerPort {
   }
 
   #begin(head: Head): void {
-    const { bounds, handler, wheel } = this.#house;
+    const { bounds, handler } = this.#house;
     const exchange = this.#enqueue(head);
     if (!head.keepAlive) this.#final = true;
     if (head.framing !== NO_BODY) {
@@ -176,7 +176,7 @@ export class CallerConnection implements CallerPort {
     const sink = this.#sink;
     this.#reading = this.#sink = undefined;
     this.#limits.bodyEnds();
-    this.#held = this.#sated = false;
+    this.#flow.free();
     sink?.end();
   }
 
@@ -186,37 +186,16 @@ export class CallerConnection implements CallerPort {
     const sink = this.#sink;
     this.#final = true;
     this.#reading = this.#sink = undefined;
-    this.#sated = false;
+    this.#flow.sate(false);
     this.#limits.stopReading();
     sink?.fail(fault);
-    if (this.#ending !== "no") return;
+    if (this.#farewell.begun) return;
     (exchange ?? this.#enqueue(brokenHead(this.#ends))).refuse(fault);
-    this.#resume();
-  }
-
-  /** Stops or goes on reading from the socket, for what waits here. */
-  #hold(held: boolean): void {
-    this.#held = held;
-    if (held) this.#pause();
-    else this.#resume();
-  }
-
-  #pause(): void {
-    if (this.#paused) return;
-    this.#paused = true;
-    this.#socket.pause();
-  }
-
-  #resume(): void {
-    if (!this.#paused || this.#held || this.#sated || this.#detached) return;
-    this.#paused = false;
-    this.#socket.resume();
   }
 
   #callerEnded(): void {
-    if (this.#ending === "ended") return;
-    if (this.#ending === "lingering") return void this.#socket.end();
-    if (this.#reading) this.#broken(cutShort());
+    if (this.#farewell.begun) this.#farewell.callerEnded();
+    else if (this.#reading) this.#broken(cutShort());
     else if (this.#first) this.#socket.destroy();
     else this.#end();
   }
@@ -242,14 +221,12 @@ export class CallerConnection implements CallerPort {
   }
 
   pauseBody(): void {
-    if (!this.#reading) return;
-    this.#sated = true;
-    this.#pause();
+    if (this.#reading) this.#flow.sate(true);
   }
 
   resumeBody(): void {
-    if (!this.#sated) return;
-    this.#sated = false;
+    if (!this.#reading || !this.#flow.sated) return;
+    this.#flow.sate(false);
     if (!this.#bytes) this.#readOn();
   }
 
@@ -257,9 +234,8 @@ export class CallerConnection implements CallerPort {
   #readOn(): void {
     const rest = this.#rest;
     this.#rest = undefined;
-    this.#held = false;
     if (rest) return this.#run(rest);
-    this.#resume();
+    this.#flow.hold(false);
     this.#limits.arm();
   }
 
@@ -333,7 +309,7 @@ export class CallerConnection implements CallerPort {
     if (this.#first) this.#nextTurn(this.#first);
     else if (this.#final) this.#end();
     else this.#limits.waits(this.#house.bounds.keepAliveTimeoutMs);
-    if (!this.#bytes && this.#ending === "no") this.#readOn();
+    if (!this.#bytes && !this.#farewell.begun) this.#readOn();
   }
 
   #nextTurn(exchange: WireExchange): void {
@@ -363,8 +339,7 @@ export class CallerConnection implements CallerPort {
     if (exchange.head.method !== "GET" || this.#reading) return exchange.refuse(refused("An upgrade is a GET without a body."));
     exchange.joinable = true;
     const early = Buffer.from(this.#bytes?.subarray(this.#at) ?? "");
-    this.#held = true;
-    this.#pause();
+    this.#flow.sate(true); // until it is known whom the rest is for
     const upgrade = createUpgrade(exchange, early, this.#socket, () => this.#detach());
     const failed = (error: unknown): void => exchange.refuse(toFault(error));
     try {
@@ -395,7 +370,7 @@ export class CallerConnection implements CallerPort {
     this.#limits.flows();
     this.#limits.arm();
     this.#socket.off("data", this.#onData).off("end", this.#onEnd).off("drain", this.#onDrain);
-    this.#socket.resume();
+    this.#flow.free();
     // as after an upgrade of node:http: the first listener starts the flow
     (this.#socket as { readableFlowing: boolean | null }).readableFlowing = null;
   }
@@ -403,47 +378,9 @@ export class CallerConnection implements CallerPort {
   // --- the end of the connection
 
   #end(): void {
-    if (this.#ending !== "no") return;
-    const { bounds, wheel } = this.#house;
     this.#rest = undefined;
-    this.#held = this.#sated = false;
-    this.#limits.stopReading();
-    this.#resume();
-    if (!this.#reading || this.#waits) return this.#close();
-    // closing with unread bytes resets the connection, and the caller may lose the answer that tells it why (RFC 9112, 9.6)
-    this.#ending = "lingering";
-    this.#lingerBytes = bounds.lingerBytesMax;
-    this.#limits.waits(bounds.lingerMs);
-    this.#limits.arm();
-  }
-
-  #close(): void {
-    this.#ending = "ended";
-    if (this.#socket.destroyed) return;
-    this.#socket.end(() => {
-      // the caller's own end closes it sooner; one that never ends is not waited for
-      this.#limits.waits(this.#house.bounds.lingerMs);
-      this.#limits.flows();
-      this.#limits.arm();
-    });
-    if (this.#socket.writableLength > 0) this.#limits.stalls(this.#house.bounds.stallTimeoutMs);
-    this.#limits.arm();
-  }
-
-  #linger(bytes: Buffer): void {
-    if (this.#ending === "ended") return;
-    this.#lingerBytes -= bytes.length;
-    let done = this.#lingerBytes < 0;
-    try {
-      this.#decoder.decode(bytes, 0, NOTHING);
-      done ||= this.#decoder.done;
-    } catch {
-      done = true;
-    }
-    if (!done) return;
-    if (this.#lingerBytes >= 0) return this.#close();
-    this.#ending = "ended";
-    this.#socket.destroySoon();
+    this.#farewell.begin(this.#reading !== undefined && !this.#waits);
+    this.#flow.free();
   }
 
   // --- time limits
@@ -456,9 +393,9 @@ export class CallerConnection implements CallerPort {
   }
 
   #expireIdle(): void {
-    if (this.#ending === "lingering") return this.#close();
-    if (this.#ending === "ended" || this.#detached) return void this.#socket.destroy();
-    this.#end();
+    if (this.#farewell.begun) this.#farewell.expire();
+    else if (this.#detached) this.#socket.destroy();
+    else this.#end();
   }
 }
 

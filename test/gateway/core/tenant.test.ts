@@ -13,6 +13,8 @@ test("a route that says nothing about tenants serves nobody without a proved one
   const refused = await plane.send("/hello");
   assert.equal(refused.status, 401);
   assert.equal(refused.json()["code"], "unauthenticated");
+  assert.equal(refused.headers["x-request-id"], refused.json()["requestId"]);
+  assert.equal(refused.headers["cache-control"], "private, no-store");
   for (const authorization of ["Bearer ", "Bearer null", "Basic YTpi", "Bearer nobody:user-1", "Bearer default:user-1"]) {
     assert.equal((await plane.send("/hello", { headers: { authorization } })).status, 401, authorization);
   }
@@ -186,8 +188,10 @@ test("a tenant that is not served gets nothing through", async (t) => {
 test("an answer to a proved tenant is kept by no cache between, unless the upstream says so", async (t) => {
   const echo = await startEcho(t);
   const plane = await startPlane(t, { routes: [{ id: "1", uri: "/*", upstream: { type: "roundrobin", nodes: { [echo.node]: 1 } } }] });
-  const { headers } = await plane.send("/x", { as: "acme" });
+  const reply = await plane.send("/x", { as: "acme" });
+  const { headers } = reply;
   assert.equal(headers["cache-control"], "private, no-store");
+  assert.equal(headers["x-request-id"], reply.echoed().headers["x-request-id"], "caller and upstream know it by the same id");
   assert.ok(headers.vary?.includes("X-Tenant-ID"));
   echo.answer = (_received, response) => void response.writeHead(200, { "cache-control": "public, max-age=60" }).end("x");
   assert.equal((await plane.send("/x", { as: "acme" })).headers["cache-control"], "public, max-age=60");

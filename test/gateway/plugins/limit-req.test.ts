@@ -31,6 +31,7 @@ describe("limit-req", () => {
       slot: limits.slot.bind(limits),
       inUse: limits.inUse.bind(limits),
       exact: limits.exact,
+      defaultScope: limits.defaultScope,
       bucket: (...args: Parameters<typeof bucket>) => {
         const decision = bucket(...args);
         waited.push(decision.delayMs);

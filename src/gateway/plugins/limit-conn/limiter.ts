@@ -95,7 +95,7 @@ export class SlotLimiter implements PluginInstance {
   }
 
   #take(call: Call, key: LimitKey, conn: number, burst: number): Verdict | Promise<Verdict> {
-    const scope = scopeOf(this.#settings);
+    const scope = scopeOf(this.#settings, this.#ports.limits);
     const { limits } = this.#ports;
     const slot = scope === "shared" ? limits.exact.slot(key, conn + burst, scope) : limits.slot(key, conn + burst);
     return slot instanceof Promise ? slot.then((settled) => this.#hold(call, settled, conn)) : this.#hold(call, slot, conn);

@@ -43,7 +43,7 @@ export class WindowLimiter implements PluginInstance {
     this.#settings = settings;
     this.#ports = ports;
     this.#strict = owner.profile === "strict";
-    this.#scope = scopeOf(settings);
+    this.#scope = scopeOf(settings, ports.limits);
     this.#exact = this.#scope === "shared" && (settings.sync_interval ?? -1) === -1;
     const { count = 1, time_window: windowS = 1, key, key_type: type, rules } = settings;
     this.#rules = rules

@@ -46,7 +46,7 @@ function create(settings: Settings, owner: PluginOwner, ports: PluginPorts): Plu
   const value = compileKeyValue(key, type, owner.profile);
   const identity = owner.profile === "strict" ? [key, type] : settings;
   const keys = new CounterKeys(owner, NAME, { identity, perTenant });
-  const scope = scopeOf(settings);
+  const scope = scopeOf(settings, ports.limits);
   const limit = { perSecond: rate, burst, scope };
   const decide = (call: Call, decision: BucketDecision): Verdict | Promise<Verdict> => {
     if (!decision.allow) {

@@ -1,4 +1,4 @@
-import type { LimitScope } from "../../../tenancy/limits/index.ts";
+import type { Limits, LimitScope } from "../../../tenancy/limits/index.ts";
 import type { JsonSchema, Profile } from "../../proxy/plugin.ts";
 import { compileTemplate } from "../../routing/template.ts";
 
@@ -97,9 +97,9 @@ function withMore(schema: JsonSchema, more: Readonly<Record<string, JsonSchema>>
   return { ...schema, properties: { ...(schema["properties"] as JsonSchema), ...more } }; // every schema above has properties
 }
 
-/** Where a policy counts. */
-export function scopeOf({ policy }: Pick<LimitSettings, "policy">): LimitScope {
-  return policy === "local" ? "local" : "shared";
+/** Where a policy counts: `local` leaves it to how the gateways are set up, which share what they can. */
+export function scopeOf({ policy }: Pick<LimitSettings, "policy">, { defaultScope }: Pick<Limits, "defaultScope">): LimitScope {
+  return policy === "local" ? defaultScope : "shared";
 }
 
 /** What the caller can set by itself. */
