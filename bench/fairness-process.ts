@@ -1,31 +1,30 @@
-/**
- * Program: a server of the bench's own with a fair queue in front of an upstream that only takes time. The tenant is what the header
- * x-tenant says. With `arrival` as its argument all are one tenant to the queue: first come, first served.
- */
-import { createServer } from "node:http";
+/** Program: an upstream that has so many places and takes its time in each; who finds none waits in the order of arrival. */
+import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { systemClock } from "../src/kernel/index.ts";
-import { createFairQueue } from "../src/tenancy/limits/index.ts";
 import { FAIRNESS } from "./fairness-house.ts";
 import { createPicker } from "./tenants.ts";
 
-const inOrderOfArrival = process.argv[2] === "arrival";
-const queue = createFairQueue({ concurrency: FAIRNESS.places, queueMax: 10_000, deadlineMs: 30_000, clock: systemClock });
-
 const pick = createPicker();
 const [least, most] = FAIRNESS.upstreamMs;
+const waiting: ServerResponse[] = [];
+let busy = 0;
 
-const server = createServer((request, response) => {
-  const tenant = inOrderOfArrival ? "all" : String(request.headers["x-tenant"]);
-  void Promise.resolve(queue.enter(tenant, 1)).then((ticket) => {
-    setTimeout(
-      () => {
-        ticket.leave();
-        response.writeHead(200, { "content-length": 2 }).end("ok");
-      },
-      least + pick(most - least + 1),
-    );
-  });
+function serve(response: ServerResponse): void {
+  busy++;
+  setTimeout(
+    () => {
+      busy--;
+      response.writeHead(200, { "content-length": 2 }).end("ok");
+      const next = waiting.shift();
+      if (next) serve(next);
+    },
+    least + pick(most - least + 1),
+  );
+}
+
+const server = createServer((_request, response) => {
+  if (busy < FAIRNESS.places) serve(response);
+  else waiting.push(response);
 });
 server.keepAliveTimeout = 60_000;
 server.listen(0, "127.0.0.1", () => process.send?.((server.address() as AddressInfo).port));

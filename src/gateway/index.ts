@@ -6,6 +6,7 @@ export {
   type Operation,
   platformOperation,
   publicOperation,
+  rawPlatformOperation,
   type SocketCall,
   type TenantCall,
   tenantOperation,

@@ -7,6 +7,7 @@ const QUERY_PARAMETERS_MAX = 100;
 
 /** The body, checked by the operation's schema. Throws the 400s, 413s and 415 of the error table. */
 export async function readInput(exchange: Exchange, operation: Operation): Promise<unknown> {
+  if (operation.rawBody) return await exchange.readBody(operation.bytesMax ?? JSON_BOUNDS.bytesMax);
   if (!operation.body) return undefined;
   assertJson(exchange.head);
   const bytesMax = operation.bytesMax ?? JSON_BOUNDS.bytesMax;

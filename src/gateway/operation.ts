@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { PlatformPrincipal, TenantContext } from "../kernel/index.ts";
+import type { Fault, PlatformPrincipal, TenantContext } from "../kernel/index.ts";
 import type { TenantScope } from "../stores/index.ts";
 import type { Access } from "../tenancy/policy/index.ts";
 import type { Answer, RequestHead, WebSocketConnection } from "../wire/index.ts";
@@ -49,6 +49,8 @@ interface OperationParts<Body, Query> {
   readonly query?: z.ZodType<Query>;
   /** Bytes of the body, 1 MiB unless set. */
   readonly bytesMax?: number;
+  /** The answer to a fault in the shape of another API that this call speaks. */
+  readonly refusal?: (fault: Fault) => Answer;
 }
 
 /** One call of the platform's own API: where it is, who may make it, what it takes and what it does. The route table is made of these. */
@@ -60,6 +62,9 @@ export interface Operation {
   readonly body: z.ZodType | undefined;
   readonly query: z.ZodType | undefined;
   readonly bytesMax: number | undefined;
+  /** The body is given as its bytes, whatever type it is said to have. */
+  readonly rawBody: boolean;
+  readonly refusal: ((fault: Fault) => Answer) | undefined;
   /** Whether this is a WebSocket; then `run` is `undefined` and `accept` is not, and the other way round. */
   readonly run: ((call: AnyCall) => Promise<Answer> | Answer) | undefined;
   readonly accept: ((call: AnySocketCall, connection: WebSocketConnection) => Promise<void>) | undefined;
@@ -115,9 +120,19 @@ export function platformOperation<Body = undefined, Query = undefined>(
   return operation(parts, { realm: "platform", ...access }, (call) => parts.run(call as PlatformCall<Body, Query>));
 }
 
+/** A call of the platform's operators that reads the bytes of its body itself: its clients send other things than JSON. */
+export function rawPlatformOperation<Query = undefined>(
+  access: Omit<Extract<Access, { realm: "platform" }>, "realm">,
+  parts: OperationParts<Uint8Array, Query> & { run(call: PlatformCall<Uint8Array, Query>): Promise<Answer> | Answer },
+): Operation {
+  // the pipeline fills in the principal for the realm "platform", and the bytes where `rawBody` says so
+  const made = operation(parts, { realm: "platform", ...access }, (call) => parts.run(call as PlatformCall<Uint8Array, Query>));
+  return { ...made, rawBody: true };
+}
+
 function operation<Body, Query>(parts: OperationParts<Body, Query>, access: Access, run: Operation["run"]): Operation {
-  const { method, path, summary, body, query, bytesMax } = parts;
-  return { method, path, summary, access, body, query, bytesMax, run, accept: undefined };
+  const { method, path, summary, body, query, bytesMax, refusal } = parts;
+  return { method, path, summary, access, body, query, bytesMax, refusal, rawBody: false, run, accept: undefined };
 }
 
 /** A JSON answer. */

@@ -304,7 +304,8 @@ class Handler implements HttpHandler {
   #refusal(fault: Fault, head: RequestHead | undefined, passage: Passage): Answer {
     passage.fault = fault;
     const language = head?.headers.all("accept-language").join(",");
-    return this.#finish(toProblem(fault, passage.requestId, passage.tenant, language), head, passage);
+    const own = passage.operation?.refusal?.(fault);
+    return this.#finish(own ?? toProblem(fault, passage.requestId, passage.tenant, language), head, passage);
   }
 
   #finish(answer: Answer, head: RequestHead | undefined, passage: Passage): Answer {

@@ -5,7 +5,6 @@ import type { TimerWheel } from "./timer-wheel.ts";
 /** A connection as its server sees it. */
 export interface HouseConnection {
   readonly idle: boolean;
-  readonly served: boolean;
   /** Ends it when nothing is under way. */
   leave(): void;
   destroy(): void;

@@ -96,8 +96,8 @@ class RunningDataPlane implements DataPlane {
   async apply(document: GatewayDocument, options: { readonly fresh?: boolean } = {}): Promise<void> {
     const before = this.#program;
     const served = this.#applying;
-    if (options.fresh === true) {
-      this.#limits.renew();
+    const fresh = options.fresh === true;
+    if (fresh) {
       this.#upstreams.forget();
       this.#instances.forget();
     }
@@ -106,8 +106,13 @@ class RunningDataPlane implements DataPlane {
       this.#program = new Program(document, this.#programPorts);
     } catch (error) {
       this.#applying = served;
+      if (fresh) {
+        this.#upstreams.remember();
+        this.#instances.remember();
+      }
       throw toFault(error);
     }
+    if (fresh) this.#limits.renew();
     await before?.retire();
   }
 

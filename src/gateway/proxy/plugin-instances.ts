@@ -87,6 +87,11 @@ export class PluginInstances {
     this.#generation++;
   }
 
+  /** Takes back the last `forget`: the document that it was for could not be served. */
+  remember(): void {
+    this.#generation--;
+  }
+
   #keyOf({ plugin, owner, settings, metadata }: InstanceRequest): string {
     return JSON.stringify([this.#generation, owner, plugin.name, settings ?? null, metadata ?? null]);
   }

@@ -66,19 +66,24 @@ export class Program {
       warn: ports.warn,
       instanceOf: (placement) => ports.instances.take(this.#requestOf(placement), this.#taken),
     };
-    for (const [id, settings] of document.upstreams) this.upstreams.set(id, this.#open(id, settings));
-    this.global = createChain(this.#globalPlacements(), this.#maker);
-    const joined = document.routes.filter(({ status }) => status === 1).map((route) => joinRoute(route, document));
-    this.routes = joined.map((route, index) => this.#compile(route, index));
-    const rules = joined.flatMap((route, index) => {
-      const compiled = this.routes[index];
-      return compiled ? [toRule(route, compiled, ports.pattern)] : [];
-    });
-    this.matcher = new RouteMatcher(rules);
-    const variables = rules.flatMap(({ vars }) => vars?.variables ?? []);
-    this.matchesBody = variables.some(isBodyVariable);
-    this.matchesTier = variables.includes("tenant_tier");
-    this.#keepInstances();
+    try {
+      for (const [id, settings] of document.upstreams) this.upstreams.set(id, this.#open(id, settings));
+      this.global = createChain(this.#globalPlacements(), this.#maker);
+      const joined = document.routes.filter(({ status }) => status === 1).map((route) => joinRoute(route, document));
+      this.routes = joined.map((route, index) => this.#compile(route, index));
+      const rules = joined.flatMap((route, index) => {
+        const compiled = this.routes[index];
+        return compiled ? [toRule(route, compiled, ports.pattern)] : [];
+      });
+      this.matcher = new RouteMatcher(rules);
+      const variables = rules.flatMap(({ vars }) => vars?.variables ?? []);
+      this.matchesBody = variables.some(isBodyVariable);
+      this.matchesTier = variables.includes("tenant_tier");
+      this.#keepInstances();
+    } catch (error) {
+      void this.#release(); // what could be made is given back; closing reports for itself
+      throw error;
+    }
   }
 
   match(view: RequestView): CompiledRoute | undefined {

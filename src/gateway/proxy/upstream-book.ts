@@ -49,4 +49,9 @@ export class UpstreamBook {
   forget(): void {
     this.#generation++;
   }
+
+  /** Takes back the last `forget`: the document that it was for could not be served. */
+  remember(): void {
+    this.#generation--;
+  }
 }

@@ -49,7 +49,6 @@ export class CallerConnection implements CallerPort {
   /** No request is taken any more: behind this point nothing is certain, or the connection is about to end. */
   #final = false;
   #detached = false;
-  #served = false;
   readonly #onData = (bytes: Buffer): void => this.#received(bytes);
   readonly #onEnd = (): void => this.#callerEnded();
   readonly #onDrain = (): void => this.#drained();
@@ -72,11 +71,6 @@ export class CallerConnection implements CallerPort {
   /** Nothing is under way on it and nothing has begun to come. */
   get idle(): boolean {
     return this.#count === 0 && this.#rest === undefined && !this.#farewell.begun;
-  }
-
-  /** It has answered at least one request. */
-  get served(): boolean {
-    return this.#served;
   }
 
   refusal(fault: Fault): Answer {
@@ -301,7 +295,6 @@ export class CallerConnection implements CallerPort {
     if (!exchange) return;
     this.#writer.end();
     this.flush();
-    this.#served = true;
     this.#first = exchange.next;
     if (!this.#first) this.#last = undefined;
     this.#count--;

@@ -25,7 +25,6 @@ export function createH2Connection(house: House, socket: Socket, transport: Sock
 class H2Connection implements HouseConnection, Timed {
   deadline = Infinity;
   turn = 0;
-  served = false;
   readonly #house: House;
   readonly #ends: Ends;
   readonly #socket: Socket;
@@ -107,7 +106,6 @@ class H2Connection implements HouseConnection, Timed {
     if (this.#leaving) return stream.close(constants.NGHTTP2_REFUSED_STREAM);
     this.#streams++;
     this.#idleBy = Infinity;
-    this.served = true;
     const made = new H2Stream(this.#house, stream, this.#ends);
     made.open(raw);
     stream.once("close", () => this.#closed(made.takenBack));

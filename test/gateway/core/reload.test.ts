@@ -2,7 +2,25 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PLUGINS } from "../../../src/gateway/index.ts";
 import { startEcho, startPlane } from "../../support/data-plane.ts";
+import type { GatewayDocument } from "../../../src/gateway/dialect/index.ts";
+import { until } from "../../support/until.ts";
 import { markPlugin } from "./mark-plugin.ts";
+
+const EMPTY = new Map<string, never>();
+const EMPTY_DOCUMENT: GatewayDocument = {
+  routes: [],
+  services: EMPTY,
+  upstreams: EMPTY,
+  consumers: EMPTY,
+  consumer_groups: EMPTY,
+  plugin_configs: EMPTY,
+  global_rules: EMPTY,
+  ssls: EMPTY,
+  plugin_metadata: EMPTY,
+  tenants: EMPTY,
+  plans: EMPTY,
+  plugins: undefined,
+};
 
 test("a request under way ends with the document it began with; its plugins are closed after it, those that stay are not", async (t) => {
   const echo = await startEcho(t);
@@ -59,6 +77,29 @@ test("counters and positions outlive a change elsewhere, and fresh drops them", 
   assert.equal(await status(), 503);
   await plane.apply({ routes: [limited] }, { fresh: true });
   assert.equal(await status(), 200);
+});
+
+test("a fresh document that cannot be served leaves counters as they were and nothing behind", async (t) => {
+  const echo = await startEcho(t);
+  const closed: string[] = [];
+  const upstream = { type: "roundrobin", nodes: { [echo.node]: 1 } };
+  const limited = {
+    id: "1",
+    uri: "/x",
+    upstream,
+    plugins: { "limit-count": { count: 1, time_window: 600, key: "remote_addr" }, mark: {} },
+  };
+  const broken = { id: "3", uri: "/z", vars: [["arg_a", "~~", "("]], upstream };
+  const plane = await startPlane(t, { routes: [limited] }, { profile: "apisix", plugins: [...PLUGINS, markPlugin("mark", 1, closed)] });
+  assert.equal((await plane.send("/x")).status, 200);
+  const other = { id: "2", uri: "/y", upstream, plugins: { mark: {} } };
+  const document = { ...EMPTY_DOCUMENT, routes: [limited, other, broken].map((route) => ({ priority: 0, status: 1 as const, ...route })) };
+  await assert.rejects(plane.plane.apply(document as unknown as GatewayDocument, { fresh: true }), { code: "invalid_settings" });
+  await until("what was made for it is closed", () => closed.length > 0);
+  assert.deepEqual(new Set(closed), new Set(["mark@route:1", "mark@route:2"]));
+  assert.equal((await plane.send("/x")).status, 503);
+  await plane.apply({ routes: [limited] });
+  assert.equal((await plane.send("/x")).status, 503);
 });
 
 test("consumers that are gone open nothing any more, new ones do at once", async (t) => {

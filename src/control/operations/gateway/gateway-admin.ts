@@ -1,0 +1,73 @@
+import type { ObjectKind, SourceObject } from "../../../gateway/index.ts";
+import { json } from "../../../gateway/index.ts";
+import { Fault, type Json, JSON_BOUNDS, parseJson } from "../../../kernel/index.ts";
+import type { GatewayObject } from "../../../tenancy/registry/index.ts";
+import type { Answer } from "../../../wire/index.ts";
+
+/** The kinds of objects that have a path of their own. */
+const KINDS: ReadonlySet<string> = new Set([
+  "routes",
+  "services",
+  "upstreams",
+  "consumers",
+  "consumer_groups",
+  "plugin_configs",
+  "global_rules",
+  "ssls",
+  "plugin_metadata",
+]);
+
+/** The statuses that the dialect has for faults of ours; others are as they are. */
+const STATUSES: Readonly<Record<string, number>> = { invalid_settings: 400, invalid_json: 400 };
+
+/** An object by its place in the admin API. */
+export interface Target {
+  readonly kind: ObjectKind & SourceObject["kind"];
+  readonly id: string;
+  /** As its schema is called. */
+  readonly objectKind: ObjectKind;
+  /** Names under it, for a change of a part. */
+  readonly rest: readonly string[];
+}
+
+/** A refusal as clients of APISIX's admin API read it. */
+export function toErrorMessage(fault: Fault): Answer {
+  const status = STATUSES[fault.code] ?? fault.status;
+  return json(status, { error_msg: fault.public.detail ?? fault.message, code: fault.code }, fault.public.headers ?? {});
+}
+
+/** The list that a path names. Throws `not_found` for what there is not. */
+export function kindOf(name: string | undefined): ObjectKind {
+  if (name !== undefined && KINDS.has(name)) return name as ObjectKind; // the set has nothing else
+  const detail = `Unsupported resource type: ${name ?? ""}`;
+  throw new Fault("not_found", detail, { public: { detail } });
+}
+
+/** The object that the names of a path lead to; a credential is under its consumer. */
+export function targetOf(names: readonly string[]): Target {
+  const [first, id = "", part, credential = "", ...rest] = names;
+  const kind = kindOf(first);
+  if (kind === "consumers" && part === "credentials") {
+    return { kind, id: `${id}/credentials/${credential}`, objectKind: "credential", rest };
+  }
+  return { kind, id, objectKind: kind, rest: names.slice(2) };
+}
+
+/** The body as JSON. Throws `invalid_json`. */
+export function readBody(bytes: Uint8Array, bytesMax: number): Json {
+  try {
+    return parseJson(bytes, { ...JSON_BOUNDS, bytesMax });
+  } catch (cause) {
+    if (!(cause instanceof Fault) || cause.code !== "invalid_json") throw cause;
+    const detail = `invalid request body: ${cause.public.detail ?? ""}`;
+    throw new Fault("invalid_json", detail, { public: { detail }, cause });
+  }
+}
+
+/** The object with the fields of its place in the store. */
+export function toEntry({ kind, id, value, createdIndex, modifiedIndex }: GatewayObject): Record<string, unknown> {
+  return { key: `/apisix/${kind}/${id}`, value, createdIndex, modifiedIndex };
+}
+
+/** What is not there. */
+export const NOT_FOUND: Answer = json(404, { message: "Key not found" });

@@ -1,0 +1,142 @@
+import { type GatewayConfig, json, type Operation, rawPlatformOperation } from "../../../gateway/index.ts";
+import { Fault, type Json, uuidV7 } from "../../../kernel/index.ts";
+import type { GatewayObject } from "../../../tenancy/registry/index.ts";
+import type { Answer } from "../../../wire/index.ts";
+import { recordChange } from "../../record-change.ts";
+import type { Services } from "../../services.ts";
+import { kindOf, NOT_FOUND, readBody, type Target, targetOf, toEntry, toErrorMessage } from "./gateway-admin.ts";
+
+type JsonObject = { [name: string]: Json };
+type Call = Parameters<Parameters<typeof rawPlatformOperation>[1]["run"]>[0];
+
+const BODY_BYTES_MAX = 1024 * 1024;
+/** Deeper parts of an object are changed with their whole part. */
+const PATHS = ["/{id}", "/{id}/{part}", "/{id}/{part}/{name}", "/{id}/{part}/{name}/{more}"] as const;
+const BASE = "/apisix/admin/{kind}";
+
+/** `/apisix/admin/<kind>/...`: reads and writes stored objects of the gateway document, as APISIX's admin API does. */
+export function gatewayObjects(services: Services, config: GatewayConfig): readonly Operation[] {
+  const make = (method: Operation["method"], path: string, summary: string, run: (call: Call) => Promise<Answer> | Answer): Operation =>
+    rawPlatformOperation({ role: "admin" }, { method, path, summary, bytesMax: BODY_BYTES_MAX, refusal: toErrorMessage, run });
+  const changed = async (call: Call, target: Target, change: Parameters<GatewayConfig["write"]>[0]): Promise<void> => {
+    await config.write(change);
+    recordChange(services, call, "gateway_changed", null, { kind: target.kind, id: target.id });
+  };
+  const put = async (call: Call, target: Target, value: JsonObject): Promise<Answer> => {
+    const before = find(config, target);
+    const object = prepare(config, target, value, services.clock.now(), before);
+    await changed(call, target, { put: [object], remove: [] });
+    return json(before ? 200 : 201, { key: `/apisix/${target.kind}/${target.id}`, value: object.value });
+  };
+  return [
+    make("GET", BASE, "List the gateway's stored objects of a kind.", (call) => list(config, namesOf(call))),
+    make("POST", BASE, "Add an object to the gateway under an id of its own.", async (call) => {
+      const value = toObject(readBody(call.body, BODY_BYTES_MAX));
+      return await put(call, targetOf([kindOf(call.params["kind"]), uuidV7(services.clock, services.random)]), value);
+    }),
+    make("PUT", BASE, "Add or replace an object of the gateway that brings its id.", async (call) => {
+      const value = toObject(readBody(call.body, BODY_BYTES_MAX));
+      const id = call.params["kind"] === "consumers" ? value["username"] : value["id"];
+      if (typeof id !== "string" && typeof id !== "number") throw refused("missing id");
+      return await put(call, targetOf([kindOf(call.params["kind"]), String(id)]), value);
+    }),
+    ...PATHS.flatMap((path) => [
+      make("GET", BASE + path, "Read a stored object of the gateway.", (call) => show(config, namesOf(call))),
+      make("PUT", BASE + path, "Add or replace an object of the gateway.", async (call) => {
+        const target = targetOf(namesOf(call));
+        if (target.rest.length > 0) throw refused("a part of an object is changed by PATCH");
+        return await put(call, target, toObject(readBody(call.body, BODY_BYTES_MAX)));
+      }),
+      make("PATCH", BASE + path, "Change a stored object of the gateway, or a part of it.", async (call) => {
+        const target = targetOf(namesOf(call));
+        const before = find(config, target);
+        if (!before) return NOT_FOUND;
+        return await put(call, target, toObject(patched(before.value, target.rest, readBody(call.body, BODY_BYTES_MAX))));
+      }),
+      make("DELETE", BASE + path, "Remove a stored object of the gateway.", async (call) => {
+        const target = targetOf(namesOf(call));
+        if (!find(config, target)) return NOT_FOUND;
+        const under = config.stored().filter(({ kind, id }) => kind === "consumers" && id.startsWith(`${target.id}/credentials/`));
+        await changed(call, target, { put: [], remove: [target, ...(target.kind === "consumers" ? under : [])] });
+        return json(200, { key: `/apisix/${target.kind}/${target.id}`, deleted: "1" });
+      }),
+    ]),
+  ];
+}
+
+function namesOf({ params }: Call): string[] {
+  return ["kind", "id", "part", "name", "more"].flatMap((name) => params[name] ?? []);
+}
+
+function list(config: GatewayConfig, [kind]: readonly string[]): Answer {
+  const name = kindOf(kind);
+  const found = config.stored().filter((each) => each.kind === name && !each.id.includes("/"));
+  return json(200, { total: found.length, list: found.map(toEntry) });
+}
+
+function show(config: GatewayConfig, names: readonly string[]): Answer {
+  const [kind, username = "", part, credential] = names;
+  if (kind === "consumers" && part === "credentials" && credential === undefined) {
+    const found = config.stored().filter((each) => each.kind === kind && each.id.startsWith(`${username}/credentials/`));
+    return json(200, { total: found.length, list: found.map(toEntry) });
+  }
+  const target = targetOf(names);
+  const found = target.rest.length > 0 ? undefined : find(config, target);
+  return found ? json(200, toEntry(found)) : NOT_FOUND;
+}
+
+function find(config: GatewayConfig, { kind, id }: Target): GatewayObject | undefined {
+  return config.stored().find((each) => each.kind === kind && each.id === id);
+}
+
+/** The object as it is stored: as it was written, with its id and times. It is checked on a copy, which takes the defaults. */
+function prepare(
+  config: GatewayConfig,
+  { kind, id, objectKind }: Target,
+  value: JsonObject,
+  nowMs: number,
+  before: GatewayObject | undefined,
+): { kind: string; id: string; value: JsonObject } {
+  const own = objectKind === "credential" ? (id.split("/").at(-1) ?? "") : id;
+  const given = kind === "consumers" && objectKind !== "credential" ? value["username"] : value["id"];
+  if (given !== undefined && String(given as string | number) !== own && String(given as string | number) !== id) throw refused("wrong id");
+  const copy: Record<string, unknown> = { ...structuredClone(value), ...(kind !== "consumers" || objectKind === "credential" ? { id: own } : {}) };
+  const wrong = config.checks.check(objectKind, copy);
+  if (wrong !== undefined) throw refused(wrong);
+  const seconds = Math.floor(nowMs / 1000);
+  const created = before ? toObject(before.value)["create_time"] : undefined;
+  const times = kind === "plugin_metadata" ? {} : { create_time: created ?? seconds, update_time: seconds };
+  return { kind, id, value: { ...value, ...(kind === "consumers" && objectKind !== "credential" ? {} : { id }), ...times } };
+}
+
+/** The value with the change merged into the part that the names lead to: null removes a name, a list or scalar replaces (RFC 7396). */
+function patched(value: Json, names: readonly string[], change: Json): Json {
+  const [name, ...rest] = names;
+  if (name === undefined) return merged(value, change);
+  const object = isObject(value) ? value : {};
+  // at the end of a path the part is replaced, as the dialect has it
+  return { ...object, [name]: rest.length === 0 ? change : patched(object[name] ?? {}, rest, change) };
+}
+
+function merged(value: Json, change: Json): Json {
+  if (!isObject(change)) return change;
+  const result: JsonObject = { ...(isObject(value) ? value : {}) };
+  for (const [name, part] of Object.entries(change)) {
+    if (part === null) delete result[name];
+    else result[name] = merged(result[name] ?? {}, part);
+  }
+  return result;
+}
+
+function isObject(value: Json): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function toObject(value: Json): JsonObject {
+  if (isObject(value)) return value;
+  throw refused("invalid configuration: wrong type: expected object");
+}
+
+function refused(detail: string): Fault {
+  return new Fault("invalid_settings", detail, { public: { detail } });
+}

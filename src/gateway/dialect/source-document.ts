@@ -1,0 +1,69 @@
+import type { GatewayObject } from "../../tenancy/registry/index.ts";
+import { parseCredentialId } from "./document-items.ts";
+import { toId } from "./object-checks.ts";
+import { isRecord } from "./schema/compiler.ts";
+import { KINDS } from "./schemas/kinds.ts";
+
+/** A whole document as it is written, before it is read. */
+export type SourceDocument = Readonly<Record<string, unknown>>;
+
+/** Parts of a document that are mappings of names to settings. */
+const MAPPINGS: readonly string[] = ["tenants", "plans"];
+/** The one part that is neither: it is kept as a whole, under this id. */
+const PLUGIN_LIST = "plugins";
+const WHOLE = "list";
+
+/** One object of a document by kind and id. A credential's id is `<username>/credentials/<id>`. */
+export interface SourceObject {
+  readonly kind: string;
+  readonly id: string;
+  readonly value: unknown;
+}
+
+/** The id of an entry of a list: its own, or the username of a consumer. */
+export function sourceIdOf(kind: string, value: unknown): string | undefined {
+  if (!isRecord(value)) return undefined;
+  if (kind === "consumers" && !parseCredentialId(value["id"])) return toId(value["username"]);
+  return toId(value["id"]);
+}
+
+/** The objects of a document. An entry without an id gets one by its position, as its reader would give it. */
+export function splitDocument(document: SourceDocument): SourceObject[] {
+  const objects: SourceObject[] = [];
+  for (const kind of KINDS) {
+    const list = document[kind];
+    if (!Array.isArray(list)) continue;
+    for (const [at, value] of list.entries()) {
+      const id = sourceIdOf(kind, value) ?? `arr_${at + 1}`;
+      objects.push({ kind, id, value: isRecord(value) && kind !== "consumers" ? { ...value, id } : value });
+    }
+  }
+  for (const kind of MAPPINGS) {
+    const lines = document[kind];
+    if (isRecord(lines)) for (const [id, value] of Object.entries(lines)) objects.push({ kind, id, value: value ?? {} });
+  }
+  if (document[PLUGIN_LIST] !== undefined) objects.push({ kind: PLUGIN_LIST, id: WHOLE, value: document[PLUGIN_LIST] });
+  return objects;
+}
+
+/** A document of the file's parts and the stored objects. Of an id that both have the file's is taken; those of the store are named. */
+export function mergeDocuments(
+  file: SourceDocument,
+  stored: readonly Pick<GatewayObject, "kind" | "id" | "value">[],
+): { readonly document: SourceDocument; readonly hidden: readonly string[] } {
+  const taken = new Set(splitDocument(file).map(({ kind, id }) => JSON.stringify([kind, id])));
+  const document: Record<string, unknown> = { ...file };
+  const hidden: string[] = [];
+  for (const { kind, id, value } of stored) {
+    if (taken.has(JSON.stringify([kind, id]))) hidden.push(`${kind} ${id}`);
+    else add(document, kind, id, value);
+  }
+  return { document, hidden };
+}
+
+function add(document: Record<string, unknown>, kind: string, id: string, value: unknown): void {
+  const part = document[kind];
+  if (kind === PLUGIN_LIST) document[kind] = value;
+  else if (MAPPINGS.includes(kind)) document[kind] = { ...(isRecord(part) && part), [id]: value };
+  else if (KINDS.some((each) => each === kind)) document[kind] = [...(Array.isArray(part) ? (part as unknown[]) : []), value];
+}
