@@ -1,20 +1,19 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { createChat, createInvoker, type SearchPassages } from "../agents/index.ts";
-import { createRouteTable, type HealthReport, indexUsers, type Services } from "../control/index.ts";
+import { createRouteTable, type GatewayParts, type HealthReport, indexUsers, type Services } from "../control/index.ts";
 import {
+  createGatewayConfig,
   createPipeline,
   type DataPlane,
+  type GatewayConfig,
   type GatewayDocument,
-  parseGatewayDocument,
   type Pipeline,
   PLUGINS,
-  readGatewayText,
 } from "../gateway/index.ts";
 import {
   createKeyring,
   createTenantContext,
-  Fault,
   type Keyring,
   Secret,
   systemClock,
@@ -27,11 +26,13 @@ import { type ContextOpener, createEventStore, createPostgresBus, createWorker, 
 import { createStores, type Stores } from "../stores/index.ts";
 import { createLexicalEmbedder, createOpenAiEmbedder, createSearchStore, type Embedder } from "../stores/search/index.ts";
 import { type Audit, createAudit } from "../tenancy/audit/index.ts";
-import { type ApiKeyRecord, createIdentity, type Identity, ownSigningKey } from "../tenancy/identity/index.ts";
 import { createRateLimiter } from "../tenancy/limits/index.ts";
-import { createRegistry, type Registry, type StoredKey } from "../tenancy/registry/index.ts";
-import { createEgress, createHttpServer, type Egress, type HttpServer } from "../wire/index.ts";
-import { openDataPlane } from "./data-plane.ts";
+import { createRegistry, type Registry } from "../tenancy/registry/index.ts";
+import { createEgress, createHttpServer, type Egress, type HttpServer, type HttpServerOptions } from "../wire/index.ts";
+import { certificatesOf } from "./certificates.ts";
+import { type DataPlaneRooms, openDataPlane } from "./data-plane.ts";
+import { registerTenants } from "./document-tenants.ts";
+import { openIdentity } from "./open-identity.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
 import type { Settings } from "./settings.ts";
 import type { Siblings } from "./siblings.ts";
@@ -65,8 +66,6 @@ export interface AppInputs {
 const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE"]);
 const EGRESS_PORTS = [443, 8443];
 const CLOSE_GRACE_MS = 10_000;
-const KEY_SET_BYTES_MAX = 64 * 1024;
-const KEY_SET_TIMEOUT_MS = 5_000;
 
 /** Things to close, the last opened first. */
 class Closing {
@@ -144,25 +143,45 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   };
   await worker.start();
   closing.add(() => worker.close());
-  const plane = openDataPlane({ settings, identity, registry, audit, telemetry, siblings: inputs.siblings });
-  closing.add(() => plane.close());
-  await plane.dataPlane.apply(readDocument(inputs, telemetry));
-  const { servers, pipeline } = await listen(settings, services, stores, telemetry, plane.dataPlane);
+  const gateway = await openGateway(inputs, { settings, identity, registry, audit, telemetry, siblings: inputs.siblings }, closing);
+  const { servers, pipeline } = await listen(settings, services, stores, telemetry, gateway);
   closing.add(async () => {
     pipeline.leave();
-    await Promise.all(servers.map((server) => server.close(CLOSE_GRACE_MS)));
+    await Promise.all(servers.map((server) => server?.close(CLOSE_GRACE_MS)));
   });
   await identity.warm();
-  const [main, admin] = servers;
-  return { url: main.url, tlsUrl: undefined, adminUrl: admin.url, services, stores, telemetry, close: () => closing.run() };
+  const [main, admin, tls] = servers;
+  return { url: main.url, tlsUrl: tls?.url, adminUrl: admin.url, services, stores, telemetry, close: () => closing.run() };
 }
 
-function readDocument({ settings, readVariable }: AppInputs, telemetry: Telemetry): GatewayDocument {
-  const { file, profile } = settings.gateway;
-  const value = file === undefined ? {} : readGatewayText(readFileSync(file, "utf8"), "yaml", readVariable);
-  const { document, warnings } = parseGatewayDocument(value, { profile, plugins: PLUGINS, variable: readVariable });
-  for (const warning of warnings) telemetry.log.warn(warning);
-  return document;
+/** The document in force and what serves it. */
+interface OpenGateway extends GatewayParts {
+  readonly dataPlane: DataPlane;
+}
+
+/** What is proxied: the document in force, served by the data plane from now on, also when it changes. */
+async function openGateway(inputs: AppInputs, rooms: DataPlaneRooms, closing: Closing): Promise<OpenGateway> {
+  const { registry, telemetry } = rooms;
+  const { file, profile } = inputs.settings.gateway;
+  const plane = openDataPlane(rooms);
+  closing.add(() => plane.close());
+  const config = await createGatewayConfig({
+    profile,
+    plugins: PLUGINS,
+    file,
+    objects: registry.gateway,
+    variable: inputs.readVariable,
+    report: telemetry.report,
+    warn: (message) => telemetry.log.warn(message),
+  });
+  closing.add(() => config.close());
+  const serve = async (document: GatewayDocument, fresh: boolean): Promise<void> => {
+    await registerTenants(document, registry, telemetry.report);
+    await plane.dataPlane.apply(document, { fresh });
+  };
+  config.onChange((document, { fresh }) => serve(document, fresh));
+  await serve(config.current(), false);
+  return { config, dataPlane: plane.dataPlane };
 }
 
 async function openData(settings: Settings, keyring: Keyring, telemetry: Telemetry): Promise<DataStore> {
@@ -172,13 +191,16 @@ async function openData(settings: Settings, keyring: Keyring, telemetry: Telemet
   return await createDataStore(location, { keyring, random: systemRandom, report: telemetry.report });
 }
 
+/** The listening ports: for callers, for operators, and for callers over TLS where that is wanted. */
+type Ports = readonly [main: HttpServer, admin: HttpServer, tls?: HttpServer];
+
 async function listen(
   settings: Settings,
   services: Services,
   stores: Stores,
   telemetry: Telemetry,
-  dataPlane: DataPlane,
-): Promise<{ readonly servers: readonly [HttpServer, HttpServer]; readonly pipeline: Pipeline }> {
+  gateway: OpenGateway,
+): Promise<{ readonly servers: Ports; readonly pipeline: Pipeline }> {
   const pipeline = createPipeline({
     identity: services.identity,
     limiter: createRateLimiter(systemClock),
@@ -195,99 +217,45 @@ async function listen(
         endIfNotServed(services.registry, id, () => pipeline.live.stop(uuid)).catch((error: unknown) => telemetry.report(toFault(error)));
     }
   });
-  const routes = createRouteTable(services);
-  const { platformFirst, profile, connectionsMax, file } = settings.gateway;
-  const proxied = { dataPlane: () => (file === undefined ? undefined : dataPlane), platformFirst };
-  const main = await createHttpServer({
-    host: settings.host,
-    port: settings.port,
-    handler: pipeline.handlerFor(routes.main, proxied),
+  const routes = createRouteTable(services, gateway);
+  const { platformFirst, profile, connectionsMax, tlsPort } = settings.gateway;
+  const shared = {
+    handler: pipeline.handlerFor(routes.main, {
+      dataPlane: () => (isServing(gateway.config) ? gateway.dataPlane : undefined),
+      platformFirst,
+    }),
     bounds: { connectionsMax },
     methods: METHODS,
     ...(profile === "apisix" && { targets: "lenient" as const }),
-  });
+  };
+  const open: HttpServer[] = [];
+  const start = async (options: HttpServerOptions): Promise<HttpServer> => {
+    const server = await createHttpServer(options);
+    open.push(server);
+    return server;
+  };
   try {
+    const main = await start({ ...shared, host: settings.host, port: settings.port });
     // never on another address: metrics and set-up are for this machine (and whoever it lets in by its own means)
-    const admin = await createHttpServer({ host: "127.0.0.1", port: settings.adminPort, handler: pipeline.handlerFor(routes.admin) });
-    return { servers: [main, admin], pipeline };
+    const admin = await start({ host: "127.0.0.1", port: settings.adminPort, handler: pipeline.handlerFor(routes.admin) });
+    if (tlsPort === undefined) return { servers: [main, admin], pipeline };
+    const tls = await start({ ...shared, host: settings.host, port: tlsPort, tls: certificatesOf(gateway.config) });
+    return { servers: [main, admin, tls], pipeline };
   } catch (error) {
-    await main.close(0);
+    for (const server of open) await server.close(0);
     throw error;
   }
+}
+
+/** While nothing is configured, everything is the platform's, and so is the word that something is not found. */
+function isServing(config: GatewayConfig): boolean {
+  const { routes, global_rules: rules } = config.current();
+  return config.profile === "apisix" || routes.length > 0 || rules.size > 0;
 }
 
 async function endIfNotServed(registry: Registry, id: Tenant["id"], end: () => void): Promise<void> {
   const tenant = await registry.find(id);
   if (tenant?.status !== "active" && tenant?.status !== "moving") end();
-}
-
-function openIdentity(
-  settings: Settings,
-  keyring: Keyring,
-  registry: Registry,
-  audit: Audit,
-  egress: Egress,
-  telemetry: Telemetry,
-): Identity {
-  return createIdentity(settings.identity, {
-    clock: systemClock,
-    keyring,
-    signingKey: ownSigningKey(keyring),
-    findTenant: (id) => registry.find(id),
-    findKey: (id) => {
-      const found = registry.findKey(id);
-      return found instanceof Promise ? found.then(toKeyRecord) : toKeyRecord(found);
-    },
-    tenantOfHost: (host) => registry.tenantOfHost(host),
-    fetchBytes: async (url) => await fetchKeySet(egress, url),
-    keySetFailed: (_issuer, fault) => telemetry.report(fault),
-    audit: (entry) => {
-      const { actorTenant, claimedTenant, remoteAddress, ...event } = entry;
-      const tenant = actorTenant === null ? undefined : registry.find(actorTenant);
-      const record = (found: Tenant | undefined): void =>
-        audit.record({
-          ...event,
-          source: remoteAddress,
-          targetTenant: claimedTenant,
-          actorTenant: found ? { id: found.id, uuid: found.uuid } : null,
-        });
-      if (tenant instanceof Promise) tenant.then(record, () => record(undefined));
-      else record(tenant);
-    },
-  });
-}
-
-async function fetchKeySet(egress: Egress, url: string): Promise<Uint8Array> {
-  const headers = { accept: "application/json" };
-  const response = await egress.request("platform", {
-    method: "GET",
-    url,
-    headers,
-    timeoutMs: KEY_SET_TIMEOUT_MS,
-    bytesMax: KEY_SET_BYTES_MAX,
-  });
-  if (response.status !== 200) throw new Fault("upstream_invalid", `the key set answered with status ${response.status}`);
-  return await response.bytes();
-}
-
-/** A stored key never changes: what was made of it is the same object each time, by which identity knows it again. */
-const keyRecords = new WeakMap<StoredKey, ApiKeyRecord>();
-
-function toKeyRecord(key: StoredKey | undefined): ApiKeyRecord | undefined {
-  if (!key) return undefined;
-  const known = keyRecords.get(key);
-  if (known) return known;
-  const record = recordOf(key);
-  keyRecords.set(key, record);
-  return record;
-}
-
-function recordOf(key: StoredKey): ApiKeyRecord {
-  const { id, hash, roles, scopes, tenantId } = key;
-  const facts = { id, hash, scopes, expiresAtMs: key.expiresAt?.getTime() ?? null, revokedAtMs: key.revokedAt?.getTime() ?? null };
-  return tenantId === null
-    ? { ...facts, realm: "platform", tenantId, roles: roles.filter((role) => role !== "member") }
-    : { ...facts, realm: "tenant", tenantId, roles: roles.filter((role) => role !== "viewer") };
 }
 
 function createEmbedder({ settings, readVariable }: AppInputs, egress: Egress): Embedder {

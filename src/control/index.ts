@@ -1,3 +1,3 @@
 export { indexUsers } from "./consumers/index-users.ts";
-export { createRouteTable, type RouteTable } from "./operations/index.ts";
+export { createRouteTable, type GatewayParts, type RouteTable } from "./operations/index.ts";
 export type { HealthReport, Services } from "./services.ts";

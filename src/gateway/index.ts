@@ -25,5 +25,14 @@ export type {
   UpstreamHealth,
 } from "./proxy/ports.ts";
 export { PLUGINS } from "./plugins/index.ts";
-export { type GatewayDocument, parseGatewayDocument, readGatewayText } from "./dialect/index.ts";
+export {
+  createGatewayConfig,
+  type GatewayConfig,
+  type GatewayConfigPorts,
+  type GatewayDocument,
+  type ObjectKind,
+  parseGatewayDocument,
+  readGatewayText,
+  splitDocument,
+} from "./dialect/index.ts";
 export { createCallMetrics } from "./plugins/prometheus/call-metrics.ts";

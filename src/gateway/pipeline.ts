@@ -88,7 +88,11 @@ const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 export function createPipeline(ports: PipelinePorts): Pipeline {
   const live = createLiveRequests();
   const sockets = new OpenSockets();
-  return { live, handlerFor: (operations, proxied) => new Handler(ports, live, sockets, createRouter(operations), proxied), leave: () => sockets.leave() };
+  return {
+    live,
+    handlerFor: (operations, proxied) => new Handler(ports, live, sockets, createRouter(operations), proxied),
+    leave: () => sockets.leave(),
+  };
 }
 
 /** What is known of one request so far; the log line and the answer's fields are made from it at the end. */

@@ -28,6 +28,7 @@ export class Forwarding implements AnswerSource, Seeker {
   /** The caller gets a head only. */
   #bodyless = false;
   #sent = false;
+  #failed = false;
 
   constructor(exchange: WireExchange) {
     this.#exchange = exchange;
@@ -94,7 +95,8 @@ export class Forwarding implements AnswerSource, Seeker {
     if (!plan) return;
     if (plan.kind === "collect") return this.#collectedAll(plan, this.#collected?.bytes());
     if (plan.kind === "map" && !this.#bodyless) this.#map(plan.map, undefined);
-    if (this.wanted) this.#exchange.finish();
+    // a function that failed has broken the answer off
+    if (this.wanted && !this.#failed) this.#exchange.finish();
   }
 
   onRead(): void {
@@ -211,6 +213,7 @@ export class Forwarding implements AnswerSource, Seeker {
       this.#exchange.bytesOut += made.length;
       this.#exchange.port.write(made);
     } catch {
+      this.#failed = true;
       this.#exchange.port.reset(); // the head is out: what the function could not make must not look whole
     }
   }

@@ -42,7 +42,7 @@ export interface HeaderEdit {
 
 /**
  * A request target in origin form, checked once. What is authorised is what is forwarded, byte for byte.
- * Guaranteed: begins with one slash, no empty or dot segment, no encoded slash, backslash, NUL, percent or control character, no
+ * Guaranteed: begins with one slash, no dot segment, no empty segment but one at the end (a trailing slash), no encoded slash, backslash, NUL, percent or control character, no
  * semicolon parameters, ASCII only, valid percent-encoding of UTF-8.
  */
 export interface Target {

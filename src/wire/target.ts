@@ -90,7 +90,9 @@ function parsePath(path: string): readonly string[] {
   if (path === "/") return [];
   const segments = path.slice(1).split("/");
   if (segments.length > SEGMENTS_MAX) throw malformed("The path has too many segments.");
-  return segments.map(parseSegment);
+  const last = segments.length - 1;
+  // one slash at the end is part of many addresses, and nobody behind us drops or adds one without saying so
+  return segments.map((segment, at) => (at === last && segment === "" ? "" : parseSegment(segment)));
 }
 
 function parseSegment(raw: string): string {

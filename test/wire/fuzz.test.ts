@@ -91,7 +91,12 @@ function readByUs(text: string, cut: number): Message[] {
   const wire = new Wire();
   const ends = { remoteAddress: "", remotePort: 0, localPort: 0, scheme: "http" } as const;
   // what the connection uses of a socket is here
-  new CallerConnection({ handler, bounds: BOUNDS, rules, wheel, closing: false, forget: () => undefined }, wire as unknown as Socket, ends);
+  const connection = new CallerConnection(
+    { handler, bounds: BOUNDS, rules, wheel, closing: false, forget: () => undefined },
+    wire as unknown as Socket,
+    ends,
+  );
+  assert.ok(connection.idle);
   wire.push(Buffer.from(text.slice(0, cut), "latin1"));
   if (cut < text.length) wire.push(Buffer.from(text.slice(cut), "latin1"));
   return messages as Message[];
@@ -194,7 +199,7 @@ function readAnswer(text: string): Message | undefined {
 /** What Node's client understands of it. */
 function answerByNode(text: string, take: (message: Message) => void): void {
   const wire = new Wire();
-  const outgoing = request({ createConnection: () => wire as unknown as Socket, host: "a.example" });
+  const outgoing = request({ createConnection: () => wire, host: "a.example" });
   outgoing.on("error", () => undefined).on("upgrade", () => undefined);
   outgoing.on("response", (message) => {
     let body = "";

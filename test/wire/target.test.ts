@@ -47,6 +47,10 @@ describe("a request target", () => {
     });
   });
 
+  test("keeps a slash at its end as an empty segment", () => {
+    assert.deepEqual(parseTarget("/a/").segments, ["a", ""]);
+  });
+
   test("of the root has no segments", () => {
     assert.deepEqual(parseTarget("/").segments, []);
     assert.equal(parseTarget("/?").query, "");
@@ -55,7 +59,8 @@ describe("a request target", () => {
   const refused: Record<string, string> = {
     "an empty target": "",
     "authority form": "a.example:443",
-    "a trailing slash": "/a/",
+    "two slashes at the end": "/a//",
+    "two slashes alone": "//",
     "an encoded slash in lower case": "/a%2fb",
     "an encoded dot inside a name": "/a%2Etxt",
     "an encoded percent": "/a%25",
@@ -115,7 +120,13 @@ describe("a request target", () => {
           const target = parseTarget(raw);
           assert.equal(new URL(`http://a.example${raw}`).pathname, target.path);
           assert.ok(
-            target.segments.every((segment) => segment !== "" && segment !== "." && segment !== ".." && !/[\\/;%\p{Cc}]/u.test(segment)),
+            target.segments.every(
+              (segment, at) =>
+                (segment !== "" || at === target.segments.length - 1) &&
+                segment !== "." &&
+                segment !== ".." &&
+                !/[\\/;%\p{Cc}]/u.test(segment),
+            ),
           );
           assert.equal(raw, target.query === "" && !raw.includes("?") ? target.path : `${target.path}?${target.query}`);
         },

@@ -1,4 +1,4 @@
-import type { Operation } from "../../gateway/index.ts";
+import type { DataPlane, GatewayConfig, Operation } from "../../gateway/index.ts";
 import type { Services } from "../services.ts";
 import { ownAudit, platformAudit } from "./audit/read.ts";
 import { sendMessage } from "./chat/send.ts";
@@ -8,6 +8,9 @@ import { listDocuments } from "./documents/list.ts";
 import { putDocument } from "./documents/put.ts";
 import { removeDocument } from "./documents/remove.ts";
 import { showDocument } from "./documents/show.ts";
+import { gatewayConfigs } from "./gateway/configs.ts";
+import { explainRoute } from "./gateway/explain.ts";
+import { gatewayObjects } from "./gateway/objects.ts";
 import { healthOperations } from "./health/own.ts";
 import { keysOfTenant } from "./keys/of-tenant.ts";
 import { ownKeys } from "./keys/own.ts";
@@ -40,7 +43,14 @@ export interface RouteTable {
   readonly admin: readonly Operation[];
 }
 
-export function createRouteTable(services: Services): RouteTable {
+/** What the operations on the gateway work with. */
+export interface GatewayParts {
+  readonly config: GatewayConfig;
+  readonly dataPlane: Pick<DataPlane, "explain">;
+}
+
+/** All operations; those on the gateway are on the loopback port only, and there is none of them without it. */
+export function createRouteTable(services: Services, gateway?: GatewayParts): RouteTable {
   const tenant = [
     sendMessage(services),
     chatSocket(services),
@@ -75,9 +85,12 @@ export function createRouteTable(services: Services): RouteTable {
     putPlan(services),
     platformAudit(services),
   ];
+  const ofGateway = gateway
+    ? [...gatewayConfigs(services, gateway.config), ...gatewayObjects(services, gateway.config), explainRoute(gateway.dataPlane)]
+    : [];
   const main = [...tenant, ...platform, keySet(services)];
   return {
     main: [...main, apiDocument(main, services.version)],
-    admin: [...healthOperations(services), ...platform],
+    admin: [...healthOperations(services), ...platform, ...ofGateway],
   };
 }

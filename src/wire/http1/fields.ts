@@ -73,6 +73,15 @@ export class Fields implements HeaderList {
     return "";
   }
 
+  /** Whether no tab precedes the value of the first field of this kind and no white space follows it: some readers make it part of the value. */
+  isPlain(kind: number): boolean {
+    if ((this.seen & (1 << kind)) === 0) return true;
+    let at = 0;
+    while (this.marks[at + AT.kind] !== kind) at += STRIDE;
+    const lineEnd = (this.marks[at + STRIDE] ?? this.end) - 2;
+    return this.mark(at + AT.valueEnd) === lineEnd && !this.text.slice(this.mark(at + AT.nameEnd), this.mark(at + AT.value)).includes("\t");
+  }
+
   nameAt(at: number): string {
     return this.text.slice(this.mark(at), this.mark(at + AT.nameEnd));
   }

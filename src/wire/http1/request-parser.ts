@@ -182,6 +182,8 @@ function framingOf(fields: Fields, version: string): Framing {
   const coded = (fields.seen & (1 << KIND["transfer-encoding"])) !== 0;
   const measured = (fields.seen & (1 << KIND["content-length"])) !== 0;
   if (!coded && !measured) return NO_BODY;
+  if (!fields.isPlain(KIND["transfer-encoding"]) || !fields.isPlain(KIND["content-length"]))
+    throw malformed("The framing has white space around it.");
   const length = measured ? lengthOf(fields.valueOfKind(KIND["content-length"])) : 0;
   if (!coded) return length === 0 ? NO_BODY : { kind: "length", length };
   if (measured) throw malformed("A request may have Content-Length or Transfer-Encoding, not both.");

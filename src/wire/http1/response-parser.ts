@@ -53,6 +53,8 @@ function endOfLine(text: string): number {
 /** RFC 9112, 6.3. */
 function framingOf(fields: Fields, version: number, length: number | undefined, method: string, status: number): Framing {
   const coded = (fields.seen & (1 << KIND["transfer-encoding"])) !== 0;
+  if (!fields.isPlain(KIND["transfer-encoding"]) || !fields.isPlain(KIND["content-length"]))
+    throw malformed("white space around the framing");
   if (coded && (length !== undefined || version === 0)) throw malformed("two framings");
   if (coded && fields.valueOfKind(KIND["transfer-encoding"]).toLowerCase() !== "chunked")
     throw malformed("a transfer coding other than chunked");

@@ -82,7 +82,8 @@ test("counters and positions outlive a change elsewhere, and fresh drops them", 
 test("a fresh document that cannot be served leaves counters as they were and nothing behind", async (t) => {
   const echo = await startEcho(t);
   const closed: string[] = [];
-  const upstream = { type: "roundrobin", nodes: { [echo.node]: 1 } };
+  const nodes = [{ host: "127.0.0.1", port: echo.port, weight: 1 }];
+  const upstream = { type: "roundrobin", hash_on: "vars", scheme: "http", pass_host: "pass", nodes };
   const limited = {
     id: "1",
     uri: "/x",

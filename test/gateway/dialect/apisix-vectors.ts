@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { ObjectChecks, type ObjectKind } from "../../../src/gateway/dialect/index.ts";
+import type { ObjectChecks, ObjectKind } from "../../../src/gateway/dialect/index.ts";
 import { isRecord } from "../../../src/gateway/dialect/schema/compiler.ts";
 import { PLUGINS } from "../../../src/gateway/plugins/index.ts";
 

@@ -52,7 +52,13 @@ export function gatewayConfigs(services: Services, config: GatewayConfig): reado
     ),
     rawPlatformOperation(
       { role: "admin" },
-      { ...shared, method: "GET", path, summary: "Read the gateway document in force as it is written.", run: () => json(200, config.source()) },
+      {
+        ...shared,
+        method: "GET",
+        path,
+        summary: "Read the gateway document in force as it is written.",
+        run: () => json(200, config.source()),
+      },
     ),
   ];
 }
@@ -81,7 +87,9 @@ function toWrite(body: Uint8Array, head: RequestHead, digest: string): GatewayWr
 function assertParts(document: Readonly<Record<string, unknown>>): void {
   const ids = new Set<string>();
   const kept = splitDocument(document);
-  const unknown = Object.keys(document).find((name) => !name.endsWith("_conf_version") && !isEmpty(document[name]) && !kept.some(({ kind }) => kind === name));
+  const unknown = Object.keys(document).find(
+    (name) => !name.endsWith("_conf_version") && !isEmpty(document[name]) && !kept.some(({ kind }) => kind === name),
+  );
   const twice = kept.find(({ kind, id }) => ids.size === ids.add(JSON.stringify([kind, id])).size);
   const detail = unknown === undefined ? twice && `${twice.kind} ${twice.id} is there twice` : `${unknown} is no part of a document`;
   if (detail !== undefined) throw new Fault("invalid_settings", detail, { public: { detail } });

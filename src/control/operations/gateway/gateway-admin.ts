@@ -1,4 +1,4 @@
-import type { ObjectKind, SourceObject } from "../../../gateway/index.ts";
+import type { ObjectKind } from "../../../gateway/index.ts";
 import { json } from "../../../gateway/index.ts";
 import { Fault, type Json, JSON_BOUNDS, parseJson } from "../../../kernel/index.ts";
 import type { GatewayObject } from "../../../tenancy/registry/index.ts";
@@ -22,7 +22,7 @@ const STATUSES: Readonly<Record<string, number>> = { invalid_settings: 400, inva
 
 /** An object by its place in the admin API. */
 export interface Target {
-  readonly kind: ObjectKind & SourceObject["kind"];
+  readonly kind: ObjectKind;
   readonly id: string;
   /** As its schema is called. */
   readonly objectKind: ObjectKind;

@@ -99,8 +99,11 @@ function prepare(
 ): { kind: string; id: string; value: JsonObject } {
   const own = objectKind === "credential" ? (id.split("/").at(-1) ?? "") : id;
   const given = kind === "consumers" && objectKind !== "credential" ? value["username"] : value["id"];
-  if (given !== undefined && String(given as string | number) !== own && String(given as string | number) !== id) throw refused("wrong id");
-  const copy: Record<string, unknown> = { ...structuredClone(value), ...(kind !== "consumers" || objectKind === "credential" ? { id: own } : {}) };
+  if (given !== undefined && toText(given) !== own && toText(given) !== id) throw refused("wrong id");
+  const copy: Record<string, unknown> = {
+    ...structuredClone(value),
+    ...(kind !== "consumers" || objectKind === "credential" ? { id: own } : {}),
+  };
   const wrong = config.checks.check(objectKind, copy);
   if (wrong !== undefined) throw refused(wrong);
   const seconds = Math.floor(nowMs / 1000);
@@ -139,4 +142,8 @@ function toObject(value: Json): JsonObject {
 
 function refused(detail: string): Fault {
   return new Fault("invalid_settings", detail, { public: { detail } });
+}
+
+function toText(id: Json): string {
+  return typeof id === "string" ? id : JSON.stringify(id);
 }
