@@ -39,7 +39,7 @@ interface Row {
 export async function readGatewayObjects(system: SystemData, keyring: Keyring): Promise<readonly GatewayObject[]> {
   const { rows } = await system.query<Row>(sql`
     select kind, id, sealed, created_index::text as created, modified_index::text as modified
-    from freehold.gateway_objects order by created_index`);
+    from freehold.gateway_objects order by created_index, kind, id`);
   const key = keyring.key("gateway-objects");
   return rows.map(({ kind, id, sealed, created, modified }) => ({
     kind,
@@ -57,6 +57,9 @@ export async function writeGatewayObjects(
 ): Promise<void> {
   const key = keyring.key("gateway-objects");
   await system.transaction(async (tx) => {
+    const { rows } = await tx.query<{ value: string }>(sql`
+      update freehold.gateway_revision set value = value + 1 returning value::text as value`);
+    const revision = rows[0]?.value;
     if (remove === "everything") {
       const kept = put.map(({ kind, id }) => JSON.stringify([kind, id]));
       await tx.query(sql`delete from freehold.gateway_objects where not json_build_array(kind, id)::jsonb = any (${kept}::jsonb[])`);
@@ -66,8 +69,9 @@ export async function writeGatewayObjects(
     for (const { kind, id, value } of put) {
       const sealed = seal(key, random, [kind, id], JSON.stringify(value));
       await tx.query(sql`
-        insert into freehold.gateway_objects (kind, id, sealed) values (${kind}, ${id}, ${sealed})
-        on conflict (kind, id) do update set sealed = excluded.sealed, modified_index = excluded.modified_index`);
+        insert into freehold.gateway_objects (kind, id, sealed, created_index, modified_index)
+        values (${kind}, ${id}, ${sealed}, ${revision}::bigint, ${revision}::bigint)
+        on conflict (kind, id) do update set sealed = excluded.sealed`);
     }
   });
 }

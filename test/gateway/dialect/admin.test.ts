@@ -75,7 +75,7 @@ describe("the admin API of the gateway", () => {
   }
 
   test("an object is made, read, changed, listed and removed", async () => {
-    assert.equal((await call("PUT", "/routes/1", ROUTE)).status, 201, JSON.stringify(await call("PUT", "/routes/1", ROUTE)) + freehold.logLines.slice(-3).join("|"));
+    assert.equal((await call("PUT", "/routes/1", ROUTE)).status, 201);
     assert.equal((await call("PUT", "/routes/1", ROUTE)).status, 200);
     assert.equal((await call("PATCH", "/routes/1", { status: 0 })).status, 200);
     assert.equal((await call("PATCH", "/routes/1/upstream/nodes", { "127.0.0.1:1981": 1 })).status, 200);

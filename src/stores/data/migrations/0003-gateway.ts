@@ -5,18 +5,23 @@ export const gateway: Migration = {
   version: 3,
   name: "gateway",
   sql: ({ roles }) => `
-create sequence freehold.gateway_revision;
+-- counts writings; whoever takes the next number waits for the writing before
+create table freehold.gateway_revision (
+  id integer primary key default 1 check (id = 1),
+  value bigint not null default 0
+);
+insert into freehold.gateway_revision default values;
+grant select, update (value) on freehold.gateway_revision to ${roles.system};
 create table freehold.gateway_objects (
   kind text not null,
   id text collate "C" not null,
   -- a whole object, as keys and passwords can stand anywhere in it
   sealed bytea not null,
-  created_index bigint not null default nextval('freehold.gateway_revision'),
-  modified_index bigint not null default nextval('freehold.gateway_revision'),
+  created_index bigint not null,
+  modified_index bigint not null,
   primary key (kind, id)
 );
 grant select, insert, update, delete on freehold.gateway_objects to ${roles.system};
-grant usage on sequence freehold.gateway_revision to ${roles.system};
 
 create function freehold.note_gateway() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
 begin
