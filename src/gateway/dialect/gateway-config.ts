@@ -45,6 +45,8 @@ export interface GatewayConfig {
   check(change: GatewayWrite): ParsedDocument;
   /** Checks, stores and serves the change. Throws `invalid_settings` or, for what the file has, `conflict`. */
   write(change: GatewayWrite, options?: { readonly fresh?: boolean }): Promise<void>;
+  /** Reads the settings file now instead of at the next poll. Throws `invalid_settings`, and then what was served goes on. */
+  reload(options?: { readonly fresh?: boolean }): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -132,6 +134,13 @@ class LiveConfig implements GatewayConfig {
       this.#freshNext ||= fresh;
       await this.#ports.objects.write(change);
       await this.#reload();
+    });
+  }
+
+  async reload({ fresh = false }: { readonly fresh?: boolean } = {}): Promise<void> {
+    await this.#inTurn(async () => {
+      this.#freshNext ||= fresh;
+      await this.#fileChanged();
     });
   }
 

@@ -23,6 +23,7 @@ export interface TimeoutSettings {
   readonly read: number;
 }
 
+/** A route: what it takes, and where what it takes goes. */
 export interface RouteSettings extends Named {
   readonly uri?: string;
   readonly uris?: readonly string[];
@@ -43,6 +44,7 @@ export interface RouteSettings extends Named {
   readonly status: 0 | 1;
 }
 
+/** What several routes have in common. */
 export interface ServiceSettings extends Named {
   readonly plugins?: PluginSettings;
   readonly upstream?: UpstreamSettings;
@@ -60,6 +62,7 @@ export interface NodeSettings {
   readonly priority?: number;
 }
 
+/** Where requests go, and how a node is chosen. */
 export interface UpstreamSettings extends Partial<Named> {
   /** Always the list form: the map form is turned into it at load. */
   readonly nodes?: readonly NodeSettings[];
@@ -95,6 +98,7 @@ export interface FairSettings {
   readonly deadline_ms: number;
 }
 
+/** How nodes are found to be healthy. Intervals and timeouts are in seconds. */
 export interface HealthCheckSettings {
   readonly active: {
     readonly type: "http" | "https" | "tcp";
@@ -126,6 +130,7 @@ export interface HealthCheckSettings {
   };
 }
 
+/** Somebody who calls, with the credentials that prove it. */
 export interface ConsumerSettings {
   readonly username: string;
   readonly group_id?: string;
@@ -141,6 +146,7 @@ export interface PluginSetSettings extends Named {
   readonly plugins: PluginSettings;
 }
 
+/** Certificates, by the server names that they are for. */
 export interface SslSettings extends Named {
   readonly type: "server" | "client";
   readonly cert: string;

@@ -39,7 +39,7 @@ interface Row {
 export async function readGatewayObjects(system: SystemData, keyring: Keyring): Promise<readonly GatewayObject[]> {
   const { rows } = await system.query<Row>(sql`
     select kind, id, sealed, created_index::text as created, modified_index::text as modified
-    from freehold.gateway_objects order by created_index, kind, id`);
+    from freehold.gateway_objects order by created_index`);
   const key = keyring.key("gateway-objects");
   return rows.map(({ kind, id, sealed, created, modified }) => ({
     kind,
@@ -58,20 +58,21 @@ export async function writeGatewayObjects(
   const key = keyring.key("gateway-objects");
   await system.transaction(async (tx) => {
     const { rows } = await tx.query<{ value: string }>(sql`
-      update freehold.gateway_revision set value = value + 1 returning value::text as value`);
-    const revision = rows[0]?.value;
+      update freehold.gateway_revision set value = value + ${put.length + 1} returning value::text as value`);
+    // one number for each, so that a whole document keeps its order
+    const first = Number(rows[0]?.value) - put.length;
     if (remove === "everything") {
       const kept = put.map(({ kind, id }) => JSON.stringify([kind, id]));
       await tx.query(sql`delete from freehold.gateway_objects where not json_build_array(kind, id)::jsonb = any (${kept}::jsonb[])`);
     } else {
       for (const { kind, id } of remove) await tx.query(sql`delete from freehold.gateway_objects where kind = ${kind} and id = ${id}`);
     }
-    for (const { kind, id, value } of put) {
+    for (const [at, { kind, id, value }] of put.entries()) {
       const sealed = seal(key, random, [kind, id], JSON.stringify(value));
       await tx.query(sql`
         insert into freehold.gateway_objects (kind, id, sealed, created_index, modified_index)
-        values (${kind}, ${id}, ${sealed}, ${revision}::bigint, ${revision}::bigint)
-        on conflict (kind, id) do update set sealed = excluded.sealed`);
+        values (${kind}, ${id}, ${sealed}, ${first + at}, ${first + at})
+        on conflict (kind, id) do update set sealed = excluded.sealed, modified_index = excluded.modified_index`);
     }
   });
 }

@@ -1,6 +1,5 @@
 // Program behind apply.sh: gives a running Freehold a gateway document through its management port, and starts it when there is none.
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -23,6 +22,9 @@ function isAlive(pid) {
   }
 }
 
+/** The gateway document that it serves. */
+const documentOf = (port) => path.join(folderOf(port), "gateway.json");
+
 /** What the running process said when it was ready, if it still runs. */
 function runningAt(port) {
   const file = path.join(folderOf(port), "process.json");
@@ -38,7 +40,9 @@ async function start(port) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   // the cases know routes without any tenant
-  const settings = { gateway: { profile: "apisix", tenantRequired: false, platformFirst: false }, logLevel: "warn" };
+  writeFileSync(documentOf(port), "{}");
+  const gateway = { file: documentOf(port), profile: "apisix", tenantRequired: false, platformFirst: false };
+  const settings = { gateway, logLevel: "warn" };
   writeFileSync(path.join(folder, "freehold.yaml"), JSON.stringify(settings));
   const flags = ["--json", "--no-demo", "--port", port, "--admin-port", "0", "--data", path.join(folder, "data")];
   const ready = openSync(path.join(folder, "ready.json"), "w", 0o600);
@@ -67,12 +71,10 @@ async function stop(port) {
 
 async function apply(file, mode, port) {
   const { adminUrl, platformToken } = runningAt(port) ?? (await start(port));
-  const document = readFileSync(file, "utf8");
-  const digest = createHash("sha256").update(document).update(mode === "fresh" ? String(Date.now()) : "").digest("hex");
-  const answer = await fetch(`${adminUrl}/apisix/admin/configs${mode === "fresh" ? "?fresh=true" : ""}`, {
-    method: "PUT",
-    headers: { authorization: `Bearer ${platformToken}`, "content-type": "application/json", "x-digest": digest },
-    body: document,
+  writeFileSync(documentOf(port), readFileSync(file, "utf8"));
+  const answer = await fetch(`${adminUrl}/apisix/admin/configs/reload${mode === "fresh" ? "?fresh=true" : ""}`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${platformToken}` },
   });
   if (answer.status >= 300) throw new Error(`the document was answered with ${answer.status}: ${await answer.text()}`);
 }

@@ -211,3 +211,15 @@ test("the words of a refusal are the tenant's own", async (t) => {
   assert.equal(own.json()["title"], "Gerade nicht erreichbar.");
   assert.equal((await plane.send("/x", { as: "globex" })).json()["title"], "The agent or upstream cannot be reached.");
 });
+
+test("a route that a claim has chosen is not served where nobody proves anything", async (t) => {
+  const echo = await startEcho(t);
+  const upstream = { type: "roundrobin", nodes: { [echo.node]: 1 } };
+  const plane = await startPlane(
+    t,
+    { routes: [{ id: "1", uri: "/*", vars: [["tenant_id", "==", "acme"]], upstream }] },
+    { profile: "apisix" },
+  );
+  assert.equal((await plane.send("/x", { headers: { "X-Tenant-ID": "acme" } })).status, 401);
+  assert.equal(echo.received.length, 0);
+});

@@ -48,7 +48,7 @@ describe("a gateway document", () => {
     assert.deepEqual([...groups.keys()], ["starter", "professional", "enterprise"]);
     const acme = consumers.get("acme");
     assert.equal(acme?.group_id, "enterprise");
-    assert.equal((acme.plugins?.["tenant-context"] as { tenant_id: string }).tenant_id, "acme");
+    assert.deepEqual(acme.plugins?.["tenant-context"], { ...Object(acme.plugins?.["tenant-context"]), tenant_id: "acme" });
     assert.deepEqual(
       acme.credentials.map(({ plugins }) => (plugins["key-auth"] as { key: string }).key),
       ["acme-key-1", "acme-key-2"],
@@ -77,7 +77,7 @@ routes: [{ id: 7, uri: /a, upstream_id: 1 }]
     const variables: Readonly<Record<string, string>> = { NAME: "one", TEXT: "hello" };
     const [route] = strict(text, (name) => variables[name]).routes;
     assert.deepEqual([route?.id, route?.uri], ["one", "/free"]);
-    assert.equal(route?.plugins?.["mocking"], { ...Object(route?.plugins?.["mocking"]), response_example: "hello" });
+    assert.deepEqual(route?.plugins?.["mocking"], { ...Object(route?.plugins?.["mocking"]), response_example: "hello" });
     assert.match(refusalOf(text), /NAME is not set/);
   });
 
@@ -138,7 +138,7 @@ consumers:
 
   test("`$tenant_id` as the key of a limiter is the tenant, and not the client's address as in APISIX", () => {
     const text = 'routes: [{id: 1, uri: /a, plugins: {limit-req: {rate: 500, burst: 50, key: "$tenant_id", key_type: var}}}]';
-    const keyOf = ({ routes }: GatewayDocument): unknown => (routes[0]?.plugins?.["limit-req"] as { key: string }).key;
+    const keyOf = ({ routes }: GatewayDocument): unknown => Reflect.get(Object(routes[0]?.plugins?.["limit-req"]) as object, "key");
     assert.equal(keyOf(strict(text)), "tenant_id");
     assert.equal(keyOf(lenient(text).document), "$tenant_id");
   });

@@ -54,6 +54,20 @@ export function gatewayConfigs(services: Services, config: GatewayConfig): reado
       { role: "admin" },
       {
         ...shared,
+        method: "POST",
+        path: `${path}/reload`,
+        summary: "Read the gateway's settings file again, at once.",
+        async run(call): Promise<Answer> {
+          await config.reload({ fresh: call.query.fresh === "true" });
+          recordChange(services, call, "gateway_replaced", null, { objects: 0 });
+          return json(200, { warnings: config.warnings() });
+        },
+      },
+    ),
+    rawPlatformOperation(
+      { role: "admin" },
+      {
+        ...shared,
         method: "GET",
         path,
         summary: "Read the gateway document in force as it is written.",
