@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { TEXT_BYTES_MAX } from "../request-pass.ts";
+import { writeLate } from "./write-batch.ts";
 
 /** Puts answers on a connection. Small pieces are gathered, so that a small answer is one write. */
 export class AnswerWriter {
@@ -42,6 +43,6 @@ export class AnswerWriter {
     if (this.#out === "") return;
     const out = this.#out;
     this.#out = "";
-    if (!this.#socket.write(out, "latin1")) this.blocked = true;
+    if (!writeLate(this.#socket, out)) this.blocked = true;
   }
 }

@@ -5,6 +5,7 @@ import type { Timed, TimerWheel } from "../timer-wheel.ts";
 import { BodyDecoder, type BodySink } from "./body-decoder.ts";
 import { END_OF_HEAD } from "./characters.ts";
 import { parseResponseHead, RESPONSE_HEAD_BYTES_MAX, type UpstreamHead } from "./response-parser.ts";
+import { writeLate } from "./write-batch.ts";
 
 /** Whoever uses a connection to an upstream for one exchange. */
 export interface UpstreamUser extends BodySink {
@@ -185,7 +186,7 @@ export class UpstreamConnection implements Timed {
     if (this.#out === "") return;
     const out = this.#out;
     this.#out = "";
-    if (!this.#socket.write(out, "latin1")) this.#blocked = true;
+    if (!writeLate(this.#socket, out)) this.#blocked = true;
   }
 
   #ready(): void {

@@ -7,9 +7,9 @@ import { PLUGINS } from "../../../src/gateway/plugins/index.ts";
 import { jsonSchema, jsonValue, valueFor } from "./schema-arbitraries.ts";
 
 const SEED = Number(process.env["FREEHOLD_TEST_SEED"] ?? Date.now() % 2_147_483_647);
-const SCHEMAS = 2_000;
+const SCHEMAS = 3_000;
 const VALUES_EACH = 10;
-const SETTINGS_EACH = 400;
+const SETTINGS_EACH = 1_000;
 
 /*
  * The two differ on purpose in these, and each is left out of the comparison exactly here and has a test of its own below or elsewhere:
@@ -18,8 +18,10 @@ const SETTINGS_EACH = 400;
  * - `exclusiveMinimum: true`: the flag of draft-04, which Ajv does not read. It is written as draft-07 has it before Ajv sees it.
  * - Keywords beside `$ref`: nothing to ours, as in draft-07; Ajv looks at them.
  * - Patterns: RE2's and JavaScript's dot and Unicode classes differ; the patterns here have neither.
- * - `multipleOf` with fractions: ours allows for the error of floating-point numbers.
+ * - `multipleOf` with fractions: ours allows for the error of floating-point numbers. With 1e21 and more: Ajv takes the number's text apart.
+ * - `contains` beside a list in `items`: Ajv accepts an empty list, which has nothing that fits.
  * - A property declared as `__proto__`: Ajv leaves it out, ours checks it as any other.
+ * - A schema that refers to itself in place, without going into the value: neither comes to an end.
  * - `emptyIsEither`: Ajv has no such thing.
  */
 /** The members of these are schemas by names, which are no keywords. */
@@ -32,7 +34,10 @@ function rewrite(schema: unknown, change: (keywords: Record<string, unknown>) =>
   const keywords: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(schema)) {
     if (key === "enum" || key === "const") keywords[key] = value;
-    else if (MAPS.has(key)) keywords[key] = Object.fromEntries(Object.entries(value).map(([name, part]) => [name, rewrite(part, change)]));
+    else if (MAPS.has(key))
+      keywords[key] = Object.fromEntries(
+        Object.entries(value as object).map(([name, part]: [string, unknown]) => [name, rewrite(part, change)]),
+      );
     else keywords[key] = rewrite(value, change);
   }
   change(keywords);
@@ -114,6 +119,6 @@ describe(`the schema checker beside Ajv (seed ${SEED})`, () => {
         { seed: SEED, numRuns: SETTINGS_EACH },
       );
       t.diagnostic(JSON.stringify(count));
-      assert.ok(count.refused > 0 && count.accepted > 0, JSON.stringify(count));
+      assert.ok(Math.min(count.accepted, count.refused) > SETTINGS_EACH / 100, "both verdicts are common");
     });
 });
