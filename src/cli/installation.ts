@@ -21,7 +21,12 @@ interface RunFile {
 /** Calls to the management API of an installation. */
 export interface Management {
   /** The JSON of the answer. A refusal is thrown as the Fault that it names. */
-  call(method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE", route: string, body?: Json): Promise<Json>;
+  call(
+    method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
+    route: string,
+    body?: Json,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<Json>;
 }
 
 /** Writes where this process listens into the data folder; the result takes it away again. */
@@ -54,8 +59,8 @@ export async function withManagement<T>(flags: CommonFlags, work: (management: M
 
 function managementAt(adminUrl: string, token: string): Management {
   return {
-    async call(method, route, body) {
-      const answer = await callApi({ url: adminUrl + route, method, token, ...(body !== undefined && { body }) });
+    async call(method, route, body, headers = {}) {
+      const answer = await callApi({ url: adminUrl + route, method, token, headers, ...(body !== undefined && { body }) });
       if (answer.status < 400) return answer.body;
       throw toFault(answer.body);
     },
@@ -74,7 +79,9 @@ export async function findRunning(settings: Settings): Promise<RunFile | undefin
 }
 
 function toFault(problem: Json): Fault {
-  const { code, title, detail } = (problem ?? {}) as { code?: keyof typeof FAULTS; title?: string; detail?: string }; // our own API
+  // our own API; where it speaks as APISIX's admin API does, the detail has that one's name
+  const { code, title, ...said } = (problem ?? {}) as { code?: keyof typeof FAULTS; title?: string; detail?: string; error_msg?: string };
+  const detail = said.detail ?? said.error_msg;
   const known = code !== undefined && code in FAULTS ? code : "internal";
   return new Fault(known, title ?? known, { public: { detail: detail ?? title ?? known } });
 }

@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { doctor } from "./commands/doctor.ts";
+import { checkRoutes, explainRoute, exportApisix, importApisix } from "./commands/gateway.ts";
 import { createKey, listKeys, revokeKey } from "./commands/key.ts";
 import { createTenant, listTenants, resumeTenant, showTenant, suspendTenant } from "./commands/tenant.ts";
 import { token } from "./commands/token.ts";
@@ -12,15 +13,22 @@ const program = new Command("freehold")
   .configureHelp({ sortSubcommands: false });
 
 /** The flags that say which installation a command works on. */
-function onInstallation(command: Command): Command {
+function onInstallation(command: Command, profile: Option = installationProfile()): Command {
   return command
     .option("--config <file>", "settings file (default: freehold.yaml where it exists)")
     .option("--data <folder>", "data folder of the embedded database (default: .freehold)")
     .option("--database-url <url>", "PostgreSQL instead of the embedded database (also FREEHOLD_DATABASE_URL)")
-    .addOption(
-      new Option("--profile <profile>", "development only where just this machine can connect").choices(["development", "production"]),
-    )
+    .addOption(profile)
     .option("--json", "print JSON for machines");
+}
+
+function installationProfile(): Option {
+  return new Option("--profile <profile>", "development only where just this machine can connect").choices(["development", "production"]);
+}
+
+/** The rules that a gateway document is read by. */
+function documentProfile(): Option {
+  return new Option("--profile <profile>", "our own rules, or those of Apache APISIX").choices(["strict", "apisix"]);
 }
 
 onInstallation(program.command("up"))
@@ -69,6 +77,29 @@ onInstallation(program.command("token [tenant]"))
   .option("--role <role>", "member or admin, in the tenant", "member")
   .option("--lifetime <seconds>", "60 to 86400", "3600")
   .action(token);
+
+const route = program.command("route").description("check a gateway document, and explain where a request would go");
+route
+  .command("check <file>")
+  .description("check a gateway document (YAML or JSON) without an installation; exit code 1 when it is refused")
+  .addOption(documentProfile().default("strict"))
+  .option("--json", "print JSON for machines")
+  .action(checkRoutes);
+onInstallation(route.command("explain <tenant> <method> <url>"))
+  .description("say which route, upstream and plugins a request would meet, and why")
+  .action(explainRoute);
+
+onInstallation(
+  program.command("import").description("take over the configuration of another gateway").command("apisix <file>"),
+  documentProfile(),
+)
+  .description("check an APISIX document and store it in place of what was stored before (profile by default: the installation's)")
+  .action(importApisix);
+
+onInstallation(program.command("export").description("hand the configuration to another gateway").command("apisix"))
+  .description("write the gateway document in force for stock APISIX, and name what it cannot say")
+  .option("--out <file>", "file to write, JSON when its name ends with .json (default: standard output)")
+  .action(exportApisix);
 
 onInstallation(program.command("doctor")).description("check this machine and the installation").action(doctor);
 

@@ -1,12 +1,11 @@
-import { Counter, Histogram } from "prom-client";
-import type { AccessRecord } from "../gateway/index.ts";
+import { type AccessRecord, createDurations, createTallies, type Durations, type Tally } from "../gateway/index.ts";
 import { FAULTS } from "../kernel/index.ts";
 import type { Telemetry } from "./telemetry.ts";
 
-/** What is counted of a route until the metrics are read: adding to a number costs nothing, a labelled metric does. */
+/** What is counted of a route. */
 interface RouteCounts {
-  readonly byStatus: Map<number, number>;
-  readonly seconds: Histogram.Internal<"route">;
+  readonly byStatus: Map<number, Tally>;
+  readonly seconds: Durations;
 }
 
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -18,35 +17,33 @@ const NO_ROUTE = "none";
  */
 export function createProxyTelemetry(telemetry: Telemetry, sample: number): (record: AccessRecord) => void {
   const routes = new Map<string, RouteCounts>();
-  const seconds = new Histogram({
-    name: "freehold_proxied_seconds",
-    help: "Time from the request's head to the end of the answer.",
-    labelNames: ["route"],
-    buckets: BUCKETS,
-    registers: [telemetry.registry],
-  });
-  new Counter({
+  const seconds = createDurations(
+    telemetry.registry,
+    { name: "freehold_proxied_seconds", help: "Time from the request's head to the end of the answer.", labelNames: ["route"] },
+    BUCKETS,
+  );
+  const requests = createTallies(telemetry.registry, {
     name: "freehold_proxied_requests_total",
     help: "Proxied requests by route and status; status 0 where the caller left before an answer began.",
     labelNames: ["route", "status"],
-    registers: [telemetry.registry],
-    collect() {
-      this.reset();
-      for (const [route, { byStatus }] of routes)
-        for (const [status, count] of byStatus) this.inc({ route, status: String(status) }, count);
-    },
   });
   const countsOf = (route: string): RouteCounts => {
     const known = routes.get(route);
     if (known) return known;
-    const counts = { byStatus: new Map<number, number>(), seconds: seconds.labels(route) };
+    const counts = { byStatus: new Map<number, Tally>(), seconds: seconds(route) };
     routes.set(route, counts);
     return counts;
   };
   return (record) => {
     const { status, durationMs, fault } = record;
-    const counts = countsOf(record.routeId ?? NO_ROUTE);
-    counts.byStatus.set(status, (counts.byStatus.get(status) ?? 0) + 1);
+    const route = record.routeId ?? NO_ROUTE;
+    const counts = countsOf(route);
+    let tally = counts.byStatus.get(status);
+    if (!tally) {
+      tally = requests(route, String(status));
+      counts.byStatus.set(status, tally);
+    }
+    tally.count++;
     counts.seconds.observe(durationMs / 1000);
     const isUsual = fault === undefined && status >= 200 && status < 500 && !record.aborted;
     if (isUsual && Math.random() >= sample) return;

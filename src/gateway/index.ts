@@ -26,7 +26,9 @@ export type {
 } from "./proxy/ports.ts";
 export { PLUGINS } from "./plugins/index.ts";
 export {
+  checkGatewayDocument,
   createGatewayConfig,
+  exportDocument,
   type GatewayConfig,
   type GatewayConfigPorts,
   type GatewayDocument,
@@ -34,5 +36,8 @@ export {
   parseGatewayDocument,
   readGatewayText,
   splitDocument,
+  type TextFormat,
+  writeExport,
 } from "./dialect/index.ts";
 export { createCallMetrics } from "./plugins/prometheus/call-metrics.ts";
+export { createDurations, createTallies, type Durations, type Tally } from "./proxy/tally.ts";

@@ -10,14 +10,17 @@ export interface ApiCall {
   /** Without one the call is nobody's. */
   readonly token?: string;
   readonly body?: Json;
+  /** Further fields. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** The status and the JSON of the answer; null where it has no body. Throws `upstream_unreachable` with the address when nobody answers. */
-export async function callApi({ url, method, token, body }: ApiCall): Promise<{ readonly status: number; readonly body: Json }> {
+export async function callApi({ url, method, token, body, headers }: ApiCall): Promise<{ readonly status: number; readonly body: Json }> {
   try {
     const response = await request(url, {
       method,
       headers: {
+        ...headers,
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...(body !== undefined && { "content-type": "application/json" }),
       },

@@ -72,7 +72,8 @@ export function sayHazards(items: ItemsOfDocument, plugins: PluginChecks, findin
       // a plugin of kind `auth` reads its route settings here; what stands on a consumer are credentials
       const isCredential = plugin?.kind === "auth" && item.kind !== "routes" && (item.kind === "consumers" || item.kind === "credential");
       if (isCredential) continue;
-      for (const text of plugin?.hazards?.(settings, plugins.profile) ?? []) findings.warn(item.place, `${name}: ${text}`);
+      const place = item.kind === "consumers" || item.kind === "consumer_groups" ? "consumer" : "route";
+      for (const text of plugin?.hazards?.(settings, plugins.profile, place) ?? []) findings.warn(item.place, `${name}: ${text}`);
     }
   }
   const seen = new Map<string, Item>();

@@ -46,7 +46,10 @@ export function exportDocument(source: SourceDocument, options: ExportOptions): 
 /** The text of an export: YAML with the notes as a comment and the mark at its end, or JSON without the notes, which has no comments. */
 export function writeExport({ document, notes }: ExportedDocument, format: TextFormat): string {
   if (format === "json") return `${JSON.stringify(document, undefined, 2)}\n`;
-  const known = notes.length === 0 ? ["Everything that it says can be said there."] : ["What stock APISIX cannot say:", ...notes.map((line) => `- ${line}`)];
+  const known =
+    notes.length === 0
+      ? ["Everything that it says can be said there."]
+      : ["What stock APISIX cannot say:", ...notes.map((line) => `- ${line}`)];
   const head = ["Written by `freehold export apisix` for Apache APISIX 3.18, standalone.", ...known].map((line) => `# ${line}\n`);
   // a reader of YAML 1.1 takes `on` for a boolean
   return `${head.join("")}${stringify(document, { aliasDuplicateObjects: false, lineWidth: 0, compat: "yaml-1.1" })}#END\n`;
@@ -74,7 +77,8 @@ class Exporter {
       this.#written.set(kind, list.set(id, value));
     }
     const { plugins } = this.#source;
-    if (isRecord(plugins)) this.#written.set("global_rules", new Map([...this.#list("global_rules"), ["plugins", { id: "plugins", plugins }]]));
+    if (isRecord(plugins))
+      this.#written.set("global_rules", new Map([...this.#list("global_rules"), ["plugins", { id: "plugins", plugins }]]));
     for (const kind of Object.keys(NOUNS)) for (const [id, value] of this.#list(kind)) this.#add(kind, this.#object(kind, id, value));
     this.#addTenants();
     if (Array.isArray(plugins)) for (const each of plugins as unknown[]) this.#add("plugins", this.#enabled(each));
@@ -112,7 +116,10 @@ class Exporter {
     if (uris.some((uri) => typeof uri === "string" && /\/[:*]\w/.test(uri)))
       this.#notes.say(place, "parts of the path have names, which needs apisix.router.http: radixtree_uri_with_parameter there");
     if (mentionsOwnVariable(value["vars"]))
-      this.#notes.say(place, "vars ask for tenant_id, tenant_tier or principal, which have no value when APISIX chooses: it is never chosen");
+      this.#notes.say(
+        place,
+        "vars ask for tenant_id, tenant_tier or principal, which have no value when APISIX chooses: it is never chosen",
+      );
     this.#sayUnproved(place, value);
     const { plugin_config_id: id, ...rest } = value;
     if (id === undefined || SOURCES_OF_ROUTES.some((field) => value[field] !== undefined)) return value;

@@ -117,7 +117,7 @@ export class PluginExport {
   }
 
   #rule(place: string, rule: Settings): Settings {
-    const actions = (Array.isArray(rule["actions"]) ? (rule["actions"] as unknown[]) : []).map((action) => {
+    const actions = (Array.isArray(rule["actions"]) ? rule["actions"] : []).map((action) => {
       if (!Array.isArray(action) || typeof action[0] !== "string") return action as unknown;
       const name = this.nameOf(action[0]) ?? action[0];
       return action.length === 1 ? [name] : [name, this.#settings(place, name, action[1])];
@@ -143,7 +143,8 @@ export class PluginExport {
       this.#notes.say(place, "tenant-resolver (tenants named by header, path or token, checked against the proof) is left out");
     else if (place.startsWith("consumer"))
       this.#notes.say(place, `the binding to the tenant ${tenant} is left out: it is only a consumer there, counted by its own name`);
-    else this.#notes.say(place, `tenant-context lets nobody but ${tenant} through; it is left out, and every proved consumer comes through`);
+    else
+      this.#notes.say(place, `tenant-context lets nobody but ${tenant} through; it is left out, and every proved consumer comes through`);
   }
 }
 

@@ -35,6 +35,11 @@ export class Findings {
     this.warnings.push(`${place}: ${text}`);
   }
 
+  /** Everything that refuses the document, with the place first. */
+  problems(): readonly string[] {
+    return this.#problems;
+  }
+
   /** Throws `invalid_settings` with all problems, if there are any. */
   settle(): void {
     if (this.#problems.length === 0) return;

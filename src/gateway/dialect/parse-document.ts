@@ -42,6 +42,23 @@ const NAMES: ReadonlySet<string> = new Set([...KINDS, ...OTHER_KINDS, "tenants",
  */
 export function parseGatewayDocument(value: unknown, options: DocumentOptions): ParsedDocument {
   const findings = new Findings(options.profile);
+  const document = readDocument(value, options, findings);
+  findings.settle();
+  const { warnings, refused, doubts } = findings;
+  return { document, warnings, refused, doubts };
+}
+
+/** Everything that refuses the document in this profile, and everything that is worth knowing about it, each with the place first. */
+export function checkGatewayDocument(
+  value: unknown,
+  options: DocumentOptions,
+): { readonly problems: readonly string[]; readonly warnings: readonly string[] } {
+  const findings = new Findings(options.profile);
+  readDocument(value, options, findings);
+  return { problems: findings.problems(), warnings: findings.warnings };
+}
+
+function readDocument(value: unknown, options: DocumentOptions, findings: Findings): GatewayDocument {
   const given = value ?? {};
   if (!isRecord(given)) findings.refuse("document", "must be an object with lists of routes, upstreams, consumers and so on");
   const source = isRecord(given) ? given : {};
@@ -61,9 +78,7 @@ export function parseGatewayDocument(value: unknown, options: DocumentOptions): 
   checkReferences(items, findings);
   checkCredentials(items.consumers, checks.plugins, findings);
   sayHazards(items, checks.plugins, findings);
-  findings.settle();
-  const { warnings, refused, doubts } = findings;
-  return { document: toDocument(items, source["plugins"], lines), warnings, refused, doubts };
+  return toDocument(items, source["plugins"], lines);
 }
 
 /** A list of the document with what was made of its short forms; what is no list is left for the check to say. */

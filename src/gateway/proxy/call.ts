@@ -92,7 +92,7 @@ export class ProxyCall extends RequestView implements Call {
 
   /** The field of W3C Trace Context for the upstream: the caller's trace goes on, with this call as the parent. */
   get traceParent(): string {
-    return (this.#traceParent ??= traceParent(this.head.headers.all("traceparent"), this.requestId, this.outer.random));
+    return (this.#traceParent ??= traceParent(this.head.headers.all("traceparent"), this.requestId));
   }
 
   get upstream(): UpstreamDraft {

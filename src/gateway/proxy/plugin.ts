@@ -33,8 +33,11 @@ export interface Plugin<Settings = unknown, ConsumerSettings = unknown> {
   readonly metadata?: JsonSchema;
   /** What a schema cannot say: the message of what is wrong, or undefined. */
   check?(settings: Settings, profile: Profile): string | undefined;
-  /** What is dangerous about these settings although they are allowed: one sentence each, said at load. */
-  hazards?(settings: Settings, profile: Profile): readonly string[];
+  /**
+   * What is dangerous about these settings although they are allowed: one sentence each, said at load. At the place `consumer` they are used
+   * only once a consumer is proved.
+   */
+  hazards?(settings: Settings, profile: Profile, place?: "route" | "consumer"): readonly string[];
   /** Called once for each place where it is configured, with checked settings. Everything that can be made ahead is made here. */
   create(settings: Settings, owner: PluginOwner, ports: PluginPorts): PluginInstance;
 }

@@ -96,7 +96,7 @@ export interface Explanation {
 export interface ExplainedPlugin {
   readonly name: string;
   readonly priority: number;
-  /** Whose settings are used: `global_rule:1`, `service:2`, `plugin_config:3`, `route:4`, `plan:starter`, `tenant:acme`, `consumer:jack`. */
+  /** Whose settings are used: `global_rule:1`, `service:2`, `plugin_config:3`, `route:4`, `plan:starter`, `tenant:acme`, `consumer:jack`; `default:4` where nothing about route 4 says it. */
   readonly from: string;
   /** Whose settings were replaced, the nearest first. */
   readonly overrides: readonly string[];

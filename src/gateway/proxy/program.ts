@@ -194,7 +194,7 @@ export class Program {
   #addResolver(merged: Map<string, Placement>, routeId: string): void {
     if (!this.#ports.resolverRequired || merged.has(RESOLVER) || this.global.step(RESOLVER)) return;
     const plugin = this.#ports.pluginOf(RESOLVER);
-    if (plugin) merged.set(RESOLVER, { plugin, owner: `route:${routeId}`, settings: { required: true }, overrides: [] });
+    if (plugin) merged.set(RESOLVER, { plugin, owner: `default:${routeId}`, settings: { required: true }, overrides: [] });
   }
 
   /** Instances of consumers are made when they are first needed; those that exist and are the same in this document are kept. */

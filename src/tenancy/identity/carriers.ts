@@ -82,9 +82,10 @@ function readCredential(head: RequestHead): Credential | undefined {
 }
 
 /** Each of them: a neighbouring subdomain can add a second cookie of the same name (RFC 6265, 8.6). */
-function sessionCookies(head: RequestHead): string[] {
-  return head.headers
-    .all("cookie")
+function sessionCookies(head: RequestHead): readonly string[] {
+  const fields = head.headers.all("cookie");
+  if (fields.length === 0) return fields;
+  return fields
     .flatMap((field) => field.split(";"))
     .map((pair) => pair.trim())
     .filter((pair) => pair.startsWith(`${SESSION_COOKIE}=`))
@@ -105,12 +106,11 @@ function refuseCredentialInQuery(query: string): void {
 
 /** `/tenants/{id}/rest` read from the path as it arrived: what is cut off is what was read, byte for byte. */
 function readPath(target: Target): { readonly tenant: string | undefined; readonly rest: string } {
+  // nearly every path: nothing has to be cut
+  if (target.segments[0] !== TENANTS_SEGMENT) return { tenant: undefined, rest: target.path };
   const [, first, id] = target.path.split("/", 3);
-  if (first !== TENANTS_SEGMENT) {
-    // `/%74enants/b` would be a tenant's path for whoever decodes before matching
-    if (target.segments[0] === TENANTS_SEGMENT) throw new Fault("malformed_request", "the tenants prefix in another spelling");
-    return { tenant: undefined, rest: target.path };
-  }
+  // `/%74enants/b` would be a tenant's path for whoever decodes before matching
+  if (first !== TENANTS_SEGMENT) throw new Fault("malformed_request", "the tenants prefix in another spelling");
   if (id === undefined) return { tenant: undefined, rest: target.path };
   return { tenant: id, rest: target.path.slice(`/${first}/${id}`.length) || "/" };
 }

@@ -67,12 +67,13 @@ export function prove(credential: Credential, ports: ProofPorts): Proof | Promis
 }
 
 function proveApiKey(text: string, ports: ProofPorts): Proof | Promise<Proof> {
-  const presented = ports.readKeys.get(text) ?? parseApiKey(text, ports.keyring);
+  const read = ports.readKeys.get(text);
+  const presented = read ?? parseApiKey(text, ports.keyring);
   if (!presented) return { ok: false, reason: "malformed_key" };
   return whenReady(ports.findKey(presented.id), (record) => {
     const proof = fromRecord(record, presented, ports.clock.now());
-    if (proof.ok) ports.readKeys.set(text, presented);
-    else ports.readKeys.delete(text);
+    if (!proof.ok) ports.readKeys.delete(text);
+    else if (!read) ports.readKeys.set(text, presented);
     return proof;
   });
 }

@@ -5,7 +5,6 @@ import { AT, HOP_MASK, isName, KIND, STRIDE, toSearched } from "./field-names.ts
 import type { Fields } from "./fields.ts";
 
 const GONE = 1;
-const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** The fields of a head with some lines cut out and some added. The lines that stay are sent as they came. */
 export class FieldEdit implements HeaderEdit {
@@ -16,7 +15,7 @@ export class FieldEdit implements HeaderEdit {
   #added: string[] = [];
   /** Lines that nobody has looked into since they were appended. */
   #lines = "";
-  #lineNames: ReadonlySet<string> = NO_NAMES;
+  readonly #lineNames: ReadonlySet<string>[] = [];
 
   constructor(source: Fields) {
     this.#source = source;
@@ -25,7 +24,7 @@ export class FieldEdit implements HeaderEdit {
 
   get(name: string): string | undefined {
     const { lower } = toSearched(name);
-    if (this.#lineNames.has(lower)) this.#takeIn();
+    if (this.#mayHaveLine(lower)) this.#takeIn();
     let joined: string | undefined;
     for (let at = this.#find(name, 0); at !== -1; at = this.#find(name, at + STRIDE)) joined = join(joined, this.#source.valueAt(at));
     for (let i = 0; i < this.#added.length; i += 3) if (this.#added[i] === lower) joined = join(joined, this.#added[i + 2] ?? "");
@@ -44,14 +43,18 @@ export class FieldEdit implements HeaderEdit {
   }
 
   remove(name: string): void {
-    if (this.#lineNames.has(toSearched(name).lower)) this.#takeIn();
+    if (this.#mayHaveLine(toSearched(name).lower)) this.#takeIn();
     for (let at = this.#find(name, 0); at !== -1; at = this.#find(name, at + STRIDE)) this.#cut[at / STRIDE] = GONE;
     const { lower } = toSearched(name);
     if (this.#added.includes(lower)) this.#added = this.#without(lower);
   }
 
   removeAll(names: ReadonlySet<string>): void {
-    if (this.#lines !== "") this.#takeIn();
+    for (const name of names) {
+      if (!this.#mayHaveLine(name)) continue;
+      this.#takeIn();
+      break;
+    }
     const { marks, text } = this.#source;
     const hashes = hashesOf(names);
     for (let at = 0; at < marks.length; at += STRIDE) {
@@ -65,9 +68,8 @@ export class FieldEdit implements HeaderEdit {
   }
 
   append(lines: string, names: ReadonlySet<string>): void {
-    if (this.#lines !== "") this.#takeIn();
-    this.#lines = lines;
-    this.#lineNames = names;
+    this.#lines += lines;
+    this.#lineNames.push(names);
   }
 
   fields(): readonly (readonly [name: string, value: string])[] {
@@ -103,7 +105,12 @@ export class FieldEdit implements HeaderEdit {
       if (colon !== -1) this.#added.push(line.slice(0, colon).toLowerCase(), line.slice(0, colon), line.slice(colon + 2));
     }
     this.#lines = "";
-    this.#lineNames = NO_NAMES;
+    this.#lineNames.length = 0;
+  }
+
+  #mayHaveLine(lower: string): boolean {
+    for (const names of this.#lineNames) if (names.has(lower)) return true;
+    return false;
   }
 
   /** What belongs to one connection, and what Connection names (RFC 9110, 7.6.1). */

@@ -7,9 +7,9 @@ import { PLUGINS } from "../../../src/gateway/plugins/index.ts";
 import { jsonSchema, jsonValue, valueFor } from "./schema-arbitraries.ts";
 
 const SEED = Number(process.env["FREEHOLD_TEST_SEED"] ?? Date.now() % 2_147_483_647);
-const SCHEMAS = 3_000;
+const SCHEMAS = 2_000;
 const VALUES_EACH = 10;
-const SETTINGS_EACH = 1_000;
+const SETTINGS_EACH = 500;
 
 /*
  * The two differ on purpose in these, and each is left out of the comparison exactly here and has a test of its own below or elsewhere:
@@ -22,7 +22,7 @@ const SETTINGS_EACH = 1_000;
  * - `contains` beside a list in `items`: Ajv accepts an empty list, which has nothing that fits.
  * - A property declared as `__proto__`: Ajv leaves it out, ours checks it as any other.
  * - A schema that refers to itself in place, without going into the value: neither comes to an end.
- * - `emptyIsEither`: Ajv has no such thing.
+ * - `emptyIsEither`: Ajv has no such thing. It changes nothing for a value without an empty list or object.
  */
 /** The members of these are schemas by names, which are no keywords. */
 const MAPS: ReadonlySet<string> = new Set(["properties", "patternProperties", "dependencies", "definitions"]);
@@ -74,7 +74,7 @@ describe(`the schema checker beside Ajv (seed ${SEED})`, () => {
     const count = { accepted: 0, refused: 0 };
     fc.assert(
       fc.property(jsonSchema, fc.gen(), (schema, draw) => {
-        const [ours, theirs] = [createSchemaCheck(schema), ajvOf(schema)];
+        const [ours, theirs, lua] = [createSchemaCheck(schema), ajvOf(schema), createSchemaCheck(schema, { emptyIsEither: true })];
         for (let i = 0; i < VALUES_EACH; i++) {
           const value = i % 2 === 0 ? draw(() => jsonValue) : valueFor(schema, draw);
           const wrong = ours(structuredClone(value));
@@ -83,6 +83,7 @@ describe(`the schema checker beside Ajv (seed ${SEED})`, () => {
             theirs(value),
             `${JSON.stringify(value)}: ${wrong ?? "accepted"} / ${JSON.stringify(theirs.errors)}`,
           );
+          if (!/\[\]|\{\}/.test(JSON.stringify(value))) assert.equal(lua(structuredClone(value)), wrong);
           count[wrong === undefined ? "accepted" : "refused"]++;
         }
       }),

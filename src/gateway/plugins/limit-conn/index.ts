@@ -37,6 +37,6 @@ export const limitConn: Plugin<Settings> = {
     const theirs = callersVariable([conn, burst, ...rules.flatMap((rule) => [rule.conn, rule.burst])]);
     return theirs === undefined ? undefined : `conn and burst cannot be made of ${theirs}, which callers choose themselves`;
   },
-  hazards: (settings, profile) => limitHazards(settings.rules ? withoutKey(settings) : settings, profile),
+  hazards: (settings, profile, place) => limitHazards(settings.rules ? withoutKey(settings) : settings, profile, place),
   create: (settings, owner, ports) => new SlotLimiter(settings, owner, ports),
 };

@@ -11,7 +11,7 @@ export const limitCount: Plugin<Settings> = {
   schema: SCHEMA,
   metadata: METADATA,
   check,
-  hazards: (settings, profile) => limitHazards(settings.rules ? withoutKey(settings) : settings, profile),
+  hazards: (settings, profile, place) => limitHazards(settings.rules ? withoutKey(settings) : settings, profile, place),
   create: (settings, owner, ports) => new WindowLimiter(settings, owner, ports),
 };
 

@@ -17,6 +17,9 @@ interface Rule {
   readonly windowS: Amount;
   readonly keys: CounterKeys;
   readonly fields: FieldNames;
+  /** The names of its fields in lower case: those that take the place of others, and all. */
+  readonly replaced: ReadonlySet<string>;
+  readonly appended: ReadonlySet<string>;
   /** The name of the limit, for the caller. */
   readonly policy: string;
 }
@@ -59,15 +62,19 @@ export class WindowLimiter implements PluginInstance {
   header(call: Call, response: ResponseDraft): void {
     const outcomes = call.note<Outcome[]>(this);
     if (!outcomes) return;
+    const { headers } = response;
     for (const { rule, count, windowS, decision } of outcomes) {
-      const { headers } = response;
-      headers.set(rule.fields.limit_header, String(count));
-      headers.set(rule.fields.remaining_header, String(decision.remaining));
-      headers.set(rule.fields.reset_header, String(Math.floor(decision.resetMs / 10) / 100));
-      if (!this.#strict) continue;
+      const { fields, policy } = rule;
+      headers.removeAll(rule.replaced);
+      // the names are checked with the settings, the values are numbers
+      let lines = `${fields.limit_header}: ${count}\r\n${fields.remaining_header}: ${decision.remaining}\r\n`;
+      lines += `${fields.reset_header}: ${Math.floor(decision.resetMs / 10) / 100}\r\n`;
       // IETF draft-ietf-httpapi-ratelimit-headers-10
-      headers.add("RateLimit-Policy", `"${rule.policy}";q=${count};w=${windowS}`);
-      headers.add("RateLimit", `"${rule.policy}";r=${decision.remaining};t=${Math.ceil(decision.resetMs / 1000)}`);
+      if (this.#strict) {
+        lines += `RateLimit-Policy: "${policy}";q=${count};w=${windowS}\r\n`;
+        lines += `RateLimit: "${policy}";r=${decision.remaining};t=${Math.ceil(decision.resetMs / 1000)}\r\n`;
+      }
+      headers.append(lines, rule.appended);
     }
   }
 
@@ -75,13 +82,17 @@ export class WindowLimiter implements PluginInstance {
     const { group, per_tenant: perTenant, window_type: kind, workflow_rule: variant } = this.#settings;
     // in strict a changed limit holds for what was counted before; in the dialect changed settings begin anew
     const identity = this.#strict ? [rule.key, type, kind, rule.time_window, variant] : this.#settings;
+    const fields = fieldNames(owner.metadata, prefix);
+    const replaced = new Set([fields.limit_header, fields.remaining_header, fields.reset_header].map((name) => name.toLowerCase()));
     return {
       key: rule.key,
+      replaced,
+      appended: new Set([...replaced, "ratelimit-policy", "ratelimit"]),
       value: compileKeyValue(rule.key, type, owner.profile),
       count: compileAmount(rule.count, 1),
       windowS: compileAmount(rule.time_window, 1),
       keys: new CounterKeys(owner, NAME, { identity, group, perTenant }),
-      fields: fieldNames(owner.metadata, prefix),
+      fields,
       policy: prefix === undefined ? NAME : `${NAME}-${prefix.replaceAll(/[^\w-]/g, "")}`,
     };
   }

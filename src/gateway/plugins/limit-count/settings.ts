@@ -71,12 +71,16 @@ export const METADATA: JsonSchema = {
   },
 };
 
-/** The names as the metadata has them, with the rule's prefix put in. */
+/** RFC 9110, 5.6.2. */
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/** The names as the metadata has them, with the rule's prefix put in. What cannot be the name of a field has the standard one. */
 export function fieldNames(metadata: Readonly<Record<string, unknown>> | undefined, prefix: string | undefined): FieldNames {
   const name = (key: string, standard: string): string => {
     const own = metadata?.[key];
     const base = typeof own === "string" ? own : standard;
-    return prefix === undefined ? base : base.replace("RateLimit-", `${prefix}-RateLimit-`);
+    const whole = prefix === undefined ? base : base.replace("RateLimit-", `${prefix}-RateLimit-`);
+    return TOKEN.test(whole) ? whole : standard;
   };
   return {
     limit_header: name("limit_header", "X-RateLimit-Limit"),

@@ -121,6 +121,7 @@ export function withoutKey<Settings extends { readonly key?: string }>({ key: _k
 export function limitHazards(
   settings: Partial<LimitSettings> & { readonly key?: string; readonly key_type?: string },
   profile: Profile,
+  place: "route" | "consumer" = "route",
 ): readonly string[] {
   const hazards: string[] = [];
   const { key, key_type: type = "var", policy = "local" } = settings;
@@ -128,7 +129,7 @@ export function limitHazards(
     if (settings.per_tenant === false) hazards.push("per_tenant is false: one tenant's requests use up the limit of the others");
   } else if (type === "var" && key?.startsWith("$") === true) {
     hazards.push(`the key "${key}" is no variable (\`$\` is for key_type var_combination), so callers are counted by their address`);
-  } else if (key !== undefined && type !== "constant" && key !== "remote_addr") {
+  } else if (key !== undefined && type !== "constant" && key !== "remote_addr" && !(place === "consumer" && key === "consumer_name")) {
     hazards.push(`where the key "${key}" has no value, callers are counted by their address`);
   }
   if (policy !== "local")
