@@ -14,6 +14,8 @@ import { temporaryFolder } from "./temporary-folder.ts";
 export interface GatewaySize {
   readonly tenants: number;
   readonly routes: number;
+  /** Routes that say nothing are open to everybody: what is measured then is the way through alone. */
+  readonly open?: boolean;
 }
 
 /** A Freehold whose every request is proved, limited, counted and logged, and one key of each tenant. */
@@ -43,7 +45,11 @@ export async function startFreeholdSide(
   writeFileSync(path.join(folder, "gateway.yaml"), JSON.stringify(documentFor(upstream, size)));
   writeFileSync(
     path.join(folder, "freehold.yaml"),
-    JSON.stringify({ gateway: { file: path.join(folder, "gateway.yaml") }, logLevel: "info", accessLog: { sample: 0.01 } }),
+    JSON.stringify({
+      gateway: { file: path.join(folder, "gateway.yaml"), tenantRequired: size.open !== true },
+      logLevel: "info",
+      accessLog: { sample: 0.01 },
+    }),
   );
   const freehold = await startFreehold(ends, {
     folder,
@@ -62,7 +68,7 @@ export async function startFreeholdSide(
   return { name, port: Number(new URL(freehold.url).port), pids: [freehold.pid], credentials, nobody };
 }
 
-/** `/bare` proves nobody and limits nothing; `/full` has everything on. The other routes are there to be in the way. */
+/** `/bare` has no plugins; `/full` has everything on. The other routes are there to be in the way. */
 function documentFor(upstream: number, { routes }: GatewaySize): object {
   const perTenant = { key: "tenant_id", key_type: "var", rejected_code: 429 };
   const plugins = {
@@ -83,7 +89,7 @@ function documentFor(upstream: number, { routes }: GatewaySize): object {
       { id: "fair", type: "roundrobin", nodes, fair: { concurrency: 1_000, queue: 1_000, deadline_ms: 5_000 } },
     ],
     routes: [
-      { id: "bare", uri: "/bare/*", upstream_id: "plain", plugins: { "tenant-resolver": { required: false } } },
+      { id: "bare", uri: "/bare/*", upstream_id: "plain" },
       { id: "full", uri: "/full/*", upstream_id: "fair", plugins },
       ...others,
     ],

@@ -33,6 +33,7 @@ async function measureGateway({ quick }: BenchOptions): Promise<readonly Row[]> 
   const folder = temporaryFolder(ends);
   const upstream = await startUpstream(ends, folder);
   const server = await openPostgres(ends);
+  const bare = await startFreeholdSide(ends, server, upstream, "freehold", { tenants: 1, routes: 10, open: true });
   const small = await startFreeholdSide(ends, server, upstream, "freehold", { tenants: 10, routes: 10 });
   const tenants = await startFreeholdSide(ends, server, upstream, "freehold", { tenants: size.tenants, routes: 10 });
   const routes = await startFreeholdSide(ends, server, upstream, "freehold", { tenants: 10, routes: size.routes });
@@ -43,7 +44,7 @@ async function measureGateway({ quick }: BenchOptions): Promise<readonly Row[]> 
   ];
   const runners: Runner[] = [
     ...peers.map((side) => ({ name: side.name, side, path: CHAT_PATH, measured: [] })),
-    runnerOf("freehold-bare", small, BARE_PATH),
+    runnerOf("freehold-bare", bare, BARE_PATH),
     runnerOf("freehold-full", small, FULL_PATH),
     runnerOf(`freehold-full-${size.tenants}-tenants`, tenants, FULL_PATH),
     runnerOf(`freehold-full-${size.routes}-routes`, routes, FULL_PATH),

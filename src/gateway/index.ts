@@ -33,7 +33,6 @@ export {
   type GatewayConfigPorts,
   type GatewayDocument,
   type ObjectKind,
-  parseGatewayDocument,
   readGatewayText,
   splitDocument,
   type TextFormat,

@@ -10,7 +10,7 @@ import { createKeyring, createTenantContext, Fault, systemClock, systemRandom, t
 import type { AuditEvent } from "../../src/tenancy/audit/index.ts";
 import { createIdentity, createSigningKey, type Identity, identitySettings } from "../../src/tenancy/identity/index.ts";
 import { createFairQueue, createLimits } from "../../src/tenancy/limits/index.ts";
-import { createHttpServer, createUpstreamPool, type HttpServer, probe } from "../../src/wire/index.ts";
+import { createHttpServer, createUpstreamPool, type HttpServer, type HttpServerOptions, probe } from "../../src/wire/index.ts";
 import { tenantOf } from "./tenants.ts";
 
 /** Where to leave what must be closed when the test is over: a test context, or the `after` of a suite. */
@@ -86,6 +86,8 @@ export interface PlaneOptions {
   readonly resolverRequired?: boolean;
   readonly trustedAddresses?: readonly string[];
   readonly ports?: Partial<DataPlanePorts>;
+  /** Bounds of the port, or its certificates. */
+  readonly server?: Partial<HttpServerOptions>;
 }
 
 /** One answer as it came back. */
@@ -176,6 +178,7 @@ export async function startPlane(ending: Ending, document: unknown, options: Pla
     handler: { handle: (exchange) => plane.handle(exchange), upgrade: (exchange) => plane.upgrade(exchange), refuse },
     methods: METHODS,
     ...LENIENT[profile],
+    ...options.server,
   });
   ending.after(async () => {
     await server.close(0);

@@ -110,7 +110,9 @@ export async function explainRoute(tenant: string, method: string, address: stri
   } else
     print("No route of the gateway document takes it. It is answered by the platform where the path is its own, and else refused (404).");
   if (plugins.length === 0) return print("\nNo plugin runs.");
-  print(`\nPlugins, in the order in which they run (--json shows their settings):\n`);
+  print(
+    "\nPlugins by falling priority, their order within each phase: rewrite, then access, then the answer. --json shows their settings.\n",
+  );
   printRows(
     plugins.map(({ priority, name: plugin, from, overrides }) => ({
       priority,

@@ -197,7 +197,7 @@ test("an explanation names the route, the chain in its order and where each sett
     explained.plugins.map(({ name, from, overrides }) => [name, from, ...overrides]),
     [
       ["last", "global_rule:1"],
-      ["tenant-resolver", "route:r"],
+      ["tenant-resolver", "default:r"],
       ["mark", "tenant:acme", "plan:gold", "route:r"],
       ["other", "route:r"],
     ],

@@ -5,6 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { createRouteTable } from "../../../src/control/index.ts";
 import { createGatewayConfig, createPipeline, type GatewayConfig, PLUGINS } from "../../../src/gateway/index.ts";
 import { type Fault, systemClock, systemRandom } from "../../../src/kernel/index.ts";
+import { mintApiKey } from "../../../src/tenancy/identity/index.ts";
 import { createRateLimiter } from "../../../src/tenancy/limits/index.ts";
 import { createHttpServer, type HttpServer } from "../../../src/wire/index.ts";
 import { temporaryFolder } from "../../support/engines.ts";
@@ -110,6 +111,27 @@ describe("the admin API of the gateway", () => {
     const nobody = await fetch(`${server.url}/apisix/admin/routes/1`, { method: "PUT", body: JSON.stringify(ROUTE) });
     assert.equal(nobody.status, 401);
     assert.equal((await call("GET", "/routes")).body["total"], 0);
+  });
+
+  test("an operator's API key in X-API-KEY may do what its role allows, and nothing once it is revoked", async () => {
+    const { registry, keyring } = freehold.app.services;
+    const make = async (role: "admin" | "viewer"): Promise<{ id: string; text: string }> => {
+      const { id, secret, hash } = mintApiKey({ random: systemRandom, keyring });
+      const owner = { tenantUuid: null, createdBy: "test", expiresAt: null };
+      await registry.createKey({ id, hash, name: role, roles: [role], scopes: [], ...owner });
+      return { id, text: secret.reveal() };
+    };
+    const put = async (key: string): Promise<number> => {
+      const sent = { method: "PUT", headers: { "X-API-KEY": key }, body: JSON.stringify(ROUTE) };
+      return (await fetch(`${server.url}/apisix/admin/routes/by-key`, sent)).status;
+    };
+    const [admin, viewer] = [await make("admin"), await make("viewer")];
+    assert.deepEqual([await put(viewer.text), await put(`${admin.text}x`)], [403, 401]);
+    assert.equal((await call("GET", "/routes")).body["total"], 0);
+    assert.deepEqual([await put(admin.text), await put(admin.text)], [201, 200]);
+    await registry.revokeKey(null, admin.id);
+    assert.equal(await put(admin.text), 401);
+    assert.equal((await call("DELETE", "/routes/by-key")).status, 200);
   });
 
   test("a whole document replaces what is stored, once per digest, in every process, and is sealed at rest", async () => {

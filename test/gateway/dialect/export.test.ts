@@ -93,7 +93,7 @@ routes:
       api-breaker: { break_response_code: 502, per_tenant: true }
       proxy-rewrite: { headers: { set: { x-for: "$tenant_id" } } }
       traffic-split: { rules: [{ weighted_upstreams: [{ upstream: { nodes: { "127.0.0.1:1": 1 }, fair: { concurrency: 1 } } }] }] }
-      workflow: { rules: [{ actions: [[rate-limit, { count: 1, time_window: 1, key: tenant_id, per_tenant: true }]] }] }
+      workflow: { rules: [{ actions: [[limit-count, { count: 1, time_window: 1, key: tenant_id, per_tenant: true }]] }] }
 `);
     const everything = JSON.stringify(document);
     assert.doesNotMatch(everything, /"(?:fair|nodes_by_placement|per_tenant|tenant-resolver|tenant-context|rate-limit|weight_)"/);
