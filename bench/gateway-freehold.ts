@@ -88,11 +88,7 @@ function documentFor(upstream: number, { routes }: GatewaySize): object {
       { id: "plain", type: "roundrobin", nodes },
       { id: "fair", type: "roundrobin", nodes, fair: { concurrency: 1_000, queue: 1_000, deadline_ms: 5_000 } },
     ],
-    routes: [
-      { id: "bare", uri: "/bare/*", upstream_id: "plain" },
-      { id: "full", uri: "/full/*", upstream_id: "fair", plugins },
-      ...others,
-    ],
+    routes: [{ id: "bare", uri: "/bare/*", upstream_id: "plain" }, { id: "full", uri: "/full/*", upstream_id: "fair", plugins }, ...others],
   };
 }
 

@@ -147,7 +147,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const { servers, pipeline } = await listen(settings, services, stores, telemetry, gateway);
   closing.add(async () => {
     pipeline.leave();
-    await Promise.all(servers.map((server) => server?.close(CLOSE_GRACE_MS)));
+    await Promise.all(servers.flatMap((server) => (server ? [server.close(CLOSE_GRACE_MS)] : [])));
   });
   await identity.warm();
   const [main, admin, tls] = servers;
@@ -228,10 +228,10 @@ async function listen(
     methods: METHODS,
     ...(profile === "apisix" && { targets: "lenient" as const }),
   };
-  const open: HttpServer[] = [];
+  const listening: HttpServer[] = [];
   const start = async (options: HttpServerOptions): Promise<HttpServer> => {
     const server = await createHttpServer(options);
-    open.push(server);
+    listening.push(server);
     return server;
   };
   try {
@@ -242,7 +242,7 @@ async function listen(
     const tls = await start({ ...shared, host: settings.host, port: tlsPort, tls: certificatesOf(gateway.config) });
     return { servers: [main, admin, tls], pipeline };
   } catch (error) {
-    for (const server of open) await server.close(0);
+    for (const server of listening) await server.close(0);
     throw error;
   }
 }

@@ -80,7 +80,7 @@ class Supervisor {
     } finally {
       this.#ending = true;
       this.#retract?.();
-      await Promise.all(this.#places.map(({ worker }) => worker && endWorker(worker)));
+      await Promise.all(this.#places.flatMap(({ worker }) => (worker ? [endWorker(worker)] : [])));
     }
   }
 

@@ -29,6 +29,7 @@ export {
   checkGatewayDocument,
   createGatewayConfig,
   exportDocument,
+  findTenantGaps,
   type GatewayConfig,
   type GatewayConfigPorts,
   type GatewayDocument,

@@ -54,7 +54,7 @@ export function createOutbound(): Outbound {
         const answer = await (verify ? checking : trusting)?.request({
           origin,
           path: `${pathname}${search}`,
-          method: method as Dispatcher.HttpMethod, // undici takes any token
+          method,
           headers: sent,
           body: body ?? null,
           signal,

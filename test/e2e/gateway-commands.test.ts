@@ -154,6 +154,30 @@ describe("with a gateway that serves two tenants on two plans", () => {
     assert.equal((await get("/imported", { apikey: "another" })).status, 401);
   });
 
+  test("import says what is closed here although it was open in APISIX, which has no tenants", async () => {
+    const file = write(
+      "open.yaml",
+      `
+consumers: [{ username: jill, plugins: { key-auth: { key: jills-key } } }, { username: acme2, plugins: { tenant-context: { tenant_id: acme } } }]
+routes:
+  - { id: free, uri: /free, plugins: { mocking: { response_example: "free" } } }
+  - { id: proved, uri: /proved, plugins: { key-auth: {}, mocking: { response_example: "proved" } } }
+  - { id: public, uri: /public, plugins: { tenant-resolver: { required: false }, mocking: { response_example: "public" } } }
+`,
+    );
+    const { code, stderr } = await run(["import", "apisix", file]);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(stderr.match(/(?:consumers|routes) [^;]*;/g), ["consumers jill;", "routes free;"]);
+    const answers = await Promise.all([get("/free", {}), get("/proved", { apikey: "jills-key" }), get("/public", {})]);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [401, 401, 200],
+    );
+    const again = await run(["import", "apisix", "apisix.yaml", "--json"], { JACKS_KEY: "jacks-key" });
+    assert.deepEqual([again.code, (JSON.parse(again.stdout) as { hints: unknown }).hints], [0, []]);
+    assert.notEqual((await get("/public", {})).status, 200, "what an earlier import has stored is gone");
+  });
+
   test("a file that is refused leaves what is stored as it is, whoever refuses it", async () => {
     const refused = await run(["import", "apisix", write("wrong.yaml", "routes: [{ id: a, uri: /a, plugins: { nothing: {} } }]")]);
     assert.equal(refused.code, 1);

@@ -52,7 +52,7 @@ describe("several processes on one port", () => {
   });
 
   test("are replaced one after the other without a request that is lost", async () => {
-    const before = childrenOf(running.pid);
+    const former = childrenOf(running.pid);
     const load = startLoad(`${running.url}/open`);
     await until("requests before", () => load.outcomes.length > 200);
     process.kill(running.pid, "SIGHUP");
@@ -67,7 +67,7 @@ describe("several processes on one port", () => {
     const now = childrenOf(running.pid);
     assert.equal(now.length, PROCESSES);
     assert.deepEqual(
-      now.filter((pid) => before.includes(pid)),
+      now.filter((pid) => former.includes(pid)),
       [],
     );
   });
@@ -125,15 +125,15 @@ function childrenOf(pid: number): readonly number[] {
 function startLoad(url: string): { readonly outcomes: Outcome[]; end(): Promise<void> } {
   const outcomes: Outcome[] = [];
   const agent = new Agent({ keepAlive: true, maxSockets: CALLERS });
-  let going = true;
+  const ending = new AbortController();
   const loop = async (): Promise<void> => {
-    while (going) outcomes.push(await get(url, agent));
+    while (!ending.signal.aborted) outcomes.push(await get(url, agent));
   };
   const loops = Array.from({ length: CALLERS }, loop);
   return {
     outcomes,
     async end() {
-      going = false;
+      ending.abort();
       await Promise.all(loops);
       agent.destroy();
     },

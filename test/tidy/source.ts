@@ -30,6 +30,9 @@ const BINARY = /\.(?:png|jpe?g|gif|ico|woff2?|gz|tgz|zip|pdf|wasm)$/;
 /** Made by npm, not written by anyone. */
 const GENERATED: ReadonlySet<string> = new Set(["package-lock.json"]);
 
+/** Data derived from another project's tests, with its licence beside it: what it says is not ours to word. */
+const DERIVED = /^test\/conformance\/apisix\/(?:cases\.json$|fixtures\/)|^test\/vectors\/apisix-/;
+
 /** Every text file of the repository: what is on disk, less what `.gitignore` names. */
 export function readRepository(): TextFile[] {
   const ignored = [".git", ...patternsOf(readFileSync(join(ROOT, ".gitignore"), "utf8"))];
@@ -38,7 +41,8 @@ export function readRepository(): TextFile[] {
   const paths = entries
     .filter((entry) => entry.isFile() && !exclude(entry.name) && !BINARY.test(entry.name) && !GENERATED.has(entry.name))
     .map((entry) => join(entry.parentPath, entry.name).slice(ROOT.length + 1));
-  return [...new Set(paths)].toSorted().map((path) => ({ path, text: readFileSync(join(ROOT, path), "utf8") }));
+  const written = paths.filter((path) => !DERIVED.test(path));
+  return [...new Set(written)].toSorted().map((path) => ({ path, text: readFileSync(join(ROOT, path), "utf8") }));
 }
 
 /** The names in a `.gitignore` made of plain names and `*`, which is all that is read here. */

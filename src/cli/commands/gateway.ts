@@ -3,6 +3,7 @@ import {
   checkGatewayDocument,
   type Explanation,
   exportDocument,
+  findTenantGaps,
   PLUGINS,
   readGatewayText,
   splitDocument,
@@ -61,7 +62,7 @@ export function checkRoutes(file: string, { profile, json }: RouteCheckFlags): v
 
 /** Checks a document and puts it in the place of what the installation had stored before. The settings file is not touched. */
 export async function importApisix(file: string, { profile, ...flags }: ImportFlags): Promise<void> {
-  const installed = readSettings(flags, process.env).gateway.profile;
+  const { profile: installed, tenantRequired } = readSettings(flags, process.env).gateway;
   // what stands for a secret is resolved by the process that serves, which may know more variables than this shell
   const checked = checkFile(file, profile ?? installed, (name) => process.env[name] ?? `$env://${name}`);
   const { problems, warnings, objects, document } = checked;
@@ -72,12 +73,14 @@ export async function importApisix(file: string, { profile, ...flags }: ImportFl
   // never the digest of an earlier import: single objects may have been changed since
   const digest = uuidV7(systemClock, systemRandom);
   await withManagement(flags, (management) => management.call("PUT", CONFIGS, document as Json, { "x-digest": digest })); // read from YAML or JSON
-  if (flags.json) return print(JSON.stringify({ file, profile: checked.profile, stored: objects, warnings }));
+  const hints = tenantRequired ? hintsOf(document) : [];
+  if (flags.json) return print(JSON.stringify({ file, profile: checked.profile, stored: objects, warnings, hints }));
   printRows(
     Object.entries(objects).map(([kind, stored]) => ({ kind, stored })),
     ["kind", "stored"],
     false,
   );
+  for (const hint of hints) progress(`note  ${hint}`);
 }
 
 /** Writes the document in force as stock APISIX can load it, with what cannot be said there as a comment, or on standard error for JSON. */
@@ -147,6 +150,19 @@ function checkFile(file: string, profile: Profile, variable: (name: string) => s
     if (fault.code !== "invalid_settings") throw error;
     return { file, profile, problems: [fault.public.detail ?? fault.message], warnings: [], objects: {}, document: {} };
   }
+}
+
+/** APISIX knows no tenants: what of it is closed here, where each request is for one. */
+function hintsOf(document: FileDocument): readonly string[] {
+  const { routes, consumers } = findTenantGaps(document, PLUGINS);
+  const bind = "the plugin tenant-context with tenant_id binds a consumer";
+  const open = "the plugin tenant-resolver with required: false opens a route to everybody";
+  return [
+    ...(consumers.length > 0 ? [`bound to no tenant, so routes refuse them (401): consumers ${consumers.join(", ")}; ${bind}`] : []),
+    ...(routes.length > 0
+      ? [`without a plugin that proves callers, so only tokens and keys of the platform open them: routes ${routes.join(", ")}; ${open}`]
+      : []),
+  ];
 }
 
 function readText(file: string): string {

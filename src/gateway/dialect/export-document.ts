@@ -7,6 +7,7 @@ import { Findings } from "./findings.ts";
 import type { TextFormat } from "./read-text.ts";
 import { isRecord } from "./schema/compiler.ts";
 import { type SourceDocument, splitDocument } from "./source-document.ts";
+import { findTenantGaps } from "./tenant-gaps.ts";
 import { readTenantLines } from "./tenant-lines.ts";
 
 /** How the document that is exported was written. */
@@ -57,6 +58,7 @@ export function writeExport({ document, notes }: ExportedDocument, format: TextF
 
 class Exporter {
   readonly #source: SourceDocument;
+  readonly #options: ExportOptions;
   readonly #strict: boolean;
   readonly #notes = new ExportNotes();
   readonly #plugins: PluginExport;
@@ -64,10 +66,11 @@ class Exporter {
   readonly #written = new Map<string, Map<string, Settings>>();
   readonly #made: Record<string, unknown[]> = {};
 
-  constructor(source: SourceDocument, { profile, plugins }: ExportOptions) {
+  constructor(source: SourceDocument, options: ExportOptions) {
     this.#source = source;
-    this.#strict = profile === "strict";
-    this.#plugins = new PluginExport(profile, plugins, this.#notes);
+    this.#options = options;
+    this.#strict = options.profile === "strict";
+    this.#plugins = new PluginExport(options.profile, options.plugins, this.#notes);
   }
 
   run(): ExportedDocument {
@@ -81,6 +84,7 @@ class Exporter {
       this.#written.set("global_rules", new Map([...this.#list("global_rules"), ["plugins", { id: "plugins", plugins }]]));
     for (const kind of Object.keys(NOUNS)) for (const [id, value] of this.#list(kind)) this.#add(kind, this.#object(kind, id, value));
     this.#addTenants();
+    this.#sayGaps();
     if (Array.isArray(plugins)) for (const each of plugins as unknown[]) this.#add("plugins", this.#enabled(each));
     return { document: this.#made, notes: this.#notes.lines() };
   }
@@ -120,21 +124,20 @@ class Exporter {
         place,
         "vars ask for tenant_id, tenant_tier or principal, which have no value when APISIX chooses: it is never chosen",
       );
-    this.#sayUnproved(place, value);
     const { plugin_config_id: id, ...rest } = value;
     if (id === undefined || SOURCES_OF_ROUTES.some((field) => value[field] !== undefined)) return value;
     return { ...rest, plugins: this.#pluginsOf("plugin_configs", id) ?? {} };
   }
 
-  /** A route for proved tenants that asks for no credential there would be open to the world. */
-  #sayUnproved(place: string, route: Settings): void {
-    const service = this.#pluginsOf("services", route["service_id"]);
-    const config = this.#pluginsOf("plugin_configs", route["plugin_config_id"]);
-    const everywhere = [...this.#list("global_rules").values()].map(({ plugins }) => plugins);
-    const sets = [route["plugins"], config, service, ...everywhere];
-    const resolver = sets.map((set) => (isRecord(set) ? set["tenant-resolver"] : undefined)).find(isRecord);
-    if (resolver?.["required"] === false || sets.some((set) => this.#plugins.provesCaller(set))) return;
-    this.#notes.say(place, "only proved tenants come through, by the platform's own tokens and keys; STOCK APISIX SERVES IT TO EVERYBODY");
+  #sayGaps(): void {
+    const { routes, consumers } = findTenantGaps(this.#source, this.#options.plugins);
+    for (const id of routes)
+      this.#notes.say(
+        `route ${id}`,
+        "only proved tenants come through, by the platform's own tokens and keys; STOCK APISIX SERVES IT TO EVERYBODY",
+      );
+    for (const id of consumers)
+      this.#notes.say(`consumer ${id}`, "is bound to no tenant, so it is refused wherever one is required; stock APISIX lets it through");
   }
 
   #pluginsOf(kind: string, id: unknown): unknown {

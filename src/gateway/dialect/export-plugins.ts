@@ -30,11 +30,6 @@ export class PluginExport {
     return OWN_PLUGINS.has(name) ? undefined : (this.#byName.get(name)?.name ?? name);
   }
 
-  /** Whether one of the set's plugins proves who calls. */
-  provesCaller(set: unknown): boolean {
-    return isRecord(set) && Object.keys(set).some((name) => this.#byName.get(name)?.kind === "auth");
-  }
-
   /** The set at this place. On consumers plugins of kind `auth` hold credentials, which are the same there. */
   set(place: string, set: unknown): Record<string, unknown> {
     const made: Record<string, unknown> = {};

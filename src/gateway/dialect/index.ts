@@ -6,4 +6,5 @@ export { checkGatewayDocument, type DocumentOptions, parseGatewayDocument, type 
 export { readGatewayText, type TextFormat } from "./read-text.ts";
 export type { SchemaCheck, SchemaOptions } from "./schema/compiler.ts";
 export { createSchemaCheck } from "./schema/schema-check.ts";
+export { findTenantGaps } from "./tenant-gaps.ts";
 export { type SourceDocument, sourceIdOf, type SourceObject, splitDocument } from "./source-document.ts";

@@ -124,7 +124,7 @@ function toBytes(body: Uint8Array | string): Uint8Array {
 }
 
 /** Lower-case names; a name that comes more than once has a list. */
-export function toRecord(headers: HeaderEdit): Answer["headers"] {
+function toRecord(headers: HeaderEdit): Answer["headers"] {
   // without a prototype: a field may be called `__proto__`
   const record: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
   for (const [name, value] of headers.fields()) {

@@ -80,7 +80,15 @@ class BoundedDurations implements Durations {
 
 /** A metric that the library asks for its values when it is read. */
 function register(registry: Registry, { name, help }: TallyOptions, type: string, values: () => readonly object[]): void {
-  const metric = { name, help, type, aggregator: "sum", collect: undefined, reset: () => {}, get: async () => ({ name, help, type, aggregator: "sum", values: values() }) };
+  const metric = {
+    name,
+    help,
+    type,
+    aggregator: "sum",
+    collect: undefined,
+    reset: () => {},
+    get: async () => ({ name, help, type, aggregator: "sum", values: values() }),
+  };
   // the library only reads these members, and has no type for a metric that is not one of its own
   registry.registerMetric(metric as unknown as Parameters<Registry["registerMetric"]>[0]);
 }

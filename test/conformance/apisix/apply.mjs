@@ -65,7 +65,7 @@ async function stop(port) {
   const running = runningAt(port);
   if (!running) return;
   process.kill(running.pid, "SIGTERM");
-  for (const endMs = Date.now() + STOP_TIMEOUT_MS; isAlive(running.pid) && Date.now() < endMs; ) await pause(POLL_MS);
+  for (const endMs = Date.now() + STOP_TIMEOUT_MS; isAlive(running.pid) && Date.now() < endMs;) await pause(POLL_MS);
   rmSync(folderOf(port), { recursive: true, force: true });
 }
 

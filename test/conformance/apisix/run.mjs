@@ -14,14 +14,36 @@ const NOT_OURS = /^plugin\/ai|^router\/graphql/;
 const folder = mkdtempSync(path.join(tmpdir(), "freehold-cases-"));
 cpSync(HERE, folder, { recursive: true });
 const inFolder = { cwd: folder, stdio: ["ignore", "pipe", "inherit"] };
-const certificate = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj", "/CN=test.com"];
+const certificate = [
+  "-x509",
+  "-newkey",
+  "ec",
+  "-pkeyopt",
+  "ec_paramgen_curve:prime256v1",
+  "-nodes",
+  "-days",
+  "30",
+  "-subj",
+  "/CN=test.com",
+];
 execFileSync("openssl", ["req", ...certificate, "-keyout", "upstream.key", "-out", "upstream.crt"], { cwd: folder, stdio: "ignore" });
 const upstream = spawn(process.execPath, ["upstream.mjs"], inFolder);
 try {
   await once(upstream.stdout, "data");
   const player = spawn(
     process.execPath,
-    ["replay.mjs", "--port", PORT, "--apply", path.join(HERE, "apply.sh"), "--set", "usable", "--out", "result.json", ...process.argv.slice(2)],
+    [
+      "replay.mjs",
+      "--port",
+      PORT,
+      "--apply",
+      path.join(HERE, "apply.sh"),
+      "--set",
+      "usable",
+      "--out",
+      "result.json",
+      ...process.argv.slice(2),
+    ],
     { cwd: folder, stdio: "inherit" },
   );
   const [code] = await once(player, "exit");
@@ -40,5 +62,7 @@ function report({ by }) {
   }
   const sum = (pick) => ours.reduce((total, [, counts]) => total + pick(counts), 0);
   const [pass, all] = [sum(({ pass: one }) => one), sum(({ n }) => n)];
-  process.stdout.write(`${"routing and the plugins that are built in".padEnd(48)} ${pass} of ${all} (${((pass / all) * 100).toFixed(1)} %)\n`);
+  process.stdout.write(
+    `${"routing and the plugins that are built in".padEnd(48)} ${pass} of ${all} (${((pass / all) * 100).toFixed(1)} %)\n`,
+  );
 }

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { describe, test } from "node:test";
-import { WebSocket } from "ws";
 import { type Ending, startEcho, startPlane } from "../../support/data-plane.ts";
 import { until } from "../../support/until.ts";
 
@@ -70,7 +69,7 @@ describe("the place of a call", () => {
     assert.equal(calls.length, Object.keys(answers).length + 2, "each was recorded once");
   });
 
-  test("of a socket whose other side fell silent or broke is free again", async (t) => {
+  test("of a socket whose other side went away is free again", async (t) => {
     const bytes = await startBytes(t, (socket) => {
       socket.write(
         "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
@@ -78,21 +77,18 @@ describe("the place of a call", () => {
     });
     const upstream = { type: "roundrobin", nodes: { [bytes.node]: 1 } };
     const plane = await startPlane(t, { routes: [{ id: "1", uri: "/*", enable_websocket: true, plugins: ONE_PLACE, upstream }] });
-    for (const ends of ["caller", "upstream"] as const) {
+    let opened = 0;
+    for (const ends of ["caller", "upstream", "caller"] as const) {
       const socket = connect({ host: "127.0.0.1", port: plane.port }).on("error", () => undefined);
       const key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
       socket.write(`GET /x HTTP/1.1\r\n${HEAD}Connection: Upgrade\r\nUpgrade: websocket\r\n${key}\r\n`);
-      await once(socket, "data");
+      const [answer] = (await once(socket, "data")) as [Buffer]; // no encoding is set
+      assert.match(answer.toString("latin1"), /^HTTP\/1\.1 101 /);
       assert.equal((await plane.send("/x", { as: "acme" })).status, 429, "the socket has the place");
       if (ends === "caller") socket.resetAndDestroy();
       else for (const each of bytes.sockets) each.resetAndDestroy();
-      const another = new WebSocket(`ws://127.0.0.1:${plane.port}/x`, { headers: { authorization: "Bearer globex:user-1" } });
-      await once(another, "upgrade");
-      another.on("error", () => undefined).terminate();
-      await until(
-        "both sockets are over",
-        () => plane.records.filter(({ status }) => status === 101).length === (ends === "caller" ? 2 : 4),
-      );
+      opened++;
+      await until("the socket is over", () => plane.records.filter(({ status }) => status === 101).length === opened);
     }
   });
 
@@ -104,7 +100,8 @@ describe("the place of a call", () => {
     echo.answer = ({ target }, response) => {
       if (target !== "/endless") return void response.end("done");
       const more = (): void => {
-        while (!isOver) {
+        for (;;) {
+          if (isOver) return;
           taken += piece.length;
           if (!response.write(piece)) return void response.once("drain", more);
         }

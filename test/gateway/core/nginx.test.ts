@@ -69,7 +69,7 @@ describe("with nginx behind it", () => {
   test("one request of a caller is one request for nginx, however its framing was tampered with", async () => {
     const file = path.join(import.meta.dirname, "../../vectors/smuggling-te-mutations.json");
     const { vectors } = JSON.parse(readFileSync(file, "utf8")) as Mutations; // the file's shape
-    const before = await nginx.requests();
+    const taken = await nginx.requests();
     let answered = 0;
     for (const { header } of vectors) {
       const head = `POST /hello HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\nContent-Length: ${INNER.length + 5}\r\n${header}\r\n\r\n`;
@@ -78,18 +78,18 @@ describe("with nginx behind it", () => {
     for (const framing of ["Content-Length: 5\r\nContent-Length: 6", "Content-Length: +5", "Content-Length: 5,5", "Content-Length: 0x5"]) {
       answered += count(await plane.raw(`POST /hello HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n${framing}\r\n\r\n${INNER}`));
     }
-    assert.equal((await nginx.requests()) - before, answered);
+    assert.equal((await nginx.requests()) - taken, answered);
   });
 
   test("requests in one packet are answered each once and in order", async () => {
-    const before = await nginx.requests();
+    const taken = await nginx.requests();
     const one = (target: string, last: string): string => `GET ${target} HTTP/1.1\r\nHost: a.example\r\n${last}\r\n`;
     const text = await plane.raw(one("/hello", "") + one("/empty", "") + one("/big", "") + one("/hello", "Connection: close\r\n"));
     assert.deepEqual(
       [...text.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => status),
       ["200", "204", "200", "200"],
     );
-    assert.equal((await nginx.requests()) - before, 4);
+    assert.equal((await nginx.requests()) - taken, 4);
   });
 });
 

@@ -77,7 +77,7 @@ describe("an export for stock APISIX", () => {
   test("has nothing of ours in it and names each thing that is lost, with its place", () => {
     const { document, notes } = exported(`
 upstreams: [{ id: api, scheme: https, nodes: { "127.0.0.1:1980": 1 }, fair: { concurrency: 8 }, nodes_by_placement: { isolated: [] } }]
-consumers: [{ username: jack, plugins: { key-auth: { key: jacks-key }, tenant-context: { tenant_id: acme } } }]
+consumers: [{ username: jill, plugins: {} }, { username: jack, plugins: { key-auth: { key: jacks-key }, tenant-context: { tenant_id: acme } } }]
 plans: { gold: { weight: 2 } }
 routes:
   - { id: open, uri: /open, upstream_id: api, plugins: { tenant-resolver: { required: false } } }
@@ -105,6 +105,7 @@ routes:
     said("upstream api", /nodes_by_placement/);
     said("upstream api", /certificate/);
     said("consumer jack", /binding to the tenant acme/);
+    said("consumer jill", /bound to no tenant/);
     said("plan gold", /weight/);
     said("route open", /tenant-resolver/);
     said("route own", /radixtree_uri_with_parameter/);
