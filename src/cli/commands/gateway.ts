@@ -155,13 +155,12 @@ function checkFile(file: string, profile: Profile, variable: (name: string) => s
 /** APISIX knows no tenants: what of it is closed here, where each request is for one. */
 function hintsOf(document: FileDocument): readonly string[] {
   const { routes, consumers } = findTenantGaps(document, PLUGINS);
-  const bind = "the plugin tenant-context with tenant_id binds a consumer";
-  const open = "the plugin tenant-resolver with required: false opens a route to everybody";
+  const unbound = "bound to no tenant, so they are refused (401). The plugin tenant-context with a tenant_id binds a consumer.";
+  const closed =
+    "no plugin proves the caller, so only tokens and keys of the platform open them. The plugin tenant-resolver with required: false opens a route to everybody.";
   return [
-    ...(consumers.length > 0 ? [`bound to no tenant, so routes refuse them (401): consumers ${consumers.join(", ")}; ${bind}`] : []),
-    ...(routes.length > 0
-      ? [`without a plugin that proves callers, so only tokens and keys of the platform open them: routes ${routes.join(", ")}; ${open}`]
-      : []),
+    ...(consumers.length > 0 ? [`consumers ${consumers.join(", ")}: ${unbound}`] : []),
+    ...(routes.length > 0 ? [`routes ${routes.join(", ")}: ${closed}`] : []),
   ];
 }
 

@@ -79,12 +79,12 @@ class Exporter {
       const list = this.#written.get(kind) ?? new Map<string, Settings>();
       this.#written.set(kind, list.set(id, value));
     }
+    this.#sayGaps();
     const { plugins } = this.#source;
     if (isRecord(plugins))
       this.#written.set("global_rules", new Map([...this.#list("global_rules"), ["plugins", { id: "plugins", plugins }]]));
     for (const kind of Object.keys(NOUNS)) for (const [id, value] of this.#list(kind)) this.#add(kind, this.#object(kind, id, value));
     this.#addTenants();
-    this.#sayGaps();
     if (Array.isArray(plugins)) for (const each of plugins as unknown[]) this.#add("plugins", this.#enabled(each));
     return { document: this.#made, notes: this.#notes.lines() };
   }

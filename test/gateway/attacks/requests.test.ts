@@ -132,7 +132,7 @@ describe("more of a request than anybody needs", () => {
     assert.equal((await plane.send("/x", { as: "acme" })).status, 200);
   });
 
-  test("thousands of parameters, cookies and names cost a route by them nothing it cannot bear", async (t) => {
+  test("parameters behind the 256th choose no route, and cost nothing else", async (t) => {
     const echo = await startEcho(t);
     const upstream = { type: "roundrobin", nodes: { [echo.node]: 1 } };
     const vars = [
@@ -140,9 +140,10 @@ describe("more of a request than anybody needs", () => {
       ["cookie_z", "==", "1"],
     ];
     const plane = await startPlane(t, { routes: [{ id: "1", uri: "/*", vars, upstream }] });
-    const [query, cookie] = ["a&".repeat(1_500), "a=b; ".repeat(500)];
-    const answer = await plane.raw(`GET /x?${query}z=1 HTTP/1.1\r\nHost: a\r\nCookie: ${cookie}z=1\r\n${CREDENTIAL}\r\n`);
-    assert.match(answer, /^HTTP\/1\.1 200 /);
+    const headers = { cookie: `${"a=b; ".repeat(500)}z=1` };
+    assert.equal((await plane.send(`/x?${"a&".repeat(255)}z=1`, { as: "acme", headers })).status, 200);
+    assert.equal((await plane.send(`/x?${"a&".repeat(256)}z=1`, { as: "acme", headers })).status, 404);
+    assert.equal((await plane.send(`/x?${"a&".repeat(3_000)}z=1`, { as: "acme", headers })).status, 404);
     assert.equal((await plane.send("/x?z=1", { as: "acme", headers: { cookie: "z=1" } })).status, 200);
   });
 });
