@@ -61,15 +61,17 @@ onInstallation(tenant.command("suspend <id>")).description("refuse every call of
 onInstallation(tenant.command("resume <id>")).description("serve a suspended tenant again").action(resumeTenant);
 
 const key = program.command("key").description("make, list and revoke the API keys of a tenant");
-onInstallation(key.command("create <tenant>"))
-  .description("make an API key; it is shown once")
+onInstallation(key.command("create [tenant]"))
+  .description("make an API key of a tenant, or without one of the platform; it is shown once")
   .option("--name <name>", "what the key is for")
-  .option("--role <role>", "member or admin (default: member)")
+  .option("--role <role>", "member or admin (default: member); of the platform: viewer or admin")
   .option("--scopes <scopes>", "comma-separated: chat,search,documents,users,tenant (default: all but tenant)")
   .option("--expires-in-days <days>", "when the key ends (default: never)")
   .action(createKey);
-onInstallation(key.command("list <tenant>")).description("list a tenant's keys").action(listKeys);
-onInstallation(key.command("revoke <tenant> <key>")).description("revoke a key everywhere within a second").action(revokeKey);
+onInstallation(key.command("list [tenant]")).description("list a tenant's keys, or the platform's").action(listKeys);
+onInstallation(key.command("revoke <tenant-or-key> [key]"))
+  .description("revoke a tenant's key, or with one argument a key of the platform, everywhere within a second")
+  .action(revokeKey);
 
 onInstallation(program.command("token [tenant]"))
   .description("print a JWT of the platform's own issuer for a tenant's user, or without a tenant for an operator")

@@ -59,6 +59,11 @@ async function freshKey({ trusted, platform }: Freehold, tenant: TenantName): Pr
   return String(reply.json()["id"]);
 }
 
+async function freshPlatformKey({ trusted, platform }: Freehold): Promise<string> {
+  const reply = await trusted(platform.admin).post("/admin/v1/keys", { name: "to be revoked" });
+  return String(reply.json()["id"]);
+}
+
 async function freshTenant({ trusted, platform }: Freehold, status: "active" | "suspended"): Promise<string> {
   const id = fresh();
   await trusted(platform.admin).post("/admin/v1/tenants", { id, name: id });
@@ -147,6 +152,13 @@ const PLATFORM_ROWS: Readonly<Record<string, Row>> = {
     who: "operator",
     status: 204,
     target: async (freehold) => ({ path: `/admin/v1/tenants/b/keys/${await freshKey(freehold, "b")}` }),
+  },
+  "GET /admin/v1/keys": { who: "viewer", status: 200, target: at("/admin/v1/keys") },
+  "POST /admin/v1/keys": { who: "operator", status: 201, target: at("/admin/v1/keys", { name: "New" }) },
+  "DELETE /admin/v1/keys/{keyId}": {
+    who: "operator",
+    status: 204,
+    target: async (freehold) => ({ path: `/admin/v1/keys/${await freshPlatformKey(freehold)}` }),
   },
   "GET /admin/v1/plans": { who: "viewer", status: 200, target: at("/admin/v1/plans") },
   "PUT /admin/v1/plans": { who: "operator", status: 200, target: at("/admin/v1/plans", PLAN) },

@@ -12,6 +12,7 @@ import { gatewayConfigs } from "./gateway/configs.ts";
 import { explainRoute } from "./gateway/explain.ts";
 import { gatewayObjects } from "./gateway/objects.ts";
 import { healthOperations } from "./health/own.ts";
+import { keysOfPlatform } from "./keys/of-platform.ts";
 import { keysOfTenant } from "./keys/of-tenant.ts";
 import { ownKeys } from "./keys/own.ts";
 import { listPlans } from "./plans/list.ts";
@@ -81,6 +82,7 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     resumeTenant(services),
     issueToken(services),
     ...keysOfTenant(services),
+    ...keysOfPlatform(services),
     listPlans(services),
     putPlan(services),
     platformAudit(services),

@@ -22,10 +22,10 @@ export const jsonValue: fc.Arbitrary<unknown> = fc.letrec<{ value: unknown }>((t
   ),
 })).value;
 
-/** One schema of several; without what Ajv reads in a way of its own. */
+/** One schema of several. A list that has to contain something is not empty: see the differences. */
 function joined(parts: readonly object[]): object {
-  const { contains, ...keywords } = Object.assign({}, ...parts) as { contains?: unknown; items?: unknown }; // objects all of them
-  return contains === undefined || Array.isArray(keywords.items) ? keywords : { ...keywords, contains };
+  const keywords = Object.assign({}, ...parts) as { contains?: unknown; minItems?: number }; // objects all of them
+  return keywords.contains === undefined ? keywords : { ...keywords, minItems: Math.max(1, keywords.minItems ?? 1) };
 }
 
 /** Schemas of draft-07 made of every keyword that the checker has, but for `default` and `format`. */

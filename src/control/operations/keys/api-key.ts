@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { SCOPES, TENANT_ROLES } from "../../../kernel/index.ts";
 import { mintApiKey } from "../../../tenancy/identity/index.ts";
-import type { StoredKey } from "../../../tenancy/registry/index.ts";
+import type { KeyInsert, StoredKey } from "../../../tenancy/registry/index.ts";
 import { text } from "../../schemas.ts";
 import type { Services } from "../../services.ts";
 
@@ -22,8 +22,8 @@ const DAY_MS = 86_400_000;
 /** Makes a key. The answer is the only place where the key itself ever stands. */
 export async function makeKey(
   { registry, random, keyring, clock }: Services,
-  owner: { readonly tenantUuid: string; readonly createdBy: string },
-  input: z.output<typeof keyInput>,
+  owner: { readonly tenantUuid: string | null; readonly createdBy: string },
+  input: Omit<z.output<typeof keyInput>, "roles"> & Pick<KeyInsert, "roles">,
 ): Promise<Record<string, unknown>> {
   const { id, secret, hash } = mintApiKey({ random, keyring });
   const expiresAt = input.expiresInDays === undefined ? null : new Date(clock.now() + input.expiresInDays * DAY_MS);

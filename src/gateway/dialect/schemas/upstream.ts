@@ -91,7 +91,7 @@ const TLS: JsonSchema = {
     client_cert_id: METADATA["id"],
     client_cert: CERTIFICATE,
     client_key: CERTIFICATE,
-    verify: { type: "boolean", default: false },
+    verify: { type: "boolean" },
   },
   dependencies: {
     client_cert: { required: ["client_key"], not: { required: ["client_cert_id"] } },
