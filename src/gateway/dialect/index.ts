@@ -7,4 +7,4 @@ export { readGatewayText, type TextFormat } from "./read-text.ts";
 export type { SchemaCheck, SchemaOptions } from "./schema/compiler.ts";
 export { createSchemaCheck } from "./schema/schema-check.ts";
 export { findTenantGaps } from "./tenant-gaps.ts";
-export { type SourceDocument, sourceIdOf, type SourceObject, splitDocument } from "./source-document.ts";
+export { type SourceDocument, type SourceObject, splitDocument } from "./source-document.ts";

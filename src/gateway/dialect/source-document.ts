@@ -21,7 +21,7 @@ export interface SourceObject {
 }
 
 /** The id of an entry of a list: its own, or the username of a consumer. */
-export function sourceIdOf(kind: string, value: unknown): string | undefined {
+function sourceIdOf(kind: string, value: unknown): string | undefined {
   if (!isRecord(value)) return undefined;
   if (kind === "consumers" && !parseCredentialId(value["id"])) return toId(value["username"]);
   return toId(value["id"]);
