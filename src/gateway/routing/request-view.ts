@@ -6,7 +6,7 @@ import { type BodyArguments, parseBodyArguments } from "./body-arguments.ts";
 import type { MatchRequest } from "./matcher.ts";
 import { normalisePath } from "./normalise-path.ts";
 import type { PathParameters } from "./path-tree.ts";
-import { parseQueryArguments, type QueryArguments } from "./query-arguments.ts";
+import { assertOneReading, parseQueryArguments, type QueryArguments } from "./query-arguments.ts";
 import { observedAddress } from "./real-address.ts";
 import { variableGetter } from "./variables.ts";
 
@@ -115,7 +115,10 @@ export class RequestView implements MatchRequest {
   }
 
   queryArgument(name: string): string | undefined {
-    return (this.#arguments ??= parseQueryArguments(this.head.target.query)).get(name);
+    this.#arguments ??= parseQueryArguments(this.head.target.query);
+    const value = this.#arguments.get(name);
+    if (this.profile === "strict") assertOneReading(this.head.target.query, name, value !== undefined);
+    return value;
   }
 
   bodyArgument(path: string): string | number | undefined {

@@ -132,7 +132,7 @@ describe("more of a request than anybody needs", () => {
     assert.equal((await plane.send("/x", { as: "acme" })).status, 200);
   });
 
-  test("parameters behind the 256th choose no route, and cost nothing else", async (t) => {
+  test("parameters that another reader would take differently choose no route: more than 256 of them, or one name twice", async (t) => {
     const echo = await startEcho(t);
     const upstream = { type: "roundrobin", nodes: { [echo.node]: 1 } };
     const vars = [
@@ -142,8 +142,8 @@ describe("more of a request than anybody needs", () => {
     const plane = await startPlane(t, { routes: [{ id: "1", uri: "/*", vars, upstream }] });
     const headers = { cookie: `${"a=b; ".repeat(500)}z=1` };
     assert.equal((await plane.send(`/x?${"a&".repeat(255)}z=1`, { as: "acme", headers })).status, 200);
-    assert.equal((await plane.send(`/x?${"a&".repeat(256)}z=1`, { as: "acme", headers })).status, 404);
-    assert.equal((await plane.send(`/x?${"a&".repeat(3_000)}z=1`, { as: "acme", headers })).status, 404);
+    for (const query of [`${"a&".repeat(256)}z=1`, `${"a&".repeat(3_000)}z=1`, "z=0&z=1", "z=1&%7A=0"])
+      assert.equal((await plane.send(`/x?${query}`, { as: "acme", headers })).status, 400);
     assert.equal((await plane.send("/x?z=1", { as: "acme", headers: { cookie: "z=1" } })).status, 200);
   });
 });

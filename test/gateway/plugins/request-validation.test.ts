@@ -107,7 +107,7 @@ describe("request-validation", () => {
     const plane = await startPlane(t, routeWith(echo.node, {}));
     let taken = 0;
     for (const { re, input } of vectors) {
-      const settings = { body_schema: { properties: { a: { type: "string", pattern: re } } } };
+      const settings = { max_req_body_size: 67_108_864, body_schema: { properties: { a: { type: "string", pattern: re } } } };
       const isTaken = await plane.apply(routeWith(echo.node, { "request-validation": settings })).then(
         () => true,
         () => false,
@@ -124,6 +124,7 @@ describe("request-validation", () => {
     assertRefused("request-validation", {}, /matches none of the required/);
     assertRefused("request-validation", { body_schema: { type: "what" } }, /unknown type|what/);
     assertRefused("request-validation", { body_schema: { pattern: "(?=a)" } }, /cannot be used/);
+    assertRefused("request-validation", { body_schema: { anyOf: [{ $ref: "#" }] } }, /refers to itself/);
     assertRefused("request-validation", { body_schema: {}, rejected_code: 100 }, /expected 100 to be at least 200/);
   });
 });

@@ -9,7 +9,7 @@ import { createPatternCompiler } from "../../routing/pattern.ts";
 export interface RequestValidationSettings {
   readonly header_schema?: JsonSchema;
   readonly body_schema?: JsonSchema;
-  readonly max_req_body_size: number;
+  readonly max_req_body_size?: number;
   readonly rejected_code: number;
   readonly rejected_msg?: string;
 }
@@ -19,12 +19,16 @@ const SCHEMA = {
   properties: {
     header_schema: { type: "object" },
     body_schema: { type: "object" },
-    max_req_body_size: { type: "integer", minimum: 1, default: 67_108_864 },
+    max_req_body_size: { type: "integer", minimum: 1 },
     rejected_code: { type: "integer", minimum: 200, maximum: 599, default: 400 },
     rejected_msg: { type: "string", minLength: 1, maxLength: 256 },
   },
   anyOf: [{ required: ["header_schema"] }, { required: ["body_schema"] }],
 };
+/** The dialect's own bound. */
+const BODY_BYTES_MAX = 67_108_864;
+/** In strict: a larger body is read in one piece for longer than others should wait; whoever wants it says so. */
+const STRICT_BODY_BYTES_MAX = 1_048_576;
 const DEPTH_MAX = 64;
 const FORM = "application/x-www-form-urlencoded";
 const FORM_PAIRS_MAX = 1000;
@@ -40,7 +44,8 @@ export const requestValidation: Plugin<RequestValidationSettings> = {
   check({ body_schema: body, header_schema: header }, profile) {
     return [body, header].map((schema) => schema && schemaProblem(schema, profile)).find((wrong) => wrong !== undefined);
   },
-  create(settings, _owner, ports) {
+  create(settings, { profile }, ports) {
+    const bytesMax = settings.max_req_body_size ?? (profile === "strict" ? STRICT_BODY_BYTES_MAX : BODY_BYTES_MAX);
     const checkHeaders = compile(settings.header_schema, ports);
     const checkBody = compile(settings.body_schema, ports);
     const reject = (detail: string | undefined): Answer => {
@@ -51,7 +56,7 @@ export const requestValidation: Plugin<RequestValidationSettings> = {
       rewrite(call) {
         const wrong = checkHeaders?.(toObject(call));
         if (wrong !== undefined) return reject(wrong);
-        return checkBody ? validateBody(call, checkBody, settings.max_req_body_size, reject) : undefined;
+        return checkBody ? validateBody(call, checkBody, bytesMax, reject) : undefined;
       },
     };
   },
@@ -59,9 +64,11 @@ export const requestValidation: Plugin<RequestValidationSettings> = {
 
 function schemaProblem(schema: JsonSchema, profile: Profile): string | undefined {
   try {
-    createSchemaCheck(schema, { pattern: createPatternCompiler(profile, () => undefined) });
+    // any value will do: a schema that refers to itself in place never ends
+    createSchemaCheck(schema, { pattern: createPatternCompiler(profile, () => undefined) })({});
     return undefined;
   } catch (error) {
+    if (error instanceof RangeError) return "a schema refers to itself in the same place";
     return toFault(error).message;
   }
 }
