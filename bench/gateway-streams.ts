@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { type Row, rounded } from "./bench.ts";
 import { CORES, nextMessage, residentMiB, startProgram } from "./child.ts";
@@ -14,8 +14,18 @@ interface StreamsOpen {
   readonly open: number;
 }
 
-/** Memory of Freehold per event stream that is open through it, idle between two events. */
-export async function measureOpenStreams(ends: AsyncDisposableStack, streams: number): Promise<Row> {
+/** Files of a process besides those of the streams. */
+const OTHER_FILES = 500;
+
+/** How many streams a process may have here: each takes a connection on both sides. Linux only. */
+function streamsMax(): number {
+  const files = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+  return Math.floor((Number(files ?? 0) - OTHER_FILES) / 2) - FIRST;
+}
+
+/** Memory of Freehold per event stream that is open through it, idle between two events. As many as asked for, if the machine lets it. */
+export async function measureOpenStreams(ends: AsyncDisposableStack, wanted: number): Promise<Row> {
+  const streams = Math.min(wanted, streamsMax());
   const folder = temporaryFolder(ends);
   const upstream = startProgram(ends, "./gateway-streams-process.ts", ["upstream"]);
   const port = await nextMessage<number>(upstream);
