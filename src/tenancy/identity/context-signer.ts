@@ -3,8 +3,8 @@ import type { Clock, TenantContext, TenantPrincipal } from "../../kernel/index.t
 import { OWN_ISSUER, type SigningKey } from "./token-issuer.ts";
 
 /** How long an upstream may believe a signed context, and how long one is used again before the next is made. */
-const LIFETIME_S = 60;
-const REUSED_MS = 30_000;
+const LIFETIME_S = 300;
+const REUSED_MS = 240_000;
 /** Upstreams for which a principal's context is kept; a signature costs more than everything else on the way. */
 const AUDIENCES_MAX = 8;
 
@@ -15,8 +15,8 @@ interface Signed {
 }
 
 /**
- * Signs who a request is for: a JWS (EdDSA, `typ` `tenant-context+jwt`) of one minute with `aud` = the upstream, so that one upstream
- * cannot use it at another. Its type keeps it from being taken for an access token. The text is kept per principal for half its life, and a
+ * Signs who a request is for: a JWS (EdDSA, `typ` `tenant-context+jwt`) of five minutes with `aud` = the upstream, so that one upstream
+ * cannot use it at another. Its type keeps it from being taken for an access token. The text is kept per principal for four of them, and a
  * changed tenant gets a new one at once.
  */
 export function createContextSigner(key: SigningKey, clock: Clock): (context: TenantContext, audience: string) => string {
