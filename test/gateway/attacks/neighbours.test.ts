@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { request, type ServerResponse } from "node:http";
 import { describe, test } from "node:test";
+import type { FairSettings } from "../../../src/gateway/dialect/objects.ts";
+import { systemClock } from "../../../src/kernel/index.ts";
+import { createFairQueue, type FairQueue } from "../../../src/tenancy/limits/index.ts";
 import { type Received, startEcho, startPlane } from "../../support/data-plane.ts";
 import { until } from "../../support/until.ts";
 import { routeWith } from "../plugins/content-document.ts";
@@ -44,10 +47,15 @@ describe("a tenant beside a hostile one", () => {
     const held: { readonly of: string; readonly response: ServerResponse }[] = [];
     echo.answer = (received, response) => void held.push({ of: tenantOf(received), response });
     const upstream = { type: "roundrobin", nodes: { [echo.node]: 1 }, fair: { concurrency: 2, queue: 100, deadline_ms: 60_000 } };
-    const plane = await startPlane(t, { routes: [{ id: "1", uri: "/*", upstream }] });
+    let line: FairQueue | undefined;
+    const fairQueue = ({ concurrency, queue: queueMax, deadline_ms: deadlineMs }: FairSettings): FairQueue =>
+      (line = createFairQueue({ concurrency, queueMax, deadlineMs, clock: systemClock }));
+    const plane = await startPlane(t, { routes: [{ id: "1", uri: "/*", upstream }] }, { ports: { fairQueue } });
     const flood = Array.from({ length: 60 }, () => plane.send("/x", { as: "acme" }));
     await until("the places are taken", () => held.length === 2);
+    await until("the line of acme", () => line?.waiting === 58);
     const one = plane.send("/x", { as: "globex" });
+    await until("globex in line behind it", () => line?.waiting === 59);
     const more = Array.from({ length: 20 }, () => plane.send("/y", { as: "acme" }));
     const order: string[] = [];
     while (!order.includes("globex")) {
