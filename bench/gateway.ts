@@ -46,7 +46,8 @@ async function measureGateway({ quick }: BenchOptions): Promise<readonly Row[]> 
     ...peers.map((side) => ({ name: side.name, side, path: CHAT_PATH, measured: [] })),
     runnerOf("freehold-bare", bare, BARE_PATH),
     runnerOf("freehold-full", small, FULL_PATH),
-    runnerOf(`freehold-full-${size.tenants}-tenants`, tenants, FULL_PATH),
+    { ...runnerOf(`freehold-full-${size.tenants}-tenants`, tenants, FULL_PATH), credentials: tenants.active },
+    runnerOf(`freehold-full-${size.tenants}-tenants-each-in-turn`, tenants, FULL_PATH),
     runnerOf(`freehold-full-${size.routes}-routes`, routes, FULL_PATH),
   ];
   const measure = async ({ side, path, credentials }: Runner, seconds: number): Promise<Measurement> =>
@@ -61,7 +62,7 @@ async function measureGateway({ quick }: BenchOptions): Promise<readonly Row[]> 
     });
   for (const runner of runners) {
     // every tenant once at least, in one run that begins with the first: what is measured is the steady state, not the first look at each
-    await measure(runner, runner.side === tenants ? size.allTenantsSeconds : size.warmUpSeconds);
+    await measure(runner, runner.credentials === tenants.credentials ? size.allTenantsSeconds : size.warmUpSeconds);
   }
   // all of a round before the next, so that whatever else the machine does falls on all
   for (let round = 0; round < size.rounds; round++) {
