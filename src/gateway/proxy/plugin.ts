@@ -1,7 +1,7 @@
 import type { Clock, Random, Tenant, TenantContext, TenantId } from "../../kernel/index.ts";
 import type { Identified } from "../../tenancy/identity/index.ts";
 import type { Limits } from "../../tenancy/limits/index.ts";
-import type { Answer, Exchange, ExchangeEnd, HeaderEdit, RequestHead } from "../../wire/index.ts";
+import type { Answer, Exchange, ExchangeEnd, HeaderEdit, RequestHead, OutboundRequest, OutboundResponse } from "../../wire/index.ts";
 import type { UpstreamSettings } from "../dialect/objects.ts";
 import type { CallMetrics } from "../plugins/prometheus/call-metrics.ts";
 
@@ -112,24 +112,6 @@ export interface Pattern {
   match(text: string): readonly (string | undefined)[] | undefined;
   /** `$1` and `${1}` in `replacement` are groups. */
   replace(text: string, replacement: string, once: boolean): string;
-}
-
-/** One request that a plugin makes. Throws `upstream_unreachable`, `upstream_timeout`, `upstream_invalid`. */
-export interface OutboundRequest {
-  readonly method: string;
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string | Uint8Array;
-  readonly timeoutMs: number;
-  readonly bytesMax: number;
-  readonly verify: boolean;
-}
-
-/** The whole answer to it. Names in lower case. */
-export interface OutboundResponse {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | readonly string[]>>;
-  readonly body: Uint8Array;
 }
 
 /** A consumer of the dialect. `tenantId` is the tenant it is bound to by `tenant-context`, if any. */

@@ -2,11 +2,21 @@ import type { Clock, Fault, Random, Tenant, TenantContext, TenantId } from "../.
 import type { Audit } from "../../tenancy/audit/index.ts";
 import type { Identified } from "../../tenancy/identity/index.ts";
 import type { FairQueue, Limits } from "../../tenancy/limits/index.ts";
-import type { Answer, Exchange, ExchangeEnd, ProbeRequest, RequestHead, UpgradeExchange, UpstreamPool } from "../../wire/index.ts";
+import type {
+  Answer,
+  Exchange,
+  ExchangeEnd,
+  ProbeRequest,
+  RequestHead,
+  UpgradeExchange,
+  UpstreamPool,
+  OutboundRequest,
+  OutboundResponse,
+} from "../../wire/index.ts";
 import type { FairSettings, GatewayDocument } from "../dialect/objects.ts";
 import type { CallMetrics } from "../plugins/prometheus/call-metrics.ts";
 import type { NodeHealth } from "../upstreams/node.ts";
-import type { Call, OutboundRequest, OutboundResponse, Plugin, Profile } from "./plugin.ts";
+import type { Call, Plugin, Profile } from "./plugin.ts";
 
 /** What the data plane works with. It reads no settings, opens no port and stores nothing itself. */
 export interface DataPlanePorts {

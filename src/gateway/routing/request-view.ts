@@ -6,7 +6,7 @@ import { type BodyArguments, parseBodyArguments } from "./body-arguments.ts";
 import type { MatchRequest } from "./matcher.ts";
 import { normalisePath } from "./normalise-path.ts";
 import type { PathParameters } from "./path-tree.ts";
-import { assertOneReading, parseQueryArguments, type QueryArguments } from "./query-arguments.ts";
+import { type QueryReading, readQueryArguments, valueWithOneReading } from "./query-arguments.ts";
 import { observedAddress } from "./real-address.ts";
 import { variableGetter } from "./variables.ts";
 
@@ -49,7 +49,7 @@ export class RequestView implements MatchRequest {
   #claim: Claim | undefined;
   #remoteAddress: string | undefined;
   #defined: Map<string, string | number> | undefined;
-  #arguments: QueryArguments | undefined;
+  #arguments: QueryReading | undefined;
   #bodyArguments: BodyArguments | undefined;
 
   constructor(head: RequestHead, ports: ViewPorts) {
@@ -115,10 +115,8 @@ export class RequestView implements MatchRequest {
   }
 
   queryArgument(name: string): string | undefined {
-    this.#arguments ??= parseQueryArguments(this.head.target.query);
-    const value = this.#arguments.get(name);
-    if (this.profile === "strict") assertOneReading(this.head.target.query, name, value !== undefined);
-    return value;
+    this.#arguments ??= readQueryArguments(this.head.target.query);
+    return this.profile === "strict" ? valueWithOneReading(this.#arguments, name) : this.#arguments.values.get(name);
   }
 
   bodyArgument(path: string): string | number | undefined {

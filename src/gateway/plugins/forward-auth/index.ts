@@ -1,6 +1,6 @@
 import { Fault } from "../../../kernel/index.ts";
-import type { Answer } from "../../../wire/index.ts";
-import type { Call, OutboundResponse, Plugin, PluginPorts } from "../../proxy/plugin.ts";
+import type { Answer, OutboundResponse } from "../../../wire/index.ts";
+import type { Call, Plugin, PluginPorts } from "../../proxy/plugin.ts";
 import { compileHeaders, headerProblem, type HeaderTemplate, ownFieldProblem, setOrRemove } from "../shared/header-fields.ts";
 
 /** Settings of forward-auth: the service that is asked whether a request may go on. */
