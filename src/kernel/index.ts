@@ -20,6 +20,7 @@ export { Fault, type FaultCode, type FaultPublic, FAULTS, toFault } from "./faul
 export { type Json, JSON_BOUNDS, type JsonBounds, parseJson } from "./json.ts";
 export { createKeyring, type Keyring, ROOT_KEY_BYTES } from "./keyring.ts";
 export { Secret } from "./secret.ts";
+export { type StoreLifecycle, type StoreRecord, type StoreRemainder, type StoreTenant, type StoreUse } from "./store-lifecycle.ts";
 export {
   AGENT_PROTOCOLS,
   type AgentConfig,
