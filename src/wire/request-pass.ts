@@ -52,7 +52,7 @@ export class RequestPass implements RequestSink {
     this.#exchange.bytesIn += end - start;
     if (end - start > TEXT_BYTES_MAX) {
       this.#kept = undefined;
-      if (connection) this.#bytes(connection, bytes.subarray(start, end));
+      if (connection) this.#bytes(connection, Buffer.from(bytes.subarray(start, end))); // they are only good during the call
       return;
     }
     const text = bytes.toString("latin1", start, end);

@@ -16,6 +16,8 @@ import { SocketFlow } from "./socket-flow.ts";
 import { splice } from "./splice.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 import { createUpgrade } from "./upgrade.ts";
+import { READ_BUFFER, readAsStream, readInto } from "./raw-socket.ts";
+import { SocketWriter } from "./socket-writer.ts";
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 const NOTHING: BodySink = { piece: () => undefined };
@@ -27,6 +29,7 @@ export class CallerConnection implements CallerPort {
   readonly #ends: Ends;
   readonly #decoder = new BodyDecoder();
   readonly #limits: CallerLimits;
+  readonly #out: SocketWriter;
   readonly #writer: AnswerWriter;
   readonly #flow: SocketFlow;
   readonly #farewell: Farewell;
@@ -51,19 +54,23 @@ export class CallerConnection implements CallerPort {
   #detached = false;
   readonly #onData = (bytes: Buffer): void => this.#received(bytes);
   readonly #onEnd = (): void => this.#callerEnded();
-  readonly #onDrain = (): void => this.#drained();
+  /** What arrives is only good until the next read. */
+  readonly #shared: boolean;
 
   constructor(house: House, socket: Socket, ends: Ends) {
     this.#house = house;
     this.#socket = socket;
     this.#ends = ends;
     this.#limits = new CallerLimits(house.wheel, () => this.#expire());
-    this.#writer = new AnswerWriter(socket);
+    this.#out = new SocketWriter(socket, () => this.#drained());
+    this.#writer = new AnswerWriter(this.#out);
     this.#flow = new SocketFlow(socket);
-    this.#farewell = new Farewell(socket, this.#decoder, this.#limits, house.bounds);
+    this.#farewell = new Farewell(socket, this.#out, this.#decoder, this.#limits, house.bounds);
     // an "error" without a listener would end the process
-    socket.on("data", this.#onData).on("end", this.#onEnd).on("drain", this.#onDrain);
-    socket.on("error", () => socket.destroy()).once("close", () => this.#closed());
+    socket.on("end", this.#onEnd).on("error", () => socket.destroy());
+    socket.once("close", () => this.#closed());
+    this.#shared = ends.scheme === "http" && readInto(socket, (length) => this.#received(READ_BUFFER.subarray(0, length)));
+    if (!this.#shared) socket.on("data", this.#onData);
     this.#limits.waits(house.bounds.headersTimeoutMs);
     this.#limits.arm();
   }
@@ -108,10 +115,16 @@ export class CallerConnection implements CallerPort {
     this.#bytes = undefined;
     if (this.#socket.destroyed) return;
     const left = this.#at < bytes.length && (!this.#final || this.#reading !== undefined) && !this.#detached;
-    this.#rest = left ? (this.#at === 0 ? bytes : bytes.subarray(this.#at)) : undefined;
+    this.#rest = left ? this.#kept(bytes, this.#at) : undefined;
     this.#sink?.flush();
     this.#flow.hold(left && (this.#reading !== undefined || this.#count >= this.#house.bounds.pipelinedMax));
     this.#limits.arm();
+  }
+
+  /** The bytes from there on, to be used later. */
+  #kept(bytes: Buffer, from: number): Buffer {
+    const rest = from === 0 ? bytes : bytes.subarray(from);
+    return bytes.buffer === READ_BUFFER.buffer ? Buffer.from(rest) : rest;
   }
 
   /** One step of reading; false when it cannot go on now. */
@@ -236,7 +249,9 @@ export class CallerConnection implements CallerPort {
   #tellToContinue(exchange: WireExchange): void {
     this.#waits = false;
     this.#owesContinue = exchange !== this.#first;
-    if (!this.#owesContinue) this.#socket.write(CONTINUE, "latin1");
+    if (this.#owesContinue) return;
+    this.#out.text(CONTINUE);
+    this.#out.send();
   }
 
   /** Throws away what is here of a body that nobody took; true when that was all of it. */
@@ -245,7 +260,7 @@ export class CallerConnection implements CallerPort {
     if (bytes === undefined || this.#waits) return false;
     const at = this.#decoder.decode(bytes, this.#bytes ? this.#at : 0, NOTHING);
     if (this.#bytes) this.#at = at;
-    else this.#rest = at < bytes.length ? bytes.subarray(at) : undefined;
+    else this.#rest = at < bytes.length ? this.#kept(bytes, at) : undefined;
     if (!this.#decoder.done) return false;
     this.#bodyEnded();
     return true;
@@ -283,8 +298,7 @@ export class CallerConnection implements CallerPort {
   }
 
   flush(): boolean {
-    this.#writer.flush();
-    if (!this.#writer.blocked) return true;
+    if (this.#out.flush()) return true;
     this.#limits.stalls(this.#house.bounds.stallTimeoutMs);
     this.#limits.arm();
     return false;
@@ -317,7 +331,7 @@ export class CallerConnection implements CallerPort {
   }
 
   #drained(): void {
-    this.#writer.blocked = false;
+    if (this.#detached) return;
     this.#limits.flows();
     this.#limits.arm();
     this.#first?.onDrain();
@@ -346,7 +360,7 @@ export class CallerConnection implements CallerPort {
     const exchange = this.#first;
     if (!exchange) return upstream.destroy();
     exchange.status = 101;
-    this.#socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields.text()}connection: upgrade\r\nupgrade: ${protocol}\r\n\r\n`, "latin1");
+    this.#out.text(`HTTP/1.1 101 Switching Protocols\r\n${fields.text()}connection: upgrade\r\nupgrade: ${protocol}\r\n\r\n`);
     const early = exchange.early;
     this.#detach();
     splice(this.#socket, early, upstream, exchange, () => {
@@ -359,10 +373,12 @@ export class CallerConnection implements CallerPort {
   #detach(): void {
     if (this.#detached) return;
     this.#detached = true;
+    this.#out.send();
     this.#limits.stopReading();
     this.#limits.flows();
     this.#limits.arm();
-    this.#socket.off("data", this.#onData).off("end", this.#onEnd).off("drain", this.#onDrain);
+    this.#socket.off("data", this.#onData).off("end", this.#onEnd);
+    if (this.#shared) readAsStream(this.#socket);
     this.#flow.free();
     // as after an upgrade of node:http: the first listener starts the flow
     (this.#socket as { readableFlowing: boolean | null }).readableFlowing = null;

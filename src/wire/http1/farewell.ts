@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { HttpBounds } from "../http.ts";
 import type { BodyDecoder, BodySink } from "./body-decoder.ts";
 import type { CallerLimits } from "./caller-limits.ts";
+import type { SocketWriter } from "./socket-writer.ts";
 
 const NOTHING: BodySink = { piece: () => undefined };
 
@@ -11,14 +12,16 @@ const NOTHING: BodySink = { piece: () => undefined };
  */
 export class Farewell {
   readonly #socket: Socket;
+  readonly #out: SocketWriter;
   readonly #decoder: BodyDecoder;
   readonly #limits: CallerLimits;
   readonly #bounds: HttpBounds;
   #state: "no" | "lingering" | "ended" = "no";
   #bytesLeft = 0;
 
-  constructor(socket: Socket, decoder: BodyDecoder, limits: CallerLimits, bounds: HttpBounds) {
+  constructor(socket: Socket, out: SocketWriter, decoder: BodyDecoder, limits: CallerLimits, bounds: HttpBounds) {
     this.#socket = socket;
+    this.#out = out;
     this.#decoder = decoder;
     this.#limits = limits;
     this.#bounds = bounds;
@@ -45,6 +48,7 @@ export class Farewell {
     this.#bytesLeft -= bytes.length;
     if (this.#bytesLeft < 0) {
       this.#state = "ended";
+      this.#out.send();
       return this.#socket.destroySoon();
     }
     if (this.#isComplete(bytes)) this.#close();
@@ -72,6 +76,7 @@ export class Farewell {
 
   #close(): void {
     this.#state = "ended";
+    this.#out.send();
     if (this.#socket.destroyed) return;
     this.#socket.end(() => {
       // the caller's own end closes it sooner; one that never ends is not waited for
@@ -79,7 +84,7 @@ export class Farewell {
       this.#limits.waits(this.#bounds.lingerMs);
       this.#limits.arm();
     });
-    if (this.#socket.writableLength > 0) this.#limits.stalls(this.#bounds.stallTimeoutMs);
+    if (this.#out.blocked || this.#socket.writableLength > 0) this.#limits.stalls(this.#bounds.stallTimeoutMs);
     this.#limits.arm();
   }
 }

@@ -5,7 +5,8 @@ import type { Timed, TimerWheel } from "../timer-wheel.ts";
 import { BodyDecoder, type BodySink } from "./body-decoder.ts";
 import { END_OF_HEAD } from "./characters.ts";
 import { parseResponseHead, RESPONSE_HEAD_BYTES_MAX, type UpstreamHead } from "./response-parser.ts";
-import { writeLate } from "./write-batch.ts";
+import { READ_BUFFER } from "./raw-socket.ts";
+import { SocketWriter } from "./socket-writer.ts";
 
 /** Whoever uses a connection to an upstream for one exchange. */
 export interface UpstreamUser extends BodySink {
@@ -36,12 +37,6 @@ const INTERIM_MAX = 8;
 /** What is written is kept for this long before the kernel asks whether the other side is still there. */
 const PROBE_AFTER_MS = 30_000;
 
-/**
- * What plain connections are read into, all of them: a piece is used up before the next one is read. Without it every read would take
- * 64 KiB of new memory.
- */
-const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
-
 /** One connection to an upstream, which serves exchanges one after the other. */
 export class UpstreamConnection implements Timed {
   deadline = Infinity;
@@ -54,7 +49,7 @@ export class UpstreamConnection implements Timed {
   #method = "";
   /** The beginning of a head whose end has not come. */
   #rest: Buffer | undefined;
-  #out = "";
+  readonly #out: SocketWriter;
   #connected = false;
   #gone = false;
   #inBody = false;
@@ -62,7 +57,6 @@ export class UpstreamConnection implements Timed {
   #requestDone = false;
   /** The answer's head came when the request was complete, and the connection may live on. */
   #reusable = false;
-  #blocked = false;
   #paused = false;
   #joined: ((bytes: Buffer) => void) | undefined;
   #error: string | undefined;
@@ -75,12 +69,12 @@ export class UpstreamConnection implements Timed {
     this.#socket = open(origin, context, (bytes) => this.#received(bytes));
     this.#socket
       .on(origin.tls ? "secureConnect" : "connect", () => this.#ready())
-      .on("drain", () => this.#drained())
       .on("end", () => this.#ended())
       .on("error", (error: NodeJS.ErrnoException) => {
         this.#error = error.code ?? error.message;
       })
       .on("close", () => this.#lost(this.#connected ? "closed" : "connect", this.#error ?? "the connection ended"));
+    this.#out = new SocketWriter(this.#socket, () => this.#drained());
     keeper.wheel.set(this, connectMs);
   }
 
@@ -111,19 +105,18 @@ export class UpstreamConnection implements Timed {
     this.#readMs = timeouts.readMs;
     this.#inBody = this.#requestDone = this.#reusable = false;
     this.#interim = 0;
-    this.#out = head;
+    this.#out.text(head);
     this.#keeper.wheel.clear(this);
   }
 
   /** Bytes as latin1, sent with the next flush. */
   writeText(latin1: string): void {
-    this.#out += latin1;
+    this.#out.text(latin1);
   }
 
   /** Bytes, which must not change afterwards. */
   write(bytes: Uint8Array): void {
-    this.#send();
-    if (!this.#socket.write(bytes)) this.#blocked = true;
+    this.#out.bytes(bytes);
   }
 
   /** The request is complete with what was written. */
@@ -133,11 +126,11 @@ export class UpstreamConnection implements Timed {
 
   /** Sends what is there. False when the upstream takes no more for now. */
   flush(): boolean {
-    this.#send();
+    const takesMore = this.#out.flush();
     if (this.#gone) return true;
-    if (this.#blocked) this.#keeper.wheel.set(this, this.#sendMs);
+    if (!takesMore) this.#keeper.wheel.set(this, this.#sendMs);
     else if (this.#requestDone && !this.#paused) this.#keeper.wheel.set(this, this.#readMs);
-    return !this.#blocked;
+    return takesMore;
   }
 
   pause(): void {
@@ -170,6 +163,7 @@ export class UpstreamConnection implements Timed {
   /** From now on everything received goes there, until one side ends. */
   join(receive: (bytes: Buffer) => void): void {
     this.#joined = receive;
+    this.#out.send();
     this.#keeper.wheel.clear(this);
     const rest = this.#rest;
     this.#rest = undefined;
@@ -177,16 +171,9 @@ export class UpstreamConnection implements Timed {
   }
 
   expire(): void {
-    const kind = !this.#connected ? "connect_timeout" : this.#blocked ? "send_timeout" : "read_timeout";
+    const kind = !this.#connected ? "connect_timeout" : this.#out.blocked ? "send_timeout" : "read_timeout";
     this.#lost(kind, "out of time");
     this.#socket.destroy();
-  }
-
-  #send(): void {
-    if (this.#out === "") return;
-    const out = this.#out;
-    this.#out = "";
-    if (!writeLate(this.#socket, out)) this.#blocked = true;
   }
 
   #ready(): void {
@@ -197,7 +184,6 @@ export class UpstreamConnection implements Timed {
   }
 
   #drained(): void {
-    this.#blocked = false;
     if (this.#gone) return;
     this.#keeper.wheel.clear(this);
     if (this.#requestDone && !this.#joined) this.#keeper.wheel.set(this, this.#readMs);
@@ -269,7 +255,7 @@ export class UpstreamConnection implements Timed {
 
   #finish(user: UpstreamUser, clean: boolean): void {
     this.#user = undefined;
-    if (clean && !this.#paused && !this.#blocked) this.#keeper.keep(this);
+    if (clean && !this.#paused && !this.#out.blocked) this.#keeper.keep(this);
     else this.destroy();
     user.onBodyEnd();
   }
