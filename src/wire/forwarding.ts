@@ -81,10 +81,10 @@ export class Forwarding implements AnswerSource, Seeker {
     }
   }
 
-  piece(bytes: Buffer, start: number, end: number): void {
+  piece(bytes: Buffer, start: number, end: number, text?: string): void {
     const plan = this.#plan;
     if (!plan || this.#bodyless) return;
-    if (plan.kind === "pass") this.#write(bytes, start, end);
+    if (plan.kind === "pass") this.#write(bytes, start, end, text);
     else if (plan.kind === "map") this.#map(plan.map, Buffer.from(bytes.subarray(start, end)));
     else if (plan.kind === "collect" && this.#collected?.add(bytes.subarray(start, end)) === false) this.#collectedAll(plan, undefined);
   }
@@ -199,10 +199,10 @@ export class Forwarding implements AnswerSource, Seeker {
     else connection.handTo(NOBODY);
   }
 
-  #write(bytes: Buffer, start: number, end: number): void {
+  #write(bytes: Buffer, start: number, end: number, text: string | undefined): void {
     const { port } = this.#exchange;
     this.#exchange.bytesOut += end - start;
-    if (end - start <= TEXT_BYTES_MAX) port.writeText(bytes.toString("latin1", start, end));
+    if (end - start <= TEXT_BYTES_MAX) port.writeText(text?.slice(start, end) ?? bytes.toString("latin1", start, end));
     else port.write(Buffer.from(bytes.subarray(start, end)));
   }
 

@@ -47,7 +47,7 @@ export class RequestPass implements RequestSink {
     if (!this.#ended) this.#exchange.port.pauseBody();
   }
 
-  piece(bytes: Buffer, start: number, end: number): void {
+  piece(bytes: Buffer, start: number, end: number, whole?: string): void {
     const connection = this.#connection;
     this.#exchange.bytesIn += end - start;
     if (end - start > TEXT_BYTES_MAX) {
@@ -55,7 +55,7 @@ export class RequestPass implements RequestSink {
       if (connection) this.#bytes(connection, Buffer.from(bytes.subarray(start, end))); // they are only good during the call
       return;
     }
-    const text = bytes.toString("latin1", start, end);
+    const text = whole?.slice(start, end) ?? bytes.toString("latin1", start, end);
     if (this.#kept !== undefined) this.#kept = this.#kept.length + text.length <= REPLAY_BYTES_MAX ? this.#kept + text : undefined;
     if (connection) this.#text(connection, text);
   }

@@ -3,8 +3,8 @@ import { COLON, CR, HEX, LF, TEXT, TOKEN } from "./characters.ts";
 
 /** Takes the bytes of one body. */
 export interface BodySink {
-  /** The bytes from `start` to `end`; they are only good during the call. */
-  piece(bytes: Buffer, start: number, end: number): void;
+  /** The bytes from `start` to `end`; they are only good during the call. `text` is all of `bytes` as latin1, where somebody has made it. */
+  piece(bytes: Buffer, start: number, end: number, text?: string): void;
 }
 
 /** How the end of a body is found (RFC 9112, 6.3). */
@@ -74,12 +74,12 @@ export class BodyDecoder {
   }
 
   /** Gives the body's bytes to the sink and says where they end; it is behind the whole body once `done`. Throws `malformed_request`. */
-  decode(bytes: Buffer, start: number, sink: BodySink): number {
+  decode(bytes: Buffer, start: number, sink: BodySink, text?: string): number {
     let at = start;
     while (at < bytes.length && this.#state !== STATE.done) {
-      if (this.#state === STATE.data || this.#state === STATE.chunk) at = this.#data(bytes, at, sink);
+      if (this.#state === STATE.data || this.#state === STATE.chunk) at = this.#data(bytes, at, sink, text);
       else if (this.#state === STATE.untilClose) {
-        sink.piece(bytes, at, bytes.length);
+        sink.piece(bytes, at, bytes.length, text);
         at = bytes.length;
       } else {
         this.#step(bytes[at] ?? 0);
@@ -89,11 +89,11 @@ export class BodyDecoder {
     return at;
   }
 
-  #data(bytes: Buffer, start: number, sink: BodySink): number {
+  #data(bytes: Buffer, start: number, sink: BodySink, text: string | undefined): number {
     const end = Math.min(bytes.length, start + this.#left);
     this.#left -= end - start;
     if (this.#left === 0) this.#state = this.#state === STATE.chunk ? STATE.chunkCr : STATE.done;
-    sink.piece(bytes, start, end);
+    sink.piece(bytes, start, end, text);
     return end;
   }
 

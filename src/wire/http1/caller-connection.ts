@@ -6,6 +6,7 @@ import { WireExchange } from "../exchange.ts";
 import type { Answer, HeaderEdit } from "../http.ts";
 import type { House } from "../house.ts";
 import { answerHead } from "./answer-head.ts";
+import { TEXT_BYTES_MAX } from "../request-pass.ts";
 import { AnswerWriter } from "./answer-writer.ts";
 import { BodyDecoder, type BodySink, NO_BODY } from "./body-decoder.ts";
 import { CallerLimits } from "./caller-limits.ts";
@@ -42,6 +43,8 @@ export class CallerConnection implements CallerPort {
   /** What is being read through at the moment, and how far. */
   #bytes: Buffer | undefined;
   #at = 0;
+  /** The same as latin1 once a head was read from it, unless it is long. */
+  #text: string | undefined;
   /** The exchange whose body is not complete, and where that goes. */
   #reading: WireExchange | undefined;
   #sink: RequestSink | undefined;
@@ -107,12 +110,13 @@ export class CallerConnection implements CallerPort {
   #run(bytes: Buffer): void {
     this.#bytes = bytes;
     this.#at = 0;
+    this.#text = undefined;
     try {
       while (this.#at < bytes.length && this.#step(bytes));
     } catch (error) {
       this.#broken(toFault(error));
     }
-    this.#bytes = undefined;
+    this.#bytes = this.#text = undefined;
     if (this.#socket.destroyed) return;
     const left = this.#at < bytes.length && (!this.#final || this.#reading !== undefined) && !this.#detached;
     this.#rest = left ? this.#kept(bytes, this.#at) : undefined;
@@ -131,7 +135,7 @@ export class CallerConnection implements CallerPort {
   #step(bytes: Buffer): boolean {
     if (!this.#reading) return !this.#final && this.#count < this.#house.bounds.pipelinedMax && this.#readHead(bytes);
     if (!this.#sink) return false;
-    this.#at = this.#decoder.decode(bytes, this.#at, this.#sink);
+    this.#at = this.#decoder.decode(bytes, this.#at, this.#sink, this.#text);
     if (!this.#decoder.done) return false;
     this.#bodyEnded();
     return true;
@@ -141,7 +145,10 @@ export class CallerConnection implements CallerPort {
     const { bounds, rules } = this.#house;
     // one empty line may precede a request (RFC 9112, 2.2)
     const start = bytes[this.#at] === CR && bytes[this.#at + 1] === LF ? this.#at + 2 : this.#at;
-    const end = bytes.indexOf(END_OF_HEAD, start);
+    // one look at the bytes for all that is done with them: each costs as much as a hundred characters
+    if (bytes.length <= TEXT_BYTES_MAX) this.#text ??= bytes.toString("latin1");
+    const text = this.#text;
+    const end = text === undefined ? bytes.indexOf(END_OF_HEAD, start) : text.indexOf(END_OF_HEAD, start);
     const size = (end === -1 ? bytes.length : end + 4) - start;
     if (size > bounds.headerBytesMax) throw refused("The header fields are too large.");
     if (end === -1) {
@@ -150,7 +157,10 @@ export class CallerConnection implements CallerPort {
       return false;
     }
     this.#limits.headEnds();
-    const head = parseRequestHead(bytes.toString("latin1", start, end + 4), rules, this.#ends);
+    const head =
+      text === undefined
+        ? parseRequestHead(bytes.toString("latin1", start, end + 4), rules, this.#ends)
+        : parseRequestHead(text, rules, this.#ends, start, end + 4);
     this.#at = end + 4;
     this.#begin(head);
     return true;

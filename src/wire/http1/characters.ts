@@ -20,7 +20,7 @@ export const TAB = 9;
 export const COLON = 58;
 
 /** The empty line behind the last field. */
-export const END_OF_HEAD: Buffer = Buffer.from("\r\n\r\n");
+export const END_OF_HEAD = "\r\n\r\n";
 
 function tableOf(characters: string): Uint8Array {
   const table = new Uint8Array(256);

@@ -104,6 +104,7 @@ export function isName(text: string, start: number, end: number, lower: string):
 interface SearchedName {
   readonly lower: string;
   readonly hash: number;
+  readonly kind: number;
 }
 
 const SEARCHED_MAX = 1_024;
@@ -114,7 +115,8 @@ export function toSearched(name: string): SearchedName {
   const known = searched.get(name);
   if (known) return known;
   const lower = name.toLowerCase();
-  const made = { lower, hash: hashOf(lower) };
+  const hash = hashOf(lower);
+  const made = { lower, hash, kind: kindOf(lower, 0, lower.length, hash) };
   if (searched.size < SEARCHED_MAX) searched.set(name, made);
   return made;
 }

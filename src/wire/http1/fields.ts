@@ -59,7 +59,8 @@ export class Fields implements HeaderList {
 
   /** The place of the next field of this name, from this place on; -1 when there is none. */
   find(name: string, from: number): number {
-    const { lower, hash } = toSearched(name);
+    const { lower, hash, kind } = toSearched(name);
+    if (kind !== 0 && (this.seen & (1 << kind)) === 0) return -1;
     for (let at = from; at < this.marks.length; at += STRIDE) {
       if (this.marks[at + AT.hash] === hash && isName(this.text, this.mark(at), this.mark(at + AT.nameEnd), lower)) return at;
     }
@@ -99,12 +100,12 @@ export class Fields implements HeaderList {
 export const NO_FIELDS = new Fields("", [], 0);
 
 /**
- * The field lines of a head, which starts at 0 and ends with an empty line. Throws `malformed_request` for more than `fieldsMax`, and for
+ * The field lines of a head from `from` on, whose empty line ends at `to`. Throws `malformed_request` for more than `fieldsMax`, and for
  * any line that is not name, colon and value ended by CR LF: white space before the colon and folded lines among them (RFC 9112, 5).
  * The loops over character codes are the hot path: each byte of a head is looked at once.
  */
-export function scanFields(text: string, from: number, fieldsMax: number): Fields {
-  const end = text.length - 2;
+export function scanFields(text: string, from: number, to: number, fieldsMax: number): Fields {
+  const end = to - 2;
   const marks: number[] = [];
   let [seen, repeated, odd, i, code] = [0, 0, false, from, 0];
   while (i < end) {

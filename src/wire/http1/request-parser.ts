@@ -95,15 +95,15 @@ export class Head implements RequestHead {
 }
 
 /**
- * The head of a request, from its first byte to the end of its empty line. Throws `malformed_request` or `method_not_allowed`; after that
- * nothing more may be read from the connection, since where the request ends is not certain.
+ * The head of a request, from its first byte at `start` to the end of its empty line at `end`. Throws `malformed_request` or
+ * `method_not_allowed`; after that nothing more may be read from the connection, since where the request ends is not certain.
  */
-export function parseRequestHead(text: string, rules: RequestRules, ends: Ends): Head {
-  const methodEnd = endOfMethod(text);
+export function parseRequestHead(text: string, rules: RequestRules, ends: Ends, start = 0, end: number = text.length): Head {
+  const methodEnd = endOfMethod(text, start);
   const targetEnd = endOfTarget(text, methodEnd + 1);
   const version = versionAt(text, targetEnd + 1);
-  const method = text.slice(0, methodEnd);
-  const fields = scanFields(text, targetEnd + 11, rules.fieldsMax);
+  const method = methodAt(text, start, methodEnd);
+  const fields = scanFields(text, targetEnd + 11, end, rules.fieldsMax);
   if (fields.odd) checkSpelling(fields);
   if ((fields.repeated & rules.single) !== 0) throw repeatedField(namesOf(fields.repeated & rules.single)[0] ?? "");
   const framing = framingOf(fields, version);
@@ -111,7 +111,7 @@ export function parseRequestHead(text: string, rules: RequestRules, ends: Ends):
   const raw = text.slice(methodEnd + 1, targetEnd);
   const authority = authorityOf(fields, version);
   const parse = rules.targets === "strict" ? parseHost : parseLenientHost;
-  const connection = fields.valueOfKind(KIND.connection).toLowerCase();
+  const connection = (fields.seen & (1 << KIND.connection)) === 0 ? "" : fields.valueOfKind(KIND.connection).toLowerCase();
   return new Head(ends, {
     method,
     target: rules.targets === "strict" ? parseTarget(raw) : parseLenientTarget(raw),
@@ -148,10 +148,22 @@ function refusedMethod(method: string, methods: ReadonlySet<string>): Fault {
   return new Fault("method_not_allowed", `method ${method}`, { public: { headers: { allow: [...methods].join(", ") } } });
 }
 
-function endOfMethod(text: string): number {
-  let i = 0;
+/** The usual ones as constants, whose hash is known. */
+function methodAt(text: string, start: number, end: number): string {
+  switch (end - start) {
+    case 3:
+      return text.startsWith("GET", start) ? "GET" : text.startsWith("PUT", start) ? "PUT" : text.slice(start, end);
+    case 4:
+      return text.startsWith("POST", start) ? "POST" : text.slice(start, end);
+    default:
+      return text.slice(start, end);
+  }
+}
+
+function endOfMethod(text: string, start: number): number {
+  let i = start;
   while (TOKEN[text.charCodeAt(i)] === 1) i++;
-  if (i === 0 || text.charCodeAt(i) !== SPACE) throw malformed("The request is not HTTP/1.1.");
+  if (i === start || text.charCodeAt(i) !== SPACE) throw malformed("The request is not HTTP/1.1.");
   return i;
 }
 
@@ -192,10 +204,18 @@ function framingOf(fields: Fields, version: string): Framing {
   return CHUNKED;
 }
 
+const LENGTH_DIGITS_MAX = 15;
+
 /** A length of at most 15 digits, which stays exact as a number. Throws `malformed_request`. */
 export function lengthOf(value: string): number {
-  if (!/^[0-9]{1,15}$/.test(value)) throw malformed("Content-Length is not a number.");
-  return Number(value);
+  let length = 0;
+  for (let i = 0; i < value.length; i++) {
+    const digit = value.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) throw malformed("Content-Length is not a number.");
+    length = length * 10 + digit;
+  }
+  if (value.length === 0 || value.length > LENGTH_DIGITS_MAX) throw malformed("Content-Length is not a number.");
+  return length;
 }
 
 function authorityOf(fields: Fields, version: string): string | undefined {

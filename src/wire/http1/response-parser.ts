@@ -20,12 +20,12 @@ export interface UpstreamHead extends ResponseHead {
 export const RESPONSE_HEAD_BYTES_MAX = 64 * 1024;
 const FIELDS_MAX = 256;
 
-/** The head of an answer, from its first byte to the end of its empty line. Throws `malformed_request` for anything two readers could read differently. */
-export function parseResponseHead(text: string, method: string): UpstreamHead {
-  const version = text.charCodeAt(7) - 48;
-  if (!text.startsWith("HTTP/1.") || (version !== 0 && version !== 1)) throw malformed("no HTTP/1 status line");
-  const status = statusOf(text);
-  const fields = scanFields(text, endOfLine(text), FIELDS_MAX);
+/** The head of an answer, from its first byte at `start` to the end of its empty line at `end`. Throws `malformed_request` for anything two readers could read differently. */
+export function parseResponseHead(text: string, method: string, start = 0, end: number = text.length): UpstreamHead {
+  const version = text.charCodeAt(start + 7) - 48;
+  if (!text.startsWith("HTTP/1.", start) || (version !== 0 && version !== 1)) throw malformed("no HTTP/1 status line");
+  const status = statusOf(text, start);
+  const fields = scanFields(text, endOfLine(text, start), end, FIELDS_MAX);
   if ((fields.repeated & ((1 << KIND["content-length"]) | (1 << KIND["transfer-encoding"]))) !== 0) throw malformed("two framings");
   const measured = (fields.seen & (1 << KIND["content-length"])) !== 0;
   const length = measured ? lengthOf(fields.valueOfKind(KIND["content-length"])) : undefined;
@@ -34,17 +34,19 @@ export function parseResponseHead(text: string, method: string): UpstreamHead {
   return { status, headers: fields, hasBody: framing !== NO_BODY, framing, length, keepAlive: !ends };
 }
 
-function statusOf(text: string): number {
-  const [a, b, c] = [text.charCodeAt(9) - 48, text.charCodeAt(10) - 48, text.charCodeAt(11) - 48];
+function statusOf(text: string, start: number): number {
+  const a = text.charCodeAt(start + 9) - 48;
+  const b = text.charCodeAt(start + 10) - 48;
+  const c = text.charCodeAt(start + 11) - 48;
   const digits = a >= 1 && a <= 9 && b >= 0 && b <= 9 && c >= 0 && c <= 9;
-  const after = text.charCodeAt(12);
-  if (!digits || text.charCodeAt(8) !== SPACE || (after !== SPACE && after !== CR)) throw malformed("no HTTP/1 status line");
+  const after = text.charCodeAt(start + 12);
+  if (!digits || text.charCodeAt(start + 8) !== SPACE || (after !== SPACE && after !== CR)) throw malformed("no HTTP/1 status line");
   return a * 100 + b * 10 + c;
 }
 
 /** Where the first field line begins. The reason phrase says nothing that is used, but it may not hide another line. */
-function endOfLine(text: string): number {
-  let i = 12;
+function endOfLine(text: string, start: number): number {
+  let i = start + 12;
   while (TEXT[text.charCodeAt(i)] === 1) i++;
   if (text.charCodeAt(i) !== CR || text.charCodeAt(i + 1) !== LF) throw malformed("no HTTP/1 status line");
   return i + 2;
@@ -66,6 +68,8 @@ function framingOf(fields: Fields, version: number, length: number | undefined, 
 
 function closes(fields: Fields): boolean {
   if ((fields.seen & (1 << KIND.connection)) === 0) return false;
+  const first = fields.valueOfKind(KIND.connection);
+  if (first === "keep-alive" && (fields.repeated & (1 << KIND.connection)) === 0) return false;
   const all = fields.all("connection").join(",").toLowerCase();
   return all.includes("close") && all.split(",").some((option) => option.trim() === "close");
 }

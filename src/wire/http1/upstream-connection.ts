@@ -4,6 +4,7 @@ import type { ForwardFailure, Origin } from "../http.ts";
 import type { Timed, TimerWheel } from "../timer-wheel.ts";
 import { BodyDecoder, type BodySink } from "./body-decoder.ts";
 import { END_OF_HEAD } from "./characters.ts";
+import { TEXT_BYTES_MAX } from "../request-pass.ts";
 import { parseResponseHead, RESPONSE_HEAD_BYTES_MAX, type UpstreamHead } from "./response-parser.ts";
 import { READ_BUFFER } from "./raw-socket.ts";
 import { SocketWriter } from "./socket-writer.ts";
@@ -204,31 +205,31 @@ export class UpstreamConnection implements Timed {
   }
 
   #take(bytes: Buffer): void {
-    let at = 0;
-    if (!this.#inBody) {
-      at = this.#readHead(bytes);
-      if (at === -1 || !this.#user || this.#joined) return;
-    }
-    this.#readBody(this.#rest ?? bytes, at);
+    if (this.#inBody) return this.#readBody(bytes, 0, undefined);
+    const whole = this.#rest ? Buffer.concat([this.#rest, bytes]) : bytes;
+    // one look at the bytes for all that is done with them: each costs as much as a hundred characters
+    const text = whole.length <= TEXT_BYTES_MAX ? whole.toString("latin1") : undefined;
+    const at = this.#readHead(whole, text);
+    if (at === -1 || !this.#user || this.#joined) return;
+    this.#readBody(whole, at, text);
   }
 
-  /** Where the body begins, in `#rest` when there is one; -1 when the head is not complete. */
-  #readHead(received: Buffer): number {
-    const bytes = this.#rest ? Buffer.concat([this.#rest, received]) : received;
+  /** Where the body begins; -1 when the head is not complete. */
+  #readHead(bytes: Buffer, text: string | undefined): number {
     let start = 0;
     for (;;) {
-      const end = bytes.indexOf(END_OF_HEAD, start);
+      const end = text === undefined ? bytes.indexOf(END_OF_HEAD, start) : text.indexOf(END_OF_HEAD, start);
       if (end === -1 || end - start > RESPONSE_HEAD_BYTES_MAX) {
         if (bytes.length - start > RESPONSE_HEAD_BYTES_MAX) throw new Error("the head is too large");
         this.#rest = bytes.length > start ? Buffer.from(bytes.subarray(start)) : undefined;
         return -1;
       }
-      const head = parseResponseHead(bytes.toString("latin1", start, end + 4), this.#method);
+      const head =
+        text === undefined
+          ? parseResponseHead(bytes.toString("latin1", start, end + 4), this.#method)
+          : parseResponseHead(text, this.#method, start, end + 4);
       start = end + 4;
-      if (head.status >= 200 || head.status === 101) {
-        this.#rest = this.#rest && bytes;
-        return this.#begun(head, bytes, start);
-      }
+      if (head.status >= 200 || head.status === 101) return this.#begun(head, bytes, start);
       if (++this.#interim > INTERIM_MAX) throw new Error("too many interim answers");
     }
   }
@@ -242,11 +243,11 @@ export class UpstreamConnection implements Timed {
     return start;
   }
 
-  #readBody(bytes: Buffer, start: number): void {
+  #readBody(bytes: Buffer, start: number, text: string | undefined): void {
     this.#rest = undefined;
     const user = this.#user;
     if (!user) return;
-    const end = this.#decoder.decode(bytes, start, user);
+    const end = this.#decoder.decode(bytes, start, user, text);
     if (this.#user !== user) return;
     if (!this.#decoder.done) return user.onRead();
     // more than one answer: the connection is out of step

@@ -174,10 +174,11 @@ export class ConnectionPool implements UpstreamPool {
   }
 
   #group(owner: string, origin: Origin): Group {
+    const known = this.#groups.get(owner)?.get(origin.host)?.get(origin.port);
+    if (known) for (const group of known) if (isSameTls(group.origin.tls, origin.tls)) return group;
     const hosts = entry(this.#groups, owner, () => new Map<string, Map<number, Group[]>>());
     const ports = entry(hosts, origin.host, () => new Map<number, Group[]>());
     const groups = entry(ports, origin.port, (): Group[] => []);
-    for (const group of groups) if (isSameTls(group.origin.tls, origin.tls)) return group;
     const made = new Group(this, owner, origin);
     groups.push(made);
     return made;
