@@ -17,7 +17,7 @@ import { SocketFlow } from "./socket-flow.ts";
 import { splice } from "./splice.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 import { createUpgrade } from "./upgrade.ts";
-import { READ_BUFFER, readAsStream, readInto } from "./raw-socket.ts";
+import { READ_BUFFER, readAsStream, readInto, readView } from "./raw-socket.ts";
 import { SocketWriter } from "./socket-writer.ts";
 
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -72,7 +72,7 @@ export class CallerConnection implements CallerPort {
     // an "error" without a listener would end the process
     socket.on("end", this.#onEnd).on("error", () => socket.destroy());
     socket.once("close", () => this.#closed());
-    this.#shared = ends.scheme === "http" && readInto(socket, (length) => this.#received(READ_BUFFER.subarray(0, length)));
+    this.#shared = ends.scheme === "http" && readInto(socket, (length) => this.#received(readView(length)));
     if (!this.#shared) socket.on("data", this.#onData);
     this.#limits.waits(house.bounds.headersTimeoutMs);
     this.#limits.arm();

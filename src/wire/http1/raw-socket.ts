@@ -34,6 +34,15 @@ interface StreamWrap {
  */
 export const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
+/** A view of the first bytes of it. Short ones are made once each: a view costs as much as reading fifty characters. */
+export function readView(length: number): Buffer {
+  if (length > VIEW_BYTES_MAX) return READ_BUFFER.subarray(0, length);
+  return (views[length] ??= READ_BUFFER.subarray(0, length));
+}
+
+const VIEW_BYTES_MAX = 4 * 1024;
+const views: (Buffer | undefined)[] = Array.from({ length: VIEW_BYTES_MAX + 1 });
+
 const streamWrap = findStreamWrap();
 const BUFFER = findSymbol("kBuffer");
 const CALLBACK = findSymbol("kBufferCb");
@@ -53,8 +62,7 @@ export function readInto(socket: Socket, callback: (bytesRead: number) => void):
 
 /** From now on what is read comes as "data" again, a copy of each piece. Only after {@link readInto}. */
 export function readAsStream(socket: Socket): void {
-  if (CALLBACK !== undefined)
-    setSlot(socket, CALLBACK, (bytesRead: number) => socket.push(Buffer.from(READ_BUFFER.subarray(0, bytesRead))));
+  if (CALLBACK !== undefined) setSlot(socket, CALLBACK, (bytesRead: number) => socket.push(Buffer.from(readView(bytesRead))));
 }
 
 /** Writes to a connected plain socket past its stream, which must have nothing buffered. */

@@ -6,7 +6,7 @@ import { BodyDecoder, type BodySink } from "./body-decoder.ts";
 import { END_OF_HEAD } from "./characters.ts";
 import { TEXT_BYTES_MAX } from "../request-pass.ts";
 import { parseResponseHead, RESPONSE_HEAD_BYTES_MAX, type UpstreamHead } from "./response-parser.ts";
-import { READ_BUFFER } from "./raw-socket.ts";
+import { READ_BUFFER, readView } from "./raw-socket.ts";
 import { SocketWriter } from "./socket-writer.ts";
 
 /** Whoever uses a connection to an upstream for one exchange. */
@@ -291,7 +291,7 @@ function open(origin: Origin, context: SecureContext | undefined, receive: (byte
     const onread = {
       buffer: READ_BUFFER,
       callback: (bytesRead: number) => {
-        receive(READ_BUFFER.subarray(0, bytesRead));
+        receive(readView(bytesRead));
         return true;
       },
     };
