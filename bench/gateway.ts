@@ -10,7 +10,7 @@ import { temporaryFolder } from "./temporary-folder.ts";
 import { measureWithWrk } from "./wrk.ts";
 
 const CONNECTIONS = 64;
-const FULL = { rounds: 3, seconds: 4, warmUpSeconds: 4, allTenantsSeconds: 50, tenants: 100_000, routes: 10_000, streams: 10_000 } as const;
+const FULL = { rounds: 3, seconds: 4, warmUpSeconds: 10, allTenantsSeconds: 50, tenants: 100_000, routes: 10_000, streams: 10_000 } as const;
 const QUICK = { rounds: 1, seconds: 1, warmUpSeconds: 1, allTenantsSeconds: 1, tenants: 1_000, routes: 1_000, streams: 500 } as const;
 /** Portkey's gateway takes only the paths of the APIs that it speaks. */
 const CHAT_PATH = "/v1/chat/completions";

@@ -56,9 +56,11 @@ export class FieldEdit implements HeaderEdit {
       break;
     }
     const { marks, text } = this.#source;
-    const hashes = hashesOf(names);
+    const { maybe, byHash } = hashesOf(names);
     for (let at = 0; at < marks.length; at += STRIDE) {
-      const lower = hashes.get(marks[at + AT.hash] ?? 0);
+      const hash = marks[at + AT.hash] ?? 0;
+      if (maybe[hash & MAYBE_MASK] === 0) continue;
+      const lower = byHash.get(hash);
       if (lower !== undefined && isName(text, marks[at] ?? 0, marks[at + AT.nameEnd] ?? 0, lower)) this.#cut[at / STRIDE] = GONE;
     }
     if (this.#added.length === 0) return;
@@ -146,14 +148,24 @@ export class FieldEdit implements HeaderEdit {
   }
 }
 
-const hashed = new WeakMap<ReadonlySet<string>, ReadonlyMap<number, string>>();
+/** The hashes of a set of names. `maybe` has no 0 where the end of one of them points: most names of a head are none of them. */
+interface Hashes {
+  readonly maybe: Uint8Array;
+  readonly byHash: ReadonlyMap<number, string>;
+}
 
-/** Hash -> name. Two names of one set with the same hash would hide each other, so that is refused. */
-function hashesOf(names: ReadonlySet<string>): ReadonlyMap<number, string> {
+const MAYBE_MASK = 255;
+const hashed = new WeakMap<ReadonlySet<string>, Hashes>();
+
+/** Two names of one set with the same hash would hide each other, so that is refused. */
+function hashesOf(names: ReadonlySet<string>): Hashes {
   const known = hashed.get(names);
   if (known) return known;
-  const made = new Map([...names].map((name) => [toSearched(name).hash, name]));
-  if (made.size !== names.size) throw new Error("two of these names have the same hash");
+  const byHash = new Map([...names].map((name) => [toSearched(name).hash, name]));
+  if (byHash.size !== names.size) throw new Error("two of these names have the same hash");
+  const maybe = new Uint8Array(MAYBE_MASK + 1);
+  for (const hash of byHash.keys()) maybe[hash & MAYBE_MASK] = 1;
+  const made = { maybe, byHash };
   hashed.set(names, made);
   return made;
 }
