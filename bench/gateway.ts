@@ -10,7 +10,15 @@ import { temporaryFolder } from "./temporary-folder.ts";
 import { measureWithWrk } from "./wrk.ts";
 
 const CONNECTIONS = 64;
-const FULL = { rounds: 3, seconds: 4, warmUpSeconds: 10, allTenantsSeconds: 50, tenants: 100_000, routes: 10_000, streams: 10_000 } as const;
+const FULL = {
+  rounds: 3,
+  seconds: 4,
+  warmUpSeconds: 10,
+  allTenantsSeconds: 50,
+  tenants: 100_000,
+  routes: 10_000,
+  streams: 10_000,
+} as const;
 const QUICK = { rounds: 1, seconds: 1, warmUpSeconds: 1, allTenantsSeconds: 1, tenants: 1_000, routes: 1_000, streams: 500 } as const;
 /** Portkey's gateway takes only the paths of the APIs that it speaks. */
 const CHAT_PATH = "/v1/chat/completions";
@@ -37,11 +45,8 @@ async function measureGateway({ quick }: BenchOptions): Promise<readonly Row[]> 
   const small = await startFreeholdSide(ends, server, upstream, "freehold", { tenants: 10, routes: 10 });
   const tenants = await startFreeholdSide(ends, server, upstream, "freehold", { tenants: size.tenants, routes: 10 });
   const routes = await startFreeholdSide(ends, server, upstream, "freehold", { tenants: 10, routes: size.routes });
-  const peers = [
-    await startNginxProxy(ends, folder, upstream),
-    await startHaproxy(ends, folder, upstream),
-    ...(await startNodePeers(ends, upstream)),
-  ];
+  const nginx = await startNginxProxy(ends, folder, upstream);
+  const peers = [nginx, await startHaproxy(ends, folder, upstream), ...(await startNodePeers(ends, upstream))];
   const runners: Runner[] = [
     ...peers.map((side) => ({ name: side.name, side, path: CHAT_PATH, measured: [] })),
     runnerOf("freehold-bare", bare, BARE_PATH),
@@ -73,7 +78,16 @@ async function measureGateway({ quick }: BenchOptions): Promise<readonly Row[]> 
   const rate = Number(full?.["requestsPerS"]) / 2;
   return [
     ...rows,
-    await addedLatency(ends, { upstream, side: small, path: FULL_PATH, credentials: small.credentials, perSecond: rate, quick }),
+    ...(await addedLatency(ends, {
+      upstream,
+      sides: [
+        { name: nginx.name, side: nginx, path: CHAT_PATH },
+        { name: "freehold-full", side: small, path: FULL_PATH },
+      ],
+      credentials: small.credentials,
+      perSecond: rate,
+      quick,
+    })),
     await measureOpenStreams(ends, size.streams),
   ];
 }
