@@ -4,10 +4,12 @@ import { createChat, createInvoker, type SearchPassages } from "../agents/index.
 import { createRouteTable, type GatewayParts, type HealthReport, indexUsers, type Services } from "../control/index.ts";
 import {
   createGatewayConfig,
+  createLiveRequests,
   createPipeline,
   type DataPlane,
   type GatewayConfig,
   type GatewayDocument,
+  type LiveRequests,
   type Pipeline,
   PLUGINS,
 } from "../gateway/index.ts";
@@ -143,8 +145,10 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   };
   await worker.start();
   closing.add(() => worker.close());
-  const gateway = await openGateway(inputs, { settings, identity, registry, audit, telemetry, siblings: inputs.siblings }, closing);
-  const { servers, pipeline } = await listen(settings, services, stores, telemetry, gateway);
+  const live = createLiveRequests();
+  endWithTenants(live, registry, telemetry);
+  const gateway = await openGateway(inputs, { settings, identity, registry, audit, telemetry, live, siblings: inputs.siblings }, closing);
+  const { servers, pipeline } = await listen(settings, services, stores, telemetry, gateway, live);
   closing.add(async () => {
     pipeline.leave();
     await Promise.all(servers.flatMap((server) => (server ? [server.close(CLOSE_GRACE_MS)] : [])));
@@ -200,6 +204,7 @@ async function listen(
   stores: Stores,
   telemetry: Telemetry,
   gateway: OpenGateway,
+  live: LiveRequests,
 ): Promise<{ readonly servers: Ports; readonly pipeline: Pipeline }> {
   const pipeline = createPipeline({
     identity: services.identity,
@@ -209,13 +214,8 @@ async function listen(
     clock: systemClock,
     random: systemRandom,
     observe: telemetry.observe,
+    live,
     origins: settings.origins,
-  });
-  services.registry.onTenantChange((ids) => {
-    for (const [uuid, { id }] of pipeline.live.tenants()) {
-      if (ids.includes(id))
-        endIfNotServed(services.registry, id, () => pipeline.live.stop(uuid)).catch((error: unknown) => telemetry.report(toFault(error)));
-    }
   });
   const routes = createRouteTable(services, gateway);
   const { platformFirst, profile, connectionsMax, tlsPort } = settings.gateway;
@@ -253,9 +253,18 @@ function isServing(config: GatewayConfig): boolean {
   return config.profile === "apisix" || routes.length > 0 || rules.size > 0;
 }
 
-async function endIfNotServed(registry: Registry, id: Tenant["id"], end: () => void): Promise<void> {
-  const tenant = await registry.find(id);
-  if (tenant?.status !== "active" && tenant?.status !== "moving") end();
+/** Ends what is under way for a tenant as soon as this process knows that the tenant may no longer be served. */
+function endWithTenants(live: LiveRequests, registry: Registry, { report }: Telemetry): void {
+  const endIfNotServed = async ({ id, uuid }: Tenant): Promise<void> => {
+    const now = await registry.find(id);
+    // the name can have gone to another tenant
+    if (now?.uuid !== uuid || (now.status !== "active" && now.status !== "moving")) live.stop(uuid);
+  };
+  registry.onTenantChange((ids) => {
+    const changed = new Set(ids);
+    for (const tenant of live.tenants().values())
+      if (changed.has(tenant.id)) endIfNotServed(tenant).catch((error: unknown) => report(toFault(error)));
+  });
 }
 
 function createEmbedder({ settings, readVariable }: AppInputs, egress: Egress): Embedder {

@@ -1,4 +1,4 @@
-import { createCallMetrics, createDataPlane, type DataPlane, PLUGINS } from "../gateway/index.ts";
+import { createCallMetrics, createDataPlane, type DataPlane, type LiveRequests, PLUGINS } from "../gateway/index.ts";
 import { createTenantContext, systemClock, systemRandom, toFault } from "../kernel/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import type { Identity } from "../tenancy/identity/index.ts";
@@ -25,6 +25,7 @@ export interface DataPlaneRooms {
   readonly audit: Audit;
   readonly telemetry: Telemetry;
   readonly siblings: Siblings | undefined;
+  readonly live: LiveRequests;
 }
 
 /** The data plane of this process with everything it works with. */
@@ -68,6 +69,7 @@ export function openDataPlane(rooms: DataPlaneRooms): OpenDataPlane {
       }),
     signContext: (context, audience) => identity.signContext(context, audience),
     claimedTenant: (head) => identity.claimedTenant(head),
+    live: rooms.live,
     fetch: (request) => outbound.fetch(request),
     probe,
     audit,

@@ -13,6 +13,7 @@ export {
   tenantSocket,
 } from "./operation.ts";
 export { titleOf } from "./problem.ts";
+export { createLiveRequests, type LiveRequests } from "./live-requests.ts";
 export { createPipeline, type Pipeline, type PipelinePorts, type RequestRecord } from "./pipeline.ts";
 export { createDataPlane } from "./proxy/data-plane.ts";
 export type {

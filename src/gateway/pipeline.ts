@@ -24,7 +24,7 @@ import {
   type UpgradeExchange,
 } from "../wire/index.ts";
 import { readInput, readQuery } from "./input.ts";
-import { createLiveRequests, type LiveRequest, type LiveRequests } from "./live-requests.ts";
+import type { LiveRequest, LiveRequests } from "./live-requests.ts";
 import type { AnyCall, Operation } from "./operation.ts";
 import { type OpenSocket, OpenSockets } from "./open-sockets.ts";
 import { toProblem } from "./problem.ts";
@@ -54,6 +54,8 @@ export interface PipelinePorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly observe: (record: RequestRecord) => void;
+  /** The book of what is under way, which the data plane keeps as well. */
+  readonly live: LiveRequests;
   /** Browser origins besides the own host that may open a WebSocket, or change something with a session's cookie. */
   readonly origins: readonly string[];
 }
@@ -62,7 +64,6 @@ export interface PipelinePorts {
 export interface Pipeline {
   /** What is no operation goes to `proxied`, where there is one. */
   handlerFor(operations: readonly Operation[], proxied?: Proxied): HttpHandler;
-  readonly live: LiveRequests;
   /** Lets open sockets finish the message under way and closes them: nothing else would, before the ports close. */
   leave(): void;
 }
@@ -86,11 +87,9 @@ const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
 /** The pipeline behind all ports of a process. */
 export function createPipeline(ports: PipelinePorts): Pipeline {
-  const live = createLiveRequests();
   const sockets = new OpenSockets();
   return {
-    live,
-    handlerFor: (operations, proxied) => new Handler(ports, live, sockets, createRouter(operations), proxied),
+    handlerFor: (operations, proxied) => new Handler(ports, sockets, createRouter(operations), proxied),
     leave: () => sockets.leave(),
   };
 }
@@ -126,15 +125,13 @@ class Passage {
 
 class Handler implements HttpHandler {
   readonly #ports: PipelinePorts;
-  readonly #live: LiveRequests;
   readonly #sockets: OpenSockets;
   readonly #router: Router;
   readonly #proxied: Proxied | undefined;
 
-  constructor(ports: PipelinePorts, live: LiveRequests, sockets: OpenSockets, router: Router, proxied: Proxied | undefined) {
+  constructor(ports: PipelinePorts, sockets: OpenSockets, router: Router, proxied: Proxied | undefined) {
     this.#proxied = proxied;
     this.#ports = ports;
-    this.#live = live;
     this.#sockets = sockets;
     this.#router = router;
   }
@@ -230,7 +227,7 @@ class Handler implements HttpHandler {
 
   async #run(exchange: Exchange, passage: Passage, match: Match, run: NonNullable<Operation["run"]>): Promise<Answer> {
     const { context } = passage;
-    const live = context ? this.#live.begin(context, exchange.signal) : undefined;
+    const live = context ? this.#ports.live.begin(context, exchange.signal) : undefined;
     try {
       const query = readQuery(exchange.head, match.operation);
       const body = await readInput(exchange, match.operation);
@@ -267,7 +264,7 @@ class Handler implements HttpHandler {
     context: TenantContext,
   ): Promise<void> {
     const socket = this.#sockets.open(await acceptWebSocket(exchange, SOCKET_BOUNDS));
-    const live = this.#live.begin(context, undefined);
+    const live = this.#ports.live.begin(context, undefined);
     live.signal.addEventListener("abort", () => socket.close(CLOSE_GOING_AWAY, "The tenant is no longer served."));
     this.#observe(101, exchange.head, passage);
     try {

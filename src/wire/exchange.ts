@@ -123,14 +123,19 @@ export class WireExchange implements Exchange {
 
   /** Answers with a refusal, unless an answer was begun: then it is broken. */
   refuse(fault: Fault): void {
+    this.stop(() => this.port.refusal(fault));
+  }
+
+  stop(make: () => Answer): void {
     if (this.ended || this.#overruled) return;
     this.#overruled = true;
     this.#taken = true;
+    this.#abort?.abort(new Error("the exchange was ended"));
     this.#stopSource();
     if (this.#waiting !== undefined && !("pool" in this.#waiting)) void discard(this.#waiting);
     this.#waiting = undefined;
     if (this.status !== 0) return this.port.reset();
-    const answer = this.port.refusal(fault);
+    const answer = make();
     if (this.#turn) this.#send(answer);
     else this.#waiting = answer;
   }

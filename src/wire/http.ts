@@ -84,7 +84,7 @@ export interface Answer {
 /** One request and the place for its answer. It is answered exactly once: by what `handle` gives, by `answer` or by `forward`. */
 export interface Exchange {
   readonly head: RequestHead;
-  /** Aborts when the caller goes away or the server closes for good. Made when it is first asked for. */
+  /** Aborts when the caller goes away, the server closes for good or the exchange is stopped. Made when it is first asked for. */
   readonly signal: AbortSignal;
   /** Whether a body follows the head. */
   readonly hasBody: boolean;
@@ -94,6 +94,8 @@ export interface Exchange {
   answer(answer: Answer): void;
   /** Sends the request on and its answer back, from connection to connection; the handler only sees heads. */
   forward(forward: Forward): void;
+  /** Ends it at once, whatever is under way: with this answer where none was begun, otherwise broken off, so that it never looks whole. */
+  stop(answer: () => Answer): void;
   /** Called once, when nothing of the exchange is open any more: the answer was handed to the connection, or one of the two sides is gone. */
   onEnd(listener: (end: ExchangeEnd) => void): void;
 }
@@ -207,10 +209,14 @@ export interface UpgradeExchange {
   readonly head: RequestHead;
   readonly socket: Duplex;
   readonly early: Buffer;
+  /** As of an exchange. */
+  readonly signal: AbortSignal;
   /** Refuses with an ordinary answer and closes. */
   refuse(answer: Answer): void;
   /** As for an exchange without a body. A 101 joins the two connections until one of them ends; any other answer is passed on. */
   forward(forward: Forward): void;
+  /** As for an exchange; connections that were joined are both closed. */
+  stop(answer: () => Answer): void;
   onEnd(listener: (end: ExchangeEnd) => void): void;
 }
 

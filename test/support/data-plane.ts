@@ -2,7 +2,13 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { randomBytes } from "node:crypto";
-import { type AccessRecord, createDataPlane, type DataPlane, type DataPlanePorts } from "../../src/gateway/index.ts";
+import {
+  type AccessRecord,
+  createDataPlane,
+  createLiveRequests,
+  type DataPlane,
+  type DataPlanePorts,
+} from "../../src/gateway/index.ts";
 import { parseGatewayDocument } from "../../src/gateway/dialect/index.ts";
 import { PLUGINS } from "../../src/gateway/plugins/index.ts";
 import type { Plugin, Profile } from "../../src/gateway/proxy/plugin.ts";
@@ -154,16 +160,10 @@ export async function startPlane(ending: Ending, document: unknown, options: Pla
     trustedAddresses: options.trustedAddresses ?? [],
     identify: (head, requestId) => identity.identify(head, requestId, NO_TRACE),
     findTenant: (id) => tenants.get(id),
-    contextOf: (tenant, consumer, requestId) =>
-      createTenantContext({
-        tenant,
-        principal: { realm: "tenant", kind: "api_key", id: consumer, roles: ["member"], scopes: [] },
-        provedBy: "api_key",
-        requestId,
-        trace: NO_TRACE,
-      }),
+    contextOf,
     signContext: (context, audience) => identity.signContext(context, audience),
     claimedTenant: () => undefined,
+    live: createLiveRequests(),
     fetch: fetchPlain,
     probe,
     audit: { record: (event) => void audits.push(event) },
@@ -192,13 +192,33 @@ export async function startPlane(ending: Ending, document: unknown, options: Pla
     return parsed.warnings;
   };
   warnings.push(...(await apply(document)));
-  return { plane, ...addressOf(server), identity, tenants, records, warnings, audits, apply, send: sender(server), raw: rawSender(server) };
+  return {
+    plane,
+    ...addressOf(server),
+    identity,
+    tenants,
+    records,
+    warnings,
+    audits,
+    apply,
+    send: sender(server),
+    raw: rawSender(server),
+  };
 }
 
 /** Those of every server and PURGE, with which callers empty their part of a cache. */
 const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE"]);
 const NO_TRACE = { traceId: "0".repeat(31) + "1", spanId: "0".repeat(15) + "1", sampled: false };
 const LENIENT = { strict: {}, apisix: { targets: "lenient" } } as const;
+
+const contextOf: DataPlanePorts["contextOf"] = (tenant, consumer, requestId) =>
+  createTenantContext({
+    tenant,
+    principal: { realm: "tenant", kind: "api_key", id: consumer, roles: ["member"], scopes: [] },
+    provedBy: "api_key",
+    requestId,
+    trace: NO_TRACE,
+  });
 
 function toTenant(tenant: string | Tenant): Tenant {
   return typeof tenant === "string" ? tenantOf(tenant) : tenant;

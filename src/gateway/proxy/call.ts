@@ -1,6 +1,7 @@
-import { Fault, uuidV7 } from "../../kernel/index.ts";
+import { Fault, type TenantContext, uuidV7 } from "../../kernel/index.ts";
 import type { FairTicket } from "../../tenancy/limits/index.ts";
 import type { Exchange, ExchangeEnd, HeaderEdit } from "../../wire/index.ts";
+import type { Stoppable } from "../live-requests.ts";
 import { RequestView, type ViewPorts } from "../routing/request-view.ts";
 import type { Node } from "../upstreams/node.ts";
 import type { Upstream } from "../upstreams/upstream.ts";
@@ -17,6 +18,8 @@ const EMPTY_BODY = new Uint8Array();
 /** What a call needs besides its request. */
 export interface CallPorts extends ViewPorts {
   readonly outer: DataPlanePorts;
+  /** Ends a call whose tenant may no longer be served. */
+  readonly stop: (call: ProxyCall, fault: Fault) => void;
 }
 
 /** The request as it will go to the upstream. Its header fields are copied when they are first asked for. */
@@ -44,10 +47,11 @@ class Draft implements UpstreamDraft {
 }
 
 /** One request on its way: what plugins see of it, and where it stands. */
-export class ProxyCall extends RequestView implements Call {
+export class ProxyCall extends RequestView implements Call, Stoppable {
   readonly exchange: Exchange;
   readonly program: Program;
   readonly outer: DataPlanePorts;
+  readonly #stop: CallPorts["stop"];
   readonly startedMs: number;
   /** A WebSocket, or whatever else the caller wants the connection to become. */
   readonly isUpgrade: boolean;
@@ -82,8 +86,29 @@ export class ProxyCall extends RequestView implements Call {
     this.exchange = exchange;
     this.program = program;
     this.outer = ports.outer;
+    this.#stop = ports.stop;
     this.startedMs = ports.outer.clock.monotonic();
     this.isUpgrade = isUpgrade;
+  }
+
+  override get context(): TenantContext | undefined {
+    return super.context;
+  }
+
+  /** From the proof on the call ends when its tenant does. */
+  override set context(context: TenantContext | undefined) {
+    this.#leaveBook();
+    super.context = context;
+    if (context && !this.ended) this.outer.live.enter(context.tenant, this);
+  }
+
+  /** Ends it because its tenant may no longer be served. */
+  stop(fault: Fault): void {
+    this.#stop(this, fault);
+  }
+
+  #leaveBook(): void {
+    if (super.context) this.outer.live.leave(super.context.tenant, this);
   }
 
   get requestId(): string {
@@ -143,6 +168,7 @@ export class ProxyCall extends RequestView implements Call {
   /** Tells everybody who waits for it that the exchange is over. */
   end(end: ExchangeEnd): void {
     this.ended = end;
+    this.#leaveBook();
     for (const listener of this.#listeners ?? []) {
       try {
         listener(end);

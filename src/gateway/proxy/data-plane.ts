@@ -80,6 +80,10 @@ class RunningDataPlane implements DataPlane {
       profile: ports.profile,
       trusted: ports.trustedAddresses.length === 0 ? undefined : compileAddresses(ports.trustedAddresses),
       claimOf: (head) => claimOf(head, ports),
+      stop: (call, fault) => {
+        call.fault = fault;
+        call.exchange.stop(() => this.#fail(call, fault));
+      },
     };
     this.#forwarding = {
       budget: new RetryBudget(),

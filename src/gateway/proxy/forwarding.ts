@@ -155,6 +155,8 @@ class Attempt implements Forward {
     this.body = draft.body ?? bodyOf(call);
     this.upgrade = call.isUpgrade && call.compiled?.websocket === true;
     this.timeouts = call.compiled?.timeouts ?? upstream.timeouts;
+    // whoever went while something waited has been counted off already
+    if (call.ended) return;
     call.node = node;
     call.tried.push(node);
     call.upstreamAddress = node.address;

@@ -15,6 +15,7 @@ import type {
 } from "../../wire/index.ts";
 import type { FairSettings, GatewayDocument } from "../dialect/objects.ts";
 import type { CallMetrics } from "../plugins/prometheus/call-metrics.ts";
+import type { LiveRequests } from "../live-requests.ts";
 import type { NodeHealth } from "../upstreams/node.ts";
 import type { Call, Plugin, Profile } from "./plugin.ts";
 
@@ -37,6 +38,8 @@ export interface DataPlanePorts {
   signContext(context: TenantContext, audience: string): string;
   /** The tenant that a platform key or a custom host stands for, from memory and without proof; undefined where that is not known at once. */
   claimedTenant(head: RequestHead): TenantId | undefined;
+  /** Where a call stands from the proof of its tenant to its end, so that it ends when its tenant does. */
+  readonly live: Pick<LiveRequests, "enter" | "leave">;
   fetch(request: OutboundRequest): Promise<OutboundResponse>;
   /** One health check: the status of the answer, 0 for TCP alone. Throws `upstream_timeout` or `upstream_unreachable`. */
   probe(request: ProbeRequest): Promise<number>;

@@ -4,7 +4,6 @@ import type { Answer, Exchange, ExchangeEnd, Forward, RequestHead, UpgradeExchan
 export class UpgradeAsExchange implements Exchange {
   readonly hasBody = false;
   readonly #upgrade: UpgradeExchange;
-  #controller: AbortController | undefined;
 
   constructor(upgrade: UpgradeExchange) {
     this.#upgrade = upgrade;
@@ -15,12 +14,7 @@ export class UpgradeAsExchange implements Exchange {
   }
 
   get signal(): AbortSignal {
-    if (!this.#controller) {
-      const controller = new AbortController();
-      this.#controller = controller;
-      this.#upgrade.socket.once("close", () => controller.abort());
-    }
-    return this.#controller.signal;
+    return this.#upgrade.signal;
   }
 
   readBody(): Promise<Uint8Array> {
@@ -33,6 +27,10 @@ export class UpgradeAsExchange implements Exchange {
 
   forward(forward: Forward): void {
     this.#upgrade.forward(forward);
+  }
+
+  stop(answer: () => Answer): void {
+    this.#upgrade.stop(answer);
   }
 
   onEnd(listener: (end: ExchangeEnd) => void): void {

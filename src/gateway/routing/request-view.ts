@@ -34,7 +34,6 @@ export class RequestView implements MatchRequest {
   readonly normalPath: string | undefined;
   pathParameters: PathParameters | undefined;
   route: RouteFacts | undefined;
-  context: TenantContext | undefined;
   consumer: Consumer | undefined;
   consumerGroupId: string | undefined;
   credentialId: string | undefined;
@@ -45,6 +44,7 @@ export class RequestView implements MatchRequest {
   principalUsed = false;
   /** From here on only what is proved counts. */
   claimOver = false;
+  #context: TenantContext | undefined;
   #path: string | undefined;
   #claim: Claim | undefined;
   #remoteAddress: string | undefined;
@@ -57,6 +57,15 @@ export class RequestView implements MatchRequest {
     this.ports = ports;
     this.normalPath = normalisePath(head.target.path);
     this.#path = this.normalPath;
+  }
+
+  /** The proved tenant. */
+  get context(): TenantContext | undefined {
+    return this.#context;
+  }
+
+  set context(context: TenantContext | undefined) {
+    this.#context = context;
   }
 
   get method(): string {

@@ -17,8 +17,12 @@ export function createUpgrade(exchange: WireExchange, early: Buffer, socket: Soc
       detach();
       return socket;
     },
+    get signal() {
+      return exchange.signal;
+    },
     refuse: (answer) => (taken ? endWith(socket, answer) : exchange.answer(answer)),
     forward: (forward) => exchange.forward(forward),
+    stop: (answer) => exchange.stop(answer),
     onEnd: (listener) => exchange.onEnd(listener),
   };
 }

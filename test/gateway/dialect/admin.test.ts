@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createRouteTable } from "../../../src/control/index.ts";
-import { createGatewayConfig, createPipeline, type GatewayConfig, PLUGINS } from "../../../src/gateway/index.ts";
+import { createGatewayConfig, createLiveRequests, createPipeline, type GatewayConfig, PLUGINS } from "../../../src/gateway/index.ts";
 import { type Fault, systemClock, systemRandom } from "../../../src/kernel/index.ts";
 import { mintApiKey } from "../../../src/tenancy/identity/index.ts";
 import { createRateLimiter } from "../../../src/tenancy/limits/index.ts";
@@ -46,6 +46,7 @@ describe("the admin API of the gateway", () => {
       clock: systemClock,
       random: systemRandom,
       observe: () => undefined,
+      live: createLiveRequests(),
       origins: [],
     });
     const explain = async () => await Promise.resolve({ route: undefined, upstream: undefined, plugins: [] });
