@@ -162,6 +162,8 @@ export interface Call {
    * `tenant_id`, `tenant_tier`, `principal` ... After the tenant is proved `tenant_id` is only ever the proved one. Undefined when it has no value.
    */
   variable(name: string): string | number | undefined;
+  /** All values of a variable that is a list, for the operator `has`. */
+  list(name: string): readonly unknown[] | undefined;
   /** Sets a variable for what runs later: expressions, templates, the access log. */
   define(name: string, value: string | number): void;
   /** The body; it is read once and then forwarded from memory. Throws `body_too_large`. Empty when there is none. */
