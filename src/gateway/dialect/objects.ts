@@ -107,6 +107,8 @@ export interface HealthCheckSettings {
     readonly host?: string;
     readonly port?: number;
     readonly http_path: string;
+    readonly http_method: string;
+    readonly http_req_body: string;
     readonly https_verify_certificate: boolean;
     readonly req_headers?: readonly string[];
     readonly healthy: { readonly interval: number; readonly http_statuses: readonly number[]; readonly successes: number };

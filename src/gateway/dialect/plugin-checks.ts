@@ -19,6 +19,7 @@ const META = {
     error_response: { oneOf: [{ type: "string" }, { type: "object" }] },
     pre_function: { type: "string" },
   },
+  additionalProperties: false,
 } as const;
 
 const LIMITERS: ReadonlySet<string> = new Set(["limit-req", "limit-count", "limit-conn"]);

@@ -137,7 +137,7 @@ function typeCheck(type: unknown, emptyIsEither: boolean): SchemaCheck[] {
   if (type === undefined) return [];
   const types: readonly unknown[] = Array.isArray(type) ? type : [type];
   const unknown = types.find((each) => !TYPES.has(each));
-  if (unknown !== undefined || types.length === 0) throw new Error(`${show(unknown)} is no type of JSON Schema`);
+  if (unknown !== undefined || types.length === 0) throw new Error(`invalid JSON type: ${String(unknown)}`);
   const expected = Array.isArray(type) ? `one of ${types.join(", ")}` : show(types[0]).replaceAll('"', "");
   const fits = (value: unknown, each: unknown): boolean => {
     const kind = kindOf(value);
@@ -160,7 +160,8 @@ function isEmpty(value: unknown): boolean {
 }
 
 function enumCheck(values: unknown): SchemaCheck[] {
-  if (!Array.isArray(values)) return [];
+  if (values === undefined) return [];
+  if (!Array.isArray(values)) throw new Error(`invalid enum: table expected, got ${luaType(values)}`);
   const allowed: readonly unknown[] = values;
   return [(value) => (allowed.some((each) => isSame(each, value)) ? undefined : "matches none of the enum values")];
 }
