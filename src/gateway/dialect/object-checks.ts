@@ -17,7 +17,8 @@ const EITHER_OF = [
   ["host", "hosts"],
   ["remote_addr", "remote_addrs"],
 ] as const;
-const VARIABLE_KEY = /^(?:uri|server_name|server_addr|request_uri|remote_port|remote_addr|query_string|host|hostname|mqtt_client_id|arg_[0-9a-zA-z_-]+)$/;
+const VARIABLE_KEY =
+  /^(?:uri|server_name|server_addr|request_uri|remote_port|remote_addr|query_string|host|hostname|mqtt_client_id|arg_[0-9a-zA-z_-]+)$/;
 const FIELD_KEY = /^[a-zA-Z0-9-_]+$/;
 /** Variables of our own, by which nodes may be chosen as well. */
 const OWN_KEYS: ReadonlySet<string> = new Set(["tenant_id", "tenant_tier", "principal"]);
@@ -70,8 +71,7 @@ export class ObjectChecks {
 
   #checkCredential(set: unknown): string | undefined {
     const [name] = isRecord(set) ? Object.keys(set) : [];
-    if (name !== undefined && this.plugins.find(name)?.kind !== "auth")
-      return "only supports auth type plugins in consumer credential";
+    if (name !== undefined && this.plugins.find(name)?.kind !== "auth") return "only supports auth type plugins in consumer credential";
     const wrong = this.plugins.checkSet(set, "consumer");
     return wrong === undefined ? undefined : `invalid plugins configuration: ${wrong}`;
   }
