@@ -224,7 +224,8 @@ async function listen(
       dataPlane: () => (isServing(gateway.config) ? gateway.dataPlane : undefined),
       platformFirst,
     }),
-    bounds: { connectionsMax },
+    // requests that are sent at once are begun one after the other there
+    bounds: { connectionsMax, ...(profile === "apisix" && { pipelinedMax: 1 }) },
     methods: METHODS,
     ...(profile === "apisix" && { targets: "lenient" as const }),
   };

@@ -9,7 +9,10 @@ export interface ProbeRequest {
   readonly kind: "http" | "https" | "tcp";
   readonly host: string;
   readonly port: number;
+  readonly method: string;
   readonly path: string;
+  /** Empty for none. */
+  readonly body: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
   /** Whether its certificate is checked. */
@@ -41,11 +44,11 @@ async function probeTcp({ host, port }: ProbeRequest, signal: AbortSignal): Prom
   }
 }
 
-async function probeHttp({ kind, host, port, path, headers, verify }: ProbeRequest, signal: AbortSignal): Promise<number> {
-  const options = { host, port, path, headers, agent: false, signal, rejectUnauthorized: verify } as const;
+async function probeHttp({ kind, host, port, method, path, body, headers, verify }: ProbeRequest, signal: AbortSignal): Promise<number> {
+  const options = { host, port, method, path, headers, agent: false, signal, rejectUnauthorized: verify } as const;
   const outgoing = kind === "https" ? httpsRequest(options) : httpRequest(options);
   outgoing.on("error", () => {}); // the wait below has it; one after the answer concerns nobody
-  outgoing.end();
+  outgoing.end(body);
   const [response] = (await once(outgoing, "response", { signal })) as [{ readonly statusCode?: number }]; // an IncomingMessage
   outgoing.destroy();
   return response.statusCode ?? 0;

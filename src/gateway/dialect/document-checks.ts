@@ -15,6 +15,29 @@ const REFERENCES = [
   { field: "group_id", kind: "consumer_groups" },
 ] as const satisfies readonly { field: string; kind: Kind }[];
 
+const HOLDERS = ["services", "plugin_configs", "consumer_groups", "consumers", "global_rules", "routes"] as const satisfies readonly Kind[];
+
+/** Settings that share something under a name have to be the same wherever they stand; the first to name it says what they are. */
+export function checkGroups(items: ItemsOfDocument, plugins: PluginChecks, findings: Findings): void {
+  const known = new Map<string, string>();
+  for (const kind of HOLDERS) {
+    for (const [id, { place, object }] of items[kind]) {
+      const other = Object.entries(isRecord(object["plugins"]) ? object["plugins"] : {}).find(([name, settings]) => {
+        const group = plugins.find(name)?.group?.(settings);
+        if (group === undefined || !isRecord(settings)) return false;
+        const { _meta: _, ...own } = settings;
+        const key = JSON.stringify([name, group]);
+        const text = JSON.stringify(Object.entries(own).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+        if (!known.has(key)) known.set(key, text);
+        return known.get(key) !== text;
+      });
+      if (!other) continue;
+      findings.refuse(place, `failed to check the configuration of plugin ${other[0]} err: group conf mismatched`);
+      items[kind].delete(id);
+    }
+  }
+}
+
 /** What refers to something that is not there. It is served in the apisix profile, and answers as that does. */
 export function checkReferences(items: ItemsOfDocument, findings: Findings): void {
   for (const kind of ["services", "consumers", "routes"] as const) {

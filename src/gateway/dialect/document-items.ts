@@ -12,7 +12,9 @@ export interface Item {
   readonly object: Readonly<Record<string, unknown>>;
 }
 
-const CREDENTIAL_ID = /^([A-Za-z0-9_-]{1,100})\/credentials\/([a-zA-Z0-9-_.]{1,64})$/;
+/** What proves somebody is of no use as the text of a reference, also where the dialect takes that for what it stands for. */
+const SECRET_KINDS: ReadonlySet<Kind> = new Set(["consumers", "ssls"]);
+const CREDENTIAL_ID = /^([A-Za-z0-9_-]{1,256})\/credentials\/([a-zA-Z0-9-_.]{1,64})$/;
 
 /** The consumer and the id that a credential's id is made of; undefined for any other id. */
 export function parseCredentialId(id: unknown): { readonly username: string; readonly id: string } | undefined {
@@ -61,10 +63,11 @@ function readItem(
   const place = `${kind}[${at}] (id ${id})`;
   const { value: object, unresolved } = resolveReferences(structuredClone(value), variable);
   if (!isRecord(object)) return undefined;
-  if (unresolved.length > 0) {
+  if (unresolved.length > 0 && (checks.plugins.profile === "strict" || SECRET_KINDS.has(kind))) {
     findings.refuse(place, `${unresolved.join(", ")} cannot be resolved`);
     return undefined;
   }
+  if (unresolved.length > 0) findings.doubt(place, `${unresolved.join(", ")} cannot be resolved and is taken as it stands`);
   object["id"] = credential ? credential.id : id;
   const objectKind = credential ? "credential" : kind;
   const wrong = checks.check(objectKind, object);

@@ -12,14 +12,27 @@ const REFERENCES = ["id", "service_id", "upstream_id", "plugin_config_id", "grou
 /** Lua in a document is refused in both profiles: a route without its function would match more than it says. */
 const LUA_FIELDS = ["filter_func", "script"] as const;
 
+/** Of each pair one may be given; said before anything else, as the dialect has it. */
+const EITHER_OF = [
+  ["host", "hosts"],
+  ["remote_addr", "remote_addrs"],
+] as const;
+const VARIABLE_KEY =
+  /^(?:uri|server_name|server_addr|request_uri|remote_port|remote_addr|query_string|host|hostname|mqtt_client_id|arg_[0-9a-zA-z_-]+)$/;
+const FIELD_KEY = /^[a-zA-Z0-9-_]+$/;
+/** Variables of our own, by which nodes may be chosen as well. */
+const OWN_KEYS: ReadonlySet<string> = new Set(["tenant_id", "tenant_tier", "principal"]);
+
 /** Checks single objects of the dialect and gives them their normal form, in place. */
 export class ObjectChecks {
   readonly plugins: PluginChecks;
   readonly #schemas: ReadonlyMap<string, SchemaCheck>;
+  readonly #strict: boolean;
 
   constructor(options: PluginCheckOptions) {
+    this.#strict = options.profile === "strict";
     this.plugins = new PluginChecks(options);
-    const schemas = Object.entries(schemasOf(options.profile === "strict"));
+    const schemas = Object.entries(schemasOf(this.#strict));
     this.#schemas = new Map(schemas.map(([kind, schema]) => [kind, createSchemaCheck(schema, { emptyIsEither: true })]));
   }
 
@@ -29,6 +42,8 @@ export class ObjectChecks {
    */
   check(kind: ObjectKind, object: Record<string, unknown>): string | undefined {
     if (kind === "plugin_metadata") return this.#checkMetadata(object);
+    const both = kind === "routes" ? EITHER_OF.find((pair) => pair.every((name) => object[name] !== undefined)) : undefined;
+    if (both) return `only one of ${both.join(" or ")} is allowed`;
     const wrong = this.#schemas.get(kind)?.(object);
     if (wrong !== undefined) return `invalid configuration: ${wrong}`;
     const lua = LUA_FIELDS.find((name) => object[name] !== undefined);
@@ -56,8 +71,7 @@ export class ObjectChecks {
 
   #checkCredential(set: unknown): string | undefined {
     const [name] = isRecord(set) ? Object.keys(set) : [];
-    if (name !== undefined && this.plugins.find(name)?.kind !== "auth")
-      return `invalid plugins configuration: only supports auth type plugins in credential, not ${name}`;
+    if (name !== undefined && this.plugins.find(name)?.kind !== "auth") return "only supports auth type plugins in consumer credential";
     const wrong = this.plugins.checkSet(set, "consumer");
     return wrong === undefined ? undefined : `invalid plugins configuration: ${wrong}`;
   }
@@ -79,8 +93,17 @@ export class ObjectChecks {
     if (isRecord(tls) && tls["client_cert_id"] !== undefined) tls["client_cert_id"] = toId(tls["client_cert_id"]);
     if (passHost === "rewrite" && (upstream["upstream_host"] ?? "") === "")
       return "`upstream_host` can't be empty when `pass_host` is `rewrite`";
-    if (type === "chash" && hashOn !== "consumer" && key === undefined) return "missing key";
-    return toNodeList(upstream);
+    const port = toNodeList(upstream);
+    if (port !== undefined || type !== "chash" || hashOn === "consumer") return port;
+    return key === undefined ? "missing key" : this.#hashKeyProblem(hashOn, String(key));
+  }
+
+  /** In the apisix profile only the dialect's own keys, so that a document that is taken here is taken there. */
+  #hashKeyProblem(hashOn: unknown, key: string): string | undefined {
+    if (this.#strict || hashOn === "vars_combinations") return undefined;
+    const pattern = hashOn === "vars" ? VARIABLE_KEY : FIELD_KEY;
+    if (pattern.test(key) || OWN_KEYS.has(key)) return undefined;
+    return `invalid configuration: failed to match pattern ${JSON.stringify(pattern.source)} with ${JSON.stringify(key)}`;
   }
 }
 

@@ -78,6 +78,8 @@ export interface UpstreamSettings extends Partial<Named> {
   readonly timeout?: TimeoutSettings;
   readonly pass_host: "pass" | "node" | "rewrite";
   readonly upstream_host?: string;
+  /** Ours, set by traffic-split: `pass_host: node` sends the name of the node without its port. */
+  readonly node_host_alone?: boolean;
   readonly keepalive_pool?: { readonly size: number; readonly idle_timeout: number; readonly requests: number };
   readonly tls?: {
     readonly client_cert?: string;
@@ -107,6 +109,8 @@ export interface HealthCheckSettings {
     readonly host?: string;
     readonly port?: number;
     readonly http_path: string;
+    readonly http_method: string;
+    readonly http_req_body: string;
     readonly https_verify_certificate: boolean;
     readonly req_headers?: readonly string[];
     readonly healthy: { readonly interval: number; readonly http_statuses: readonly number[]; readonly successes: number };

@@ -1,5 +1,5 @@
 import type { Plugin, Profile } from "../proxy/plugin.ts";
-import { checkCredentials, checkReferences, type ItemsOfDocument, sayHazards } from "./document-checks.ts";
+import { checkCredentials, checkGroups, checkReferences, type ItemsOfDocument, sayHazards } from "./document-checks.ts";
 import { type Item, parseCredentialId, readItems } from "./document-items.ts";
 import { Findings } from "./findings.ts";
 import { ObjectChecks } from "./object-checks.ts";
@@ -75,6 +75,7 @@ function readDocument(value: unknown, options: DocumentOptions, findings: Findin
   const variable = options.variable ?? (() => undefined);
   const read = (kind: Kind): Map<string, Item> => readItems(kind, lists[kind], checks, findings, variable);
   const items = Object.fromEntries(KINDS.map((kind) => [kind, read(kind)])) as unknown as ItemsOfDocument; // every kind is there
+  checkGroups(items, checks.plugins, findings);
   checkReferences(items, findings);
   checkCredentials(items.consumers, checks.plugins, findings);
   sayHazards(items, checks.plugins, findings);

@@ -19,6 +19,7 @@ const META = {
     error_response: { oneOf: [{ type: "string" }, { type: "object" }] },
     pre_function: { type: "string" },
   },
+  additionalProperties: false,
 } as const;
 
 const LIMITERS: ReadonlySet<string> = new Set(["limit-req", "limit-count", "limit-conn"]);
@@ -62,7 +63,7 @@ export class PluginChecks {
       const plugin = this.#byName.get(name);
       if (!plugin) return `unknown plugin [${name}]`;
       if (!isRecord(settings)) {
-        if (!Array.isArray(settings) || settings.length > 0) return `invalid plugin conf ${show(settings)} for plugin [${name}]`;
+        if (!this.#isEmpty(settings)) return `invalid plugin conf ${show(settings)} for plugin [${name}]`;
         set[name] = {};
       }
       const wrong = this.#check(plugin, name, set[name] as Record<string, unknown>, place); // seen to be one just now
@@ -73,6 +74,11 @@ export class PluginChecks {
       delete set[name];
     }
     return undefined;
+  }
+
+  /** A name with nothing behind it in YAML is null, which the dialect takes for no settings. */
+  #isEmpty(settings: unknown): boolean {
+    return (settings === null && this.#profile === "apisix") || (Array.isArray(settings) && settings.length === 0);
   }
 
   /** What is wrong with the settings of one plugin, without anything around the text. */

@@ -54,6 +54,7 @@ class RunningDataPlane implements DataPlane {
         random: ports.random,
         fairQueue: (settings) => ports.fairQueue(settings),
         tlsOf: (settings) => this.#tlsOf(settings),
+        loneNodeServes: ports.profile === "apisix",
       },
       (upstream) => health.end(upstream),
     );

@@ -75,7 +75,7 @@ export class PluginChain {
 export const EMPTY_CHAIN = new PluginChain([]);
 
 function namesBody(settings: unknown): boolean {
-  return JSON.stringify(settings ?? null).includes("post_arg");
+  return /post_arg|graphql_/.test(JSON.stringify(settings ?? null));
 }
 
 /** Lays sets of plugins over each other, the first lowest. A plugin's settings are replaced as a whole, never mixed. */

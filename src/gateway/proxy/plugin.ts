@@ -33,6 +33,8 @@ export interface Plugin<Settings = unknown, ConsumerSettings = unknown> {
   readonly metadata?: JsonSchema;
   /** What a schema cannot say: the message of what is wrong, or undefined. */
   check?(settings: Settings, profile: Profile): string | undefined;
+  /** The name under which these settings share something with others that name it too; they have to be the same. */
+  group?(settings: Settings): string | undefined;
   /**
    * What is dangerous about these settings although they are allowed: one sentence each, said at load. At the place `consumer` they are used
    * only once a consumer is proved.
@@ -162,6 +164,8 @@ export interface Call {
    * `tenant_id`, `tenant_tier`, `principal` ... After the tenant is proved `tenant_id` is only ever the proved one. Undefined when it has no value.
    */
   variable(name: string): string | number | undefined;
+  /** All values of a variable that is a list, for the operator `has`. */
+  list(name: string): readonly unknown[] | undefined;
   /** Sets a variable for what runs later: expressions, templates, the access log. */
   define(name: string, value: string | number): void;
   /** The body; it is read once and then forwarded from memory. Throws `body_too_large`. Empty when there is none. */
@@ -209,8 +213,11 @@ export interface ResponseDraft {
   readonly fromUpstream: boolean;
   /** Replaces the body. */
   setBody(body: Uint8Array | string): void;
-  /** The whole body goes through `map`; over `bytesMax` the answer is passed on as it is. May be asked for more than once: they run in order. */
-  mapBody(bytesMax: number, map: (body: Uint8Array) => Uint8Array | string): void;
+  /**
+   * The whole body goes through `map`; over `bytesMax` the answer is passed on as it is, or with `cut` so much of it goes through the map and
+   * the rest is dropped. May be asked for more than once: they run in order.
+   */
+  mapBody(bytesMax: number, map: (body: Uint8Array) => Uint8Array | string, over?: "pass" | "cut"): void;
   /** Sees the body as it goes by, without holding it up. */
   watchBody(watch: (piece: Uint8Array | undefined) => void): void;
 }

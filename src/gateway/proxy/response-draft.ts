@@ -2,7 +2,11 @@ import { createHeaderList, type Answer, type HeaderEdit, type ResponseHead, type
 import type { ResponseDraft } from "./plugin.ts";
 
 type Watcher = (piece: Uint8Array | undefined) => void;
-type BodyMap = { readonly bytesMax: number; readonly map: (body: Uint8Array) => Uint8Array | string };
+type BodyMap = {
+  readonly bytesMax: number;
+  readonly map: (body: Uint8Array) => Uint8Array | string;
+  readonly over: "pass" | "cut";
+};
 
 /** Fields about a body that is not sent any more. */
 const BODY_FIELDS = ["content-length", "content-encoding", "etag", "last-modified", "accept-ranges"] as const;
@@ -28,8 +32,8 @@ export class AnswerDraft implements ResponseDraft {
     for (const name of BODY_FIELDS) this.headers.remove(name);
   }
 
-  mapBody(bytesMax: number, map: BodyMap["map"]): void {
-    if (this.#body === undefined) (this.#maps ??= []).push({ bytesMax, map });
+  mapBody(bytesMax: number, map: BodyMap["map"], over: BodyMap["over"] = "pass"): void {
+    if (this.#body === undefined) (this.#maps ??= []).push({ bytesMax, map, over });
     else this.#body = map(toBytes(this.#body));
   }
 
@@ -57,9 +61,9 @@ export class AnswerDraft implements ResponseDraft {
     const headers = toRecord(this.headers);
     if (own === undefined || typeof own === "string" || own instanceof Uint8Array) {
       let body = own;
-      for (const { bytesMax, map } of this.#maps ?? []) {
+      for (const { bytesMax, map, over } of this.#maps ?? []) {
         const bytes = toBytes(body ?? "");
-        if (bytes.length <= bytesMax) body = map(bytes);
+        if (bytes.length <= bytesMax || over === "cut") body = map(bytes.subarray(0, bytesMax));
       }
       this.#tell(body === undefined ? undefined : toBytes(body));
       return { status: this.status, headers, body };
@@ -90,12 +94,12 @@ export class AnswerDraft implements ResponseDraft {
   }
 }
 
-/** Keeps pieces until the last and gives the mapped whole; over the bound everything goes on as it is. */
-function holdAndMap({ bytesMax, map }: BodyMap): (piece: Uint8Array | undefined, isLast: boolean) => Uint8Array | undefined {
+/** Keeps pieces until the last and gives the mapped whole; over the bound everything goes on as it is, or what is over it is dropped. */
+function holdAndMap({ bytesMax, map, over }: BodyMap): (piece: Uint8Array | undefined, isLast: boolean) => Uint8Array | undefined {
   let held: Uint8Array[] | undefined = [];
   let bytes = 0;
   return (piece, isLast) => {
-    if (!held) return piece;
+    if (!held) return over === "cut" ? undefined : piece;
     if (piece) {
       held.push(piece);
       bytes += piece.length;
@@ -103,7 +107,7 @@ function holdAndMap({ bytesMax, map }: BodyMap): (piece: Uint8Array | undefined,
     if (bytes <= bytesMax && !isLast) return undefined;
     const whole = Buffer.concat(held);
     held = undefined;
-    return bytes > bytesMax ? whole : toBytes(map(whole));
+    return bytes > bytesMax && over === "pass" ? whole : toBytes(map(whole.subarray(0, bytesMax)));
   };
 }
 

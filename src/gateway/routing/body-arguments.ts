@@ -1,10 +1,15 @@
 import { type Json, parseJson } from "../../kernel/index.ts";
 import { parseQueryArguments } from "./query-arguments.ts";
 
-/** A value inside a request's body by its path, for example `model` or `messages[0].role`. */
-export type BodyArguments = (path: string) => string | number | undefined;
+/** Values inside a request's body by their path, for example `model`, `messages[0].role` or `messages[*].content[*].type`. */
+export interface BodyArguments {
+  /** The first of them. */
+  value(path: string): string | number | undefined;
+  /** All of them, for a path to several or to a list; undefined for any other. */
+  values(path: string): readonly unknown[] | undefined;
+}
 
-const NOTHING: BodyArguments = () => undefined;
+const NOTHING: BodyArguments = { value: () => undefined, values: () => undefined };
 /** Bodies of routing decisions: what is larger has no arguments. */
 export const BODY_ARGUMENTS_BYTES_MAX = 1024 * 1024;
 
@@ -15,14 +20,16 @@ export function parseBodyArguments(contentType: string | undefined, body: Uint8A
   if (type === "application/json" || type.endsWith("+json")) return jsonArguments(body);
   const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8");
   if (type === "application/x-www-form-urlencoded") {
-    const found = parseQueryArguments(text);
-    return (path) => found.get(path);
+    return flat(parseQueryArguments(text));
   }
   if (type === "multipart/form-data") {
-    const found = multipartArguments(contentType ?? "", text);
-    return (path) => found.get(path);
+    return flat(multipartArguments(contentType ?? "", text));
   }
   return NOTHING;
+}
+
+function flat(found: ReadonlyMap<string, string>): BodyArguments {
+  return { value: (path) => found.get(path), values: () => undefined };
 }
 
 function jsonArguments(body: Uint8Array): BodyArguments {
@@ -32,7 +39,37 @@ function jsonArguments(body: Uint8Array): BodyArguments {
   } catch {
     return NOTHING;
   }
-  return (path) => scalar(walk(root, path.split(/[.[]/)));
+  return {
+    value: (path) => scalar(walk(root, path.split(/[.[]/))),
+    values(path) {
+      const found = walkAll([root], path.split(/[.[]/));
+      if (path.includes("[") || path.includes("..")) return found;
+      return Array.isArray(found[0]) ? found[0] : undefined;
+    },
+  };
+}
+
+/** Down one step at a time from all of these; an empty step, of `..`, is any number of steps. */
+function walkAll(values: readonly Json[], [step, ...rest]: readonly string[]): readonly Json[] {
+  if (step === undefined) return values;
+  if (step === "") return walkAll([...new Set(values.flatMap(withAllBelow))], rest);
+  const name = (step.endsWith("]") ? step.slice(0, -1) : step).replaceAll(/^(["'])(.*)\1$/g, "$2");
+  return walkAll(
+    values.flatMap((value) => stepInto(value, name)),
+    rest,
+  );
+}
+
+function stepInto(value: Json, name: string): readonly Json[] {
+  if (value === null || typeof value !== "object") return [];
+  if (name === "*") return Array.isArray(value) ? value : Object.values(value);
+  const item = Array.isArray(value) ? value[Number(name)] : Object.hasOwn(value, name) ? value[name] : undefined;
+  return item === undefined ? [] : [item];
+}
+
+function withAllBelow(value: Json): readonly Json[] {
+  const below = value !== null && typeof value === "object" ? Object.values(value) : [];
+  return [value, ...below.flatMap(withAllBelow)];
 }
 
 /** Down one step at a time; `*` takes the first element that has a value at the rest of the path. */

@@ -22,7 +22,7 @@ type Compare = (left: Value) => boolean;
 export function compileExpression(source: ExpressionSource, pattern: PatternCompiler): Expression {
   const variables: string[] = [];
   if (source.length === 0) return { variables, equalities: [], holds: () => true };
-  if (!Array.isArray(source[0]) && !isLogic(source[0])) throw invalid("rule should be wrapped inside brackets");
+  if (!isList(source[0]) && !isLogic(source[0])) throw invalid("rule should be wrapped inside brackets");
   const test = compileRule(source, pattern, variables);
   return { variables, equalities: equalitiesOf(source), holds: test };
 }
@@ -38,6 +38,11 @@ function equalitiesOf(source: ExpressionSource): readonly Equality[] {
   });
 }
 
+/** An empty object is as good as an empty list: Lua does not tell them apart. */
+function isList(value: unknown): boolean {
+  return Array.isArray(value) || (typeof value === "object" && value !== null && Object.keys(value).length === 0);
+}
+
 function isLogic(head: unknown): head is string {
   return typeof head === "string" && ["AND", "OR", "!AND", "!OR"].includes(head.toUpperCase());
 }
@@ -45,7 +50,7 @@ function isLogic(head: unknown): head is string {
 function compileRule(rule: unknown, pattern: PatternCompiler, variables: string[]): Test {
   if (!Array.isArray(rule) || rule.length === 0) throw invalid("rule too short");
   const [head, ...rest] = rule as readonly unknown[]; // Array.isArray gives any[]
-  if (Array.isArray(head)) return every(rule.map((part) => compileRule(part, pattern, variables)));
+  if (isList(head)) return every(rule.map((part) => compileRule(part, pattern, variables)));
   if (!isLogic(head)) return compileComparison(rule, pattern, variables);
   if (rest.length < 2) throw invalid("rule too short");
   const parts = rest.map((part) => compileRule(part, pattern, variables));
@@ -71,6 +76,8 @@ function compileComparison(rule: readonly unknown[], pattern: PatternCompiler, v
     throw invalid("invalid expression");
   const folded = String(operator).toLowerCase();
   variables.push(name);
+  if (!isBodyPath(name)) throw invalid(`invalid expression: ${name} is no path into a body`);
+  if (folded === "has") return hasElement(name, right, negated);
   // two parts mean equality, unless the second is an operator, which then compares with nothing
   const compare = rule.length === 2 && !OPERATORS.has(folded) ? equals(operator) : comparison(folded, right ?? undefined, pattern);
   return negated ? (source) => !compare(source.variable(name)) : (source) => compare(source.variable(name));
@@ -100,13 +107,23 @@ function comparison(operator: string, right: unknown, pattern: PatternCompiler):
       return matches(right, "i", pattern);
     case "in":
       return isIn(right);
-    case "has": // a variable is never a list here
-      return () => false;
     case "ipmatch":
       return inRange(right);
     default:
       throw invalid(`invalid operator '${operator}'`);
   }
+}
+
+/** `has` looks at the variable as a list; whatever is none has nothing. */
+function hasElement(name: string, right: unknown, negated: boolean): Test {
+  return (source) => (source.list?.(name)?.includes(right) ?? false) !== negated;
+}
+
+const BODY_PATH = /^post_arg\.(?:[^.[\]]*(?:\[(?:\*|\d+|'[^']*'|"[^"]*"|[\d:,-]+|\??\([^)]*\))\])*(?:\.|$))*$/;
+
+/** Paths into a body are in the language of JSONPath. */
+function isBodyPath(name: string): boolean {
+  return !name.startsWith("post_arg.") || BODY_PATH.test(name);
 }
 
 function equals(right: unknown): Compare {

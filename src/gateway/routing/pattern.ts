@@ -46,9 +46,21 @@ function backtracking(source: string, flags: string): Pattern {
   try {
     return new BacktrackingPattern(new RegExp(source, `g${flags.replaceAll(/[^ims]/g, "")}`));
   } catch (error) {
-    throw refused(source, toFault(error).message);
+    const reason = toFault(error).message;
+    const known = PCRE_TEXTS.find(([said]) => reason.includes(said));
+    if (!known) throw refused(source, reason);
+    const detail = `pcre2_compile() failed: ${known[1]} in "${source}"`;
+    throw new Fault("invalid_settings", detail, { public: { detail } });
   }
 }
+
+/** What PCRE, which the dialect's own gateway has, says for what JavaScript's engine says. */
+const PCRE_TEXTS: readonly (readonly [said: string, text: string])[] = [
+  ["Unterminated character class", "missing terminating ] for character class"],
+  ["Unterminated group", "missing closing parenthesis"],
+  ["Unmatched ')'", "unmatched closing parenthesis"],
+  ["Nothing to repeat", "quantifier does not follow a repeatable item"],
+];
 
 function refused(source: string, reason: string): Fault {
   const detail = `The pattern ${source} cannot be used: ${reason}.`;

@@ -3,6 +3,7 @@ import type { RequestHead } from "../../wire/index.ts";
 import type { Consumer, Profile, RouteFacts } from "../proxy/plugin.ts";
 import type { AddressMatcher } from "./addresses.ts";
 import { type BodyArguments, parseBodyArguments } from "./body-arguments.ts";
+import { type GraphqlOperation, graphqlOf } from "./graphql.ts";
 import type { MatchRequest } from "./matcher.ts";
 import { normalisePath } from "./normalise-path.ts";
 import type { PathParameters } from "./path-tree.ts";
@@ -51,6 +52,7 @@ export class RequestView implements MatchRequest {
   #defined: Map<string, string | number> | undefined;
   #arguments: QueryReading | undefined;
   #bodyArguments: BodyArguments | undefined;
+  #graphql: GraphqlOperation | "none" | undefined;
 
   constructor(head: RequestHead, ports: ViewPorts) {
     this.head = head;
@@ -129,8 +131,23 @@ export class RequestView implements MatchRequest {
   }
 
   bodyArgument(path: string): string | number | undefined {
+    return this.#bodyArgumentsRead()?.value(path);
+  }
+
+  list(name: string): readonly unknown[] | undefined {
+    if (name === "graphql_root_fields") return this.graphql()?.rootFields;
+    return name.startsWith("post_arg.") ? this.#bodyArgumentsRead()?.values(name.slice("post_arg.".length)) : undefined;
+  }
+
+  /** The first operation of the GraphQL document that the request carries, if any. */
+  graphql(): GraphqlOperation | undefined {
+    const { method, headers, target } = this.head;
+    this.#graphql ??= graphqlOf(method, target.query, headers.all("content-type")[0], this.bodyInMemory) ?? "none";
+    return this.#graphql === "none" ? undefined : this.#graphql;
+  }
+
+  #bodyArgumentsRead(): BodyArguments | undefined {
     if (!this.bodyInMemory) return undefined;
-    this.#bodyArguments ??= parseBodyArguments(this.head.headers.all("content-type")[0], this.bodyInMemory);
-    return this.#bodyArguments(path);
+    return (this.#bodyArguments ??= parseBodyArguments(this.head.headers.all("content-type")[0], this.bodyInMemory));
   }
 }

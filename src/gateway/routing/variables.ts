@@ -33,6 +33,8 @@ const FIXED: Readonly<Record<string, VariableGetter>> = {
   route_name: (view) => view.route?.name,
   service_id: (view) => view.route?.serviceId,
   service_name: (view) => view.route?.serviceName,
+  graphql_name: (view) => view.graphql()?.name,
+  graphql_operation: (view) => view.graphql()?.operation,
   consumer_name: (view) => view.consumer?.username,
   consumer_id: (view) => view.consumer?.username,
   consumer_group_id: (view) => view.consumerGroupId,
@@ -69,7 +71,7 @@ export function variableGetter(name: string): VariableGetter {
 
 /** Whether the variable is in the body, which then has to be read first. */
 export function isBodyVariable(name: string): boolean {
-  return name.startsWith("post_arg") || name === "request_body";
+  return name.startsWith("post_arg") || name.startsWith("graphql_") || name === "request_body";
 }
 
 function headerGetter(name: string): VariableGetter {

@@ -17,6 +17,8 @@ export interface UpstreamPorts {
   readonly fairQueue: (settings: FairSettings) => FairQueue;
   /** Client certificate and check, for https. */
   readonly tlsOf: (settings: UpstreamSettings) => OriginTls;
+  /** Whether a single node is taken whatever its weight, as the dialect has it; otherwise one with the weight 0 never is. */
+  readonly loneNodeServes: boolean;
 }
 
 /** Who asks for a node. */
@@ -88,11 +90,13 @@ export class Upstream {
   readonly #all: NodeSet;
   readonly #byPlacement: ReadonlyMap<string, NodeSet>;
   readonly #random: Random;
+  readonly #loneNodeServes: boolean;
 
   constructor(id: string, settings: UpstreamSettings, ports: UpstreamPorts) {
     this.id = id;
     this.settings = settings;
     this.#random = ports.random;
+    this.#loneNodeServes = ports.loneNodeServes;
     const tls = settings.scheme === "https" ? ports.tlsOf(settings) : undefined;
     const balancerOf = (nodes: readonly Node[]): Balancer => createBalancer(settings, nodes, ports.random);
     const setOf = (nodes: readonly NodeSettings[]): NodeSet =>
@@ -116,7 +120,7 @@ export class Upstream {
     const set = this.#setOf(request.placement);
     const [only] = set.nodes;
     // a single node may be tried again
-    if (only && set.nodes.length === 1) return only.weight > 0 ? only : undefined;
+    if (only && set.nodes.length === 1) return only.weight > 0 || this.#loneNodeServes ? only : undefined;
     return set.pick(request, this.#random);
   }
 

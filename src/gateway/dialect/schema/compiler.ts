@@ -9,6 +9,8 @@ export interface SchemaOptions {
   readonly pattern?: PatternCompiler;
   /** Whether `{}` may stand for an empty list and `[]` for an empty object, as documents written by Lua have it; they are put right. */
   readonly emptyIsEither?: boolean;
+  /** Whether `table` and `function` are types too, as the dialect's own checker has it: any object or list, and nothing at all. */
+  readonly luaTypes?: boolean;
 }
 
 /** What the parts of one schema are compiled with. */

@@ -36,7 +36,9 @@ export function checksOfObject(schema: Keywords, compiler: Compiler): SchemaChec
 
 function propertyChecks(schema: Keywords, compiler: Compiler): ObjectCheck[] {
   const declared = asRecord(schema["properties"]);
-  const required = new Set(Array.isArray(schema["required"]) ? schema["required"].filter((name) => typeof name === "string") : []);
+  const { required: names = [] } = schema;
+  if (typeof names !== "object") throw new Error(`invalid required: table expected, got ${typeof names}`);
+  const required = new Set(Array.isArray(names) ? names.filter((name) => typeof name === "string") : []);
   const dependencies = new Map(
     Object.entries(asRecord(schema["dependencies"])).map(([name, on]) => [name, dependency(name, on, compiler)]),
   );

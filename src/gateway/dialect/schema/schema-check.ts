@@ -19,6 +19,7 @@ export function createSchemaCheck(schema: unknown, options: SchemaOptions = {}):
 class SchemaCompiler implements Compiler {
   readonly emptyIsEither: boolean;
   readonly pattern: Compiler["pattern"];
+  readonly #types: ReadonlySet<unknown>;
   readonly #root: unknown;
   readonly #referenced = new Map<string, SchemaCheck>();
   #depth = 0;
@@ -26,6 +27,7 @@ class SchemaCompiler implements Compiler {
   constructor(root: unknown, options: SchemaOptions) {
     this.#root = root;
     this.emptyIsEither = options.emptyIsEither ?? false;
+    this.#types = options.luaTypes ? LUA_TYPES : TYPES;
     const pattern = options.pattern ?? createPatternCompiler("strict", () => undefined);
     this.pattern = (source) => pattern(source, "");
   }
@@ -44,7 +46,7 @@ class SchemaCompiler implements Compiler {
 
   #checksOf(schema: Keywords): SchemaCheck[] {
     return [
-      ...typeCheck(schema["type"], this.emptyIsEither),
+      ...typeCheck(schema["type"], this.#types, this.emptyIsEither),
       ...checksOfObject(schema, this),
       ...checksOfList(schema, this),
       ...checksOfString(schema, this),
@@ -133,15 +135,18 @@ function allOf(checks: readonly SchemaCheck[]): SchemaCheck {
 
 const TYPES: ReadonlySet<unknown> = new Set(["object", "array", "string", "number", "integer", "boolean", "null"]);
 
-function typeCheck(type: unknown, emptyIsEither: boolean): SchemaCheck[] {
+const LUA_TYPES: ReadonlySet<unknown> = new Set([...TYPES, "table", "function"]);
+
+function typeCheck(type: unknown, known: ReadonlySet<unknown>, emptyIsEither: boolean): SchemaCheck[] {
   if (type === undefined) return [];
   const types: readonly unknown[] = Array.isArray(type) ? type : [type];
-  const unknown = types.find((each) => !TYPES.has(each));
-  if (unknown !== undefined || types.length === 0) throw new Error(`${show(unknown)} is no type of JSON Schema`);
+  const unknown = types.find((each) => !known.has(each));
+  if (unknown !== undefined || types.length === 0) throw new Error(`invalid JSON type: ${String(unknown)}`);
   const expected = Array.isArray(type) ? `one of ${types.join(", ")}` : show(types[0]).replaceAll('"', "");
   const fits = (value: unknown, each: unknown): boolean => {
     const kind = kindOf(value);
     if (each === "number") return kind === "number" || kind === "integer";
+    if (each === "table") return kind === "object" || kind === "array";
     return kind === each || (emptyIsEither && (each === "object" || each === "array") && isEmpty(value));
   };
   return [(value) => (types.some((each) => fits(value, each)) ? undefined : `wrong type: expected ${expected}, got ${luaType(value)}`)];
@@ -160,7 +165,8 @@ function isEmpty(value: unknown): boolean {
 }
 
 function enumCheck(values: unknown): SchemaCheck[] {
-  if (!Array.isArray(values)) return [];
+  if (values === undefined) return [];
+  if (!Array.isArray(values)) throw new Error(`invalid enum: table expected, got ${luaType(values)}`);
   const allowed: readonly unknown[] = values;
   return [(value) => (allowed.some((each) => isSame(each, value)) ? undefined : "matches none of the enum values")];
 }

@@ -1,14 +1,15 @@
 import type { JsonSchema } from "../../proxy/plugin.ts";
-import { ADDRESS, HOST, ID, listOf, METADATA, PLUGIN_SET, TIMEOUT } from "./shared.ts";
+import { ADDRESS, HOST, ID, IDENTITY, listOf, METADATA, METHODS, PLUGIN_SET, PRIVATE_KEY, TIMEOUT, UNNAMED } from "./shared.ts";
 import { UPSTREAM } from "./upstream.ts";
 
-const METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "PURGE"] as const;
 const SCRIPT: JsonSchema = { type: "string", minLength: 10, maxLength: 102_400 };
 
 /** What is served by the routes' services, of which a route must name one; `strict` also takes a plugin config alone, which can answer. */
 function routeSources(strict: boolean): readonly JsonSchema[] {
-  const sources = ["plugins", "upstream", "upstream_id", "service_id", "script", ...(strict ? ["plugin_config_id"] : [])];
-  return sources.flatMap((source) => ["uri", "uris"].map((uri) => ({ required: [source, uri] })));
+  const sources = ["plugins", "upstream", "upstream_id", "service_id", ...(strict ? ["plugin_config_id"] : [])];
+  // in the order in which the text says what is missing
+  const served = ["uri", "uris"].flatMap((uri) => sources.map((source) => ({ required: [source, uri] })));
+  return [...served, { required: ["script", "uri"] }, { required: ["script", "uris"] }];
 }
 
 /** At most one of the two fields. */
@@ -71,8 +72,8 @@ const SERVICE: JsonSchema = {
 const CONSUMER: JsonSchema = {
   type: "object",
   properties: {
-    ...METADATA,
-    username: { type: "string", minLength: 1, maxLength: 100, pattern: "^[a-zA-Z0-9_\\-]+$" },
+    ...UNNAMED,
+    username: { type: "string", minLength: 1, maxLength: 256, pattern: "^[a-zA-Z0-9_\\-]+$" },
     group_id: ID,
     plugins: PLUGIN_SET,
   },
@@ -93,20 +94,21 @@ const PLUGIN_HOLDER: JsonSchema = {
   additionalProperties: false,
 };
 
-const SNI: JsonSchema = { type: "string", pattern: "^\\*?[0-9a-zA-Z-.]+$" };
+const GLOBAL_RULE: JsonSchema = { ...PLUGIN_HOLDER, properties: { ...IDENTITY, plugins: PLUGIN_SET } };
+
 const CERTIFICATE: JsonSchema = { type: "string", minLength: 128, maxLength: 64 * 1024 };
 
 const SSL: JsonSchema = {
   type: "object",
   properties: {
-    ...METADATA,
+    ...UNNAMED,
     type: { type: "string", default: "server", enum: ["server", "client"] },
     cert: CERTIFICATE,
-    key: CERTIFICATE,
+    key: PRIVATE_KEY,
     certs: { type: "array", items: CERTIFICATE },
-    keys: { type: "array", items: CERTIFICATE },
-    sni: SNI,
-    snis: { type: "array", items: SNI, minItems: 1 },
+    keys: { type: "array", items: PRIVATE_KEY },
+    sni: HOST,
+    snis: { type: "array", items: HOST, minItems: 1 },
     client: {
       type: "object",
       properties: {
@@ -118,8 +120,6 @@ const SSL: JsonSchema = {
     },
     status: { type: "integer", enum: [1, 0], default: 1 },
     ssl_protocols: { type: "array", maxItems: 3, uniqueItems: true, items: { enum: ["TLSv1.1", "TLSv1.2", "TLSv1.3"] } },
-    validity_start: { type: "integer" },
-    validity_end: { type: "integer" },
   },
   if: { properties: { type: { enum: ["server"] } } },
   // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema
@@ -186,7 +186,7 @@ export function schemasOf(strict: boolean): Readonly<Record<Exclude<Kind, "plugi
     credential: CREDENTIAL,
     consumer_groups: PLUGIN_HOLDER,
     plugin_configs: PLUGIN_HOLDER,
-    global_rules: PLUGIN_HOLDER,
+    global_rules: GLOBAL_RULE,
     ssls: SSL,
   };
 }

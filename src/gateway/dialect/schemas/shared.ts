@@ -11,8 +11,8 @@ export const ID: JsonSchema = {
   ],
 };
 
-/** A host, which may begin with `*`. */
-export const HOST: JsonSchema = { type: "string", pattern: "^\\*?[0-9a-zA-Z-._\\[\\]:]+$" };
+/** A host, which may begin with `*` or be nothing else. */
+export const HOST: JsonSchema = { type: "string", pattern: "^\\*$|^\\*?[0-9a-zA-Z-._\\[\\]:]+$" };
 
 /** An address or a range of addresses. */
 export const ADDRESS: JsonSchema = {
@@ -35,20 +35,35 @@ export const TIMEOUT: JsonSchema = {
 /** Plugins by name; each is checked by its own schema. */
 export const PLUGIN_SET: JsonSchema = { type: "object" };
 
-/** What every kind of object may carry besides its own fields. */
-export const METADATA: Readonly<Record<string, JsonSchema>> = {
-  id: ID,
-  name: { type: "string", minLength: 1, maxLength: 100 },
-  desc: { type: "string", maxLength: 256 },
-  labels: {
-    type: "object",
-    patternProperties: { ".*": { type: "string", pattern: "^\\S+$", minLength: 1, maxLength: 64 } },
-  },
+const TIMES: Readonly<Record<string, JsonSchema>> = {
   create_time: { type: "integer" },
   update_time: { type: "integer" },
   /** Of APISIX's own PUT of whole documents. */
   modifiedIndex: { type: "integer" },
 };
+
+/** Methods of HTTP that a route or a health check may name. */
+export const METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "PURGE"] as const;
+
+/** What an object without a text of its own may carry besides its own fields. */
+export const IDENTITY: Readonly<Record<string, JsonSchema>> = { id: ID, ...TIMES };
+
+/** What most kinds of object may carry besides their own fields. */
+export const METADATA: Readonly<Record<string, JsonSchema>> = {
+  ...IDENTITY,
+  name: { type: "string", minLength: 1, maxLength: 256 },
+  desc: { type: "string", maxLength: 256 },
+  labels: {
+    type: "object",
+    patternProperties: { ".*": { type: "string", pattern: "^\\S+$", minLength: 1, maxLength: 256 } },
+  },
+};
+
+/** The same without a name. */
+export const UNNAMED: Readonly<Record<string, JsonSchema>> = Object.fromEntries(Object.entries(METADATA).filter(([key]) => key !== "name"));
+
+/** The key of a certificate, which may be a short one of an elliptic curve. */
+export const PRIVATE_KEY: JsonSchema = { type: "string", minLength: 64, maxLength: 64 * 1024 };
 
 /** A list of different texts that each fit `items`. */
 export function listOf(items: JsonSchema, minItems = 1): JsonSchema {

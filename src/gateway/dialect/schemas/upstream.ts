@@ -1,5 +1,5 @@
 import type { JsonSchema } from "../../proxy/plugin.ts";
-import { HOST, METADATA, TIMEOUT } from "./shared.ts";
+import { HOST, METADATA, METHODS, PRIVATE_KEY, TIMEOUT } from "./shared.ts";
 
 const PORT: JsonSchema = { type: "integer", minimum: 1, maximum: 65_535 };
 const count = (fallback: number, minimum = 1): JsonSchema => ({ type: "integer", minimum, maximum: 254, default: fallback });
@@ -20,8 +20,10 @@ const ACTIVE: JsonSchema = object({
   host: HOST,
   port: PORT,
   http_path: { type: "string", default: "/" },
+  http_method: { type: "string", enum: METHODS, default: "GET" },
+  http_req_body: { type: "string", default: "" },
   https_verify_certificate: { type: "boolean", default: true },
-  req_headers: { type: "array", minItems: 1, items: { type: "string" }, uniqueItems: true },
+  req_headers: { type: "array", minItems: 1, items: { type: "string" } },
   healthy: {
     ...object({ interval: { type: "integer", minimum: 1, default: 1 }, http_statuses: statuses([200, 302]), successes: count(2) }),
     default: { interval: 1, http_statuses: [200, 302], successes: 2 },
@@ -90,7 +92,7 @@ const TLS: JsonSchema = {
   properties: {
     client_cert_id: METADATA["id"],
     client_cert: CERTIFICATE,
-    client_key: CERTIFICATE,
+    client_key: PRIVATE_KEY,
     verify: { type: "boolean" },
   },
   dependencies: {

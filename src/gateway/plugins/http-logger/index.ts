@@ -76,9 +76,9 @@ export const httpLogger: Plugin<HttpLoggerSettings> = {
     if (!/^https?:\/\//i.test(settings.uri) || !URL.canParse(settings.uri)) {
       return `property "uri" validation failed: ${settings.uri} is no address of HTTP`;
     }
-    for (const source of [settings.include_req_body_expr, settings.include_resp_body_expr]) {
-      const wrong = source && expressionProblem(source, profile);
-      if (wrong) return `failed to validate the expression: ${wrong}`;
+    for (const name of ["include_req_body_expr", "include_resp_body_expr"] as const) {
+      const wrong = settings[name] && expressionProblem(settings[name], profile);
+      if (wrong) return `failed to validate the '${name}' expression: ${wrong}`;
     }
     return undefined;
   },

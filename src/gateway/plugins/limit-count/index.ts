@@ -11,6 +11,7 @@ export const limitCount: Plugin<Settings> = {
   schema: SCHEMA,
   metadata: METADATA,
   check,
+  group: ({ group }) => group,
   hazards: (settings, profile, place) => limitHazards(settings.rules ? withoutKey(settings) : settings, profile, place),
   create: (settings, owner, ports) => new WindowLimiter(settings, owner, ports),
 };

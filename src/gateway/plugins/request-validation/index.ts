@@ -46,8 +46,8 @@ export const requestValidation: Plugin<RequestValidationSettings> = {
   },
   create(settings, { profile }, ports) {
     const bytesMax = settings.max_req_body_size ?? (profile === "strict" ? STRICT_BODY_BYTES_MAX : BODY_BYTES_MAX);
-    const checkHeaders = compile(settings.header_schema, ports);
-    const checkBody = compile(settings.body_schema, ports);
+    const checkHeaders = compile(settings.header_schema, profile, ports);
+    const checkBody = compile(settings.body_schema, profile, ports);
     const reject = (detail: string | undefined): Answer => {
       const body = settings.rejected_msg ?? detail;
       return { status: settings.rejected_code, headers: { "content-type": "text/plain; charset=utf-8" }, body };
@@ -65,7 +65,7 @@ export const requestValidation: Plugin<RequestValidationSettings> = {
 function schemaProblem(schema: JsonSchema, profile: Profile): string | undefined {
   try {
     // any value will do: a schema that refers to itself in place never ends
-    createSchemaCheck(schema, { pattern: createPatternCompiler(profile, () => undefined) })({});
+    createSchemaCheck(schema, { pattern: createPatternCompiler(profile, () => undefined), luaTypes: profile === "apisix" })({});
     return undefined;
   } catch (error) {
     if (error instanceof RangeError) return "a schema refers to itself in the same place";
@@ -73,8 +73,8 @@ function schemaProblem(schema: JsonSchema, profile: Profile): string | undefined
   }
 }
 
-function compile(schema: JsonSchema | undefined, ports: PluginPorts): SchemaCheck | undefined {
-  return schema && createSchemaCheck(schema, { pattern: (source, flags) => ports.pattern(source, flags) });
+function compile(schema: JsonSchema | undefined, profile: Profile, ports: PluginPorts): SchemaCheck | undefined {
+  return schema && createSchemaCheck(schema, { pattern: (source, flags) => ports.pattern(source, flags), luaTypes: profile === "apisix" });
 }
 
 /** Header fields as an object: names in lower case, a list where a field came more than once. */

@@ -89,7 +89,7 @@ export const responseRewrite: Plugin<ResponseRewriteSettings> = {
     }
     return undefined;
   },
-  create(settings, _owner, ports) {
+  create(settings, { profile }, ports) {
     const { status_code: status, max_resp_body_size: bytesMax } = settings;
     const condition = settings.vars && compileExpression(settings.vars, (source, flags) => ports.pattern(source, flags));
     const edit = settings.headers && compileEdits(settings.headers);
@@ -107,16 +107,20 @@ export const responseRewrite: Plugin<ResponseRewriteSettings> = {
         if (condition && !condition.holds(call)) return;
         if (status !== undefined) response.status = status;
         if (body) response.setBody(body);
-        else if (filter && isPlain(response)) {
-          response.headers.remove("ETag");
-          response.headers.remove("Last-Modified");
-          response.mapBody(bytesMax, filter);
-        }
+        else if (filter) filterBody(response, filter, bytesMax, profile);
         edit?.(call, response);
       },
     };
   },
 };
+
+/** In the apisix profile fields about the body go whether it could be read or not, and what is over the bound is dropped, as there. */
+function filterBody(response: ResponseDraft, filter: (body: Uint8Array) => Uint8Array, bytesMax: number, profile: Profile): void {
+  const readable = isPlain(response);
+  if (!readable && profile === "strict") return;
+  for (const name of ["ETag", "Last-Modified", "Content-Encoding"]) response.headers.remove(name);
+  if (readable) response.mapBody(bytesMax, filter, profile === "strict" ? "pass" : "cut");
+}
 
 /** Bodies that came compressed all the same stay as they are. */
 function isPlain({ headers }: ResponseDraft): boolean {

@@ -106,7 +106,7 @@ function compile({ match, weighted_upstreams: shares }: RuleSettings, owner: Plu
   const choices: Choice[] = [];
   let missing: string | undefined;
   for (const { upstream, upstream_id: id, weight } of shares) {
-    const named = id === undefined ? upstream && withNodeList(upstream) : String(id);
+    const named = id === undefined ? upstream && withNodeList(upstream, owner.profile) : String(id);
     const target = named === undefined ? undefined : owner.upstream(named);
     if (named !== undefined && !target) {
       const detail = `traffic-split on ${owner.id} names an upstream ${String(id)} that there is not`;
@@ -125,9 +125,11 @@ function compile({ match, weighted_upstreams: shares }: RuleSettings, owner: Plu
   };
 }
 
-function withNodeList(upstream: UpstreamSettings): UpstreamSettings {
+function withNodeList(upstream: UpstreamSettings, profile: Profile): UpstreamSettings {
   const copy: Record<string, unknown> = { ...upstream };
   toNodeList(copy);
+  // the dialect's own gateway does not know the scheme's port yet when it takes the name from here
+  if (profile === "apisix" && upstream.scheme !== "https") copy["node_host_alone"] = true;
   return copy as unknown as UpstreamSettings; // the same settings, with the list form of their nodes
 }
 
