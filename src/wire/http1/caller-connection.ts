@@ -5,22 +5,21 @@ import type { CallerPort, RequestSink } from "../caller-port.ts";
 import { WireExchange } from "../exchange.ts";
 import type { Answer, HeaderEdit } from "../http.ts";
 import type { House } from "../house.ts";
-import { answerHead } from "./answer-head.ts";
-import { TEXT_BYTES_MAX } from "../request-pass.ts";
+import { answerHead, CONTINUE, switchHead } from "./answer-head.ts";
 import { AnswerWriter } from "./answer-writer.ts";
 import { BodyDecoder, type BodySink, NO_BODY } from "./body-decoder.ts";
+import { CallerInput } from "./caller-input.ts";
 import { CallerLimits } from "./caller-limits.ts";
 import { CR, END_OF_HEAD, LF, TOKEN } from "./characters.ts";
 import { brokenHead, type Ends, type Head, parseRequestHead } from "./request-parser.ts";
+import { ExchangeQueue } from "./exchange-queue.ts";
 import { Farewell } from "./farewell.ts";
 import { SocketFlow } from "./socket-flow.ts";
 import { splice } from "./splice.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
-import { createUpgrade } from "./upgrade.ts";
-import { READ_BUFFER, readAsStream, readInto, readView } from "./raw-socket.ts";
+import { offerUpgrade } from "./upgrade.ts";
 import { SocketWriter } from "./socket-writer.ts";
 
-const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 const NOTHING: BodySink = { piece: () => undefined };
 
 /** One connection of a caller: its requests, one after the other, and their answers in the same order. */
@@ -33,18 +32,9 @@ export class CallerConnection implements CallerPort {
   readonly #out: SocketWriter;
   readonly #writer: AnswerWriter;
   readonly #flow: SocketFlow;
+  readonly #input = new CallerInput();
+  readonly #queue = new ExchangeQueue();
   readonly #farewell: Farewell;
-  /** Requests whose answer is not complete, in order of arrival. */
-  #first: WireExchange | undefined;
-  #last: WireExchange | undefined;
-  #count = 0;
-  /** What arrived and was not used: the beginning of a head, or what has to wait. */
-  #rest: Buffer | undefined;
-  /** What is being read through at the moment, and how far. */
-  #bytes: Buffer | undefined;
-  #at = 0;
-  /** The same as latin1 once a head was read from it, unless it is long. */
-  #text: string | undefined;
   /** The exchange whose body is not complete, and where that goes. */
   #reading: WireExchange | undefined;
   #sink: RequestSink | undefined;
@@ -55,32 +45,31 @@ export class CallerConnection implements CallerPort {
   /** No request is taken any more: behind this point nothing is certain, or the connection is about to end. */
   #final = false;
   #detached = false;
-  readonly #onData = (bytes: Buffer): void => this.#received(bytes);
   readonly #onEnd = (): void => this.#callerEnded();
-  /** What arrives is only good until the next read. */
-  readonly #shared: boolean;
 
   constructor(house: House, socket: Socket, ends: Ends) {
     this.#house = house;
     this.#socket = socket;
     this.#ends = ends;
     this.#limits = new CallerLimits(house.wheel, () => this.#expire());
-    this.#out = new SocketWriter(socket, () => this.#drained());
+    this.#out = new SocketWriter(
+      socket,
+      () => this.#blocked(),
+      () => this.#drained(),
+    );
     this.#writer = new AnswerWriter(this.#out);
-    this.#flow = new SocketFlow(socket);
     this.#farewell = new Farewell(socket, this.#out, this.#decoder, this.#limits, house.bounds);
     // an "error" without a listener would end the process
     socket.on("end", this.#onEnd).on("error", () => socket.destroy());
     socket.once("close", () => this.#closed());
-    this.#shared = ends.scheme === "http" && readInto(socket, (length) => this.#received(readView(length)));
-    if (!this.#shared) socket.on("data", this.#onData);
+    this.#flow = new SocketFlow(socket, ends.scheme === "http", (bytes) => this.#received(bytes));
     this.#limits.waits(house.bounds.headersTimeoutMs);
     this.#limits.arm();
   }
 
   /** Nothing is under way on it and nothing has begun to come. */
   get idle(): boolean {
-    return this.#count === 0 && this.#rest === undefined && !this.#farewell.begun;
+    return this.#queue.count === 0 && this.#input.bytes === undefined && !this.#farewell.begun;
   }
 
   refusal(fault: Fault): Answer {
@@ -101,41 +90,34 @@ export class CallerConnection implements CallerPort {
   #received(bytes: Buffer): void {
     if (this.#farewell.begun) return this.#farewell.receive(bytes);
     if (this.#final && !this.#reading) return;
-    const rest = this.#rest;
-    this.#rest = undefined;
-    this.#run(rest ? Buffer.concat([rest, bytes]) : bytes);
+    this.#run(this.#input.open(bytes));
   }
 
   /** Reads as far as it goes: heads while there is room for more requests, bodies while somebody takes them. */
   #run(bytes: Buffer): void {
-    this.#bytes = bytes;
-    this.#at = 0;
-    this.#text = undefined;
+    const input = this.#input;
     try {
-      while (this.#at < bytes.length && this.#step(bytes));
+      while (input.at < bytes.length && this.#step(bytes));
     } catch (error) {
       this.#broken(toFault(error));
     }
-    this.#bytes = this.#text = undefined;
+    const left = input.close((!this.#final || this.#reading !== undefined) && !this.#detached && !this.#farewell.begun);
     if (this.#socket.destroyed) return;
-    const left = this.#at < bytes.length && (!this.#final || this.#reading !== undefined) && !this.#detached;
-    this.#rest = left ? this.#kept(bytes, this.#at) : undefined;
     this.#sink?.flush();
-    this.#flow.hold(left && (this.#reading !== undefined || this.#count >= this.#house.bounds.pipelinedMax));
+    this.#flow.hold(left && (this.#reading !== undefined || !this.#hasRoom));
     this.#limits.arm();
   }
 
-  /** The bytes from there on, to be used later. */
-  #kept(bytes: Buffer, from: number): Buffer {
-    const rest = from === 0 ? bytes : bytes.subarray(from);
-    return bytes.buffer === READ_BUFFER.buffer ? Buffer.from(rest) : rest;
+  /** Another request may begin. A caller that sends on and on and takes no answer would have all of them wait here. */
+  get #hasRoom(): boolean {
+    return this.#queue.count < this.#house.bounds.pipelinedMax && !this.#out.blocked;
   }
 
   /** One step of reading; false when it cannot go on now. */
   #step(bytes: Buffer): boolean {
-    if (!this.#reading) return !this.#final && this.#count < this.#house.bounds.pipelinedMax && this.#readHead(bytes);
+    if (!this.#reading) return !this.#final && this.#hasRoom && this.#readHead(bytes);
     if (!this.#sink) return false;
-    this.#at = this.#decoder.decode(bytes, this.#at, this.#sink, this.#text);
+    this.#input.at = this.#decoder.decode(bytes, this.#input.at, this.#sink, this.#input.madeText);
     if (!this.#decoder.done) return false;
     this.#bodyEnded();
     return true;
@@ -144,10 +126,10 @@ export class CallerConnection implements CallerPort {
   #readHead(bytes: Buffer): boolean {
     const { bounds, rules } = this.#house;
     // one empty line may precede a request (RFC 9112, 2.2)
-    const start = bytes[this.#at] === CR && bytes[this.#at + 1] === LF ? this.#at + 2 : this.#at;
+    const { at } = this.#input;
+    const start = bytes[at] === CR && bytes[at + 1] === LF ? at + 2 : at;
     // one look at the bytes for all that is done with them: each costs as much as a hundred characters
-    if (bytes.length <= TEXT_BYTES_MAX) this.#text ??= bytes.toString("latin1");
-    const text = this.#text;
+    const text = this.#input.text();
     const end = text === undefined ? bytes.indexOf(END_OF_HEAD, start) : text.indexOf(END_OF_HEAD, start);
     const size = (end === -1 ? bytes.length : end + 4) - start;
     if (size > bounds.headerBytesMax) throw refused("The header fields are too large.");
@@ -161,7 +143,7 @@ export class CallerConnection implements CallerPort {
       text === undefined
         ? parseRequestHead(bytes.toString("latin1", start, end + 4), rules, this.#ends)
         : parseRequestHead(text, rules, this.#ends, start, end + 4);
-    this.#at = end + 4;
+    this.#input.at = end + 4;
     this.#begin(head);
     return true;
   }
@@ -181,11 +163,8 @@ export class CallerConnection implements CallerPort {
   }
 
   #enqueue(head: Head): WireExchange {
-    const exchange = new WireExchange(head, this, this.#first === undefined);
-    if (this.#last) this.#last.next = exchange;
-    else this.#first = exchange;
-    this.#last = exchange;
-    this.#count++;
+    const exchange = new WireExchange(head, this, this.#queue.first === undefined);
+    this.#queue.add(exchange);
     return exchange;
   }
 
@@ -213,7 +192,7 @@ export class CallerConnection implements CallerPort {
   #callerEnded(): void {
     if (this.#farewell.begun) this.#farewell.callerEnded();
     else if (this.#reading) this.#broken(cutShort());
-    else if (this.#first) this.#socket.destroy();
+    else if (this.#queue.first) this.#socket.destroy();
     else this.#end();
   }
 
@@ -223,8 +202,7 @@ export class CallerConnection implements CallerPort {
     const sink = this.#sink;
     this.#sink = this.#reading = undefined;
     sink?.fail(cutShort());
-    for (let exchange = this.#first; exchange; exchange = exchange.next) exchange.close(!this.#detached);
-    this.#first = this.#last = undefined;
+    this.#queue.close(!this.#detached);
   }
 
   // --- the body of a request
@@ -233,7 +211,7 @@ export class CallerConnection implements CallerPort {
     if (this.#reading !== exchange) return sink.end();
     this.#sink = sink;
     if (this.#waits) this.#tellToContinue(exchange);
-    if (this.#bytes) return; // the loop that reads goes on with it
+    if (this.#input.isOpen) return; // the loop that reads goes on with it
     this.#readOn();
   }
 
@@ -244,13 +222,12 @@ export class CallerConnection implements CallerPort {
   resumeBody(): void {
     if (!this.#reading || !this.#flow.sated) return;
     this.#flow.sate(false);
-    if (!this.#bytes) this.#readOn();
+    if (!this.#input.isOpen) this.#readOn();
   }
 
   /** What waits here is read, then the socket. */
   #readOn(): void {
-    const rest = this.#rest;
-    this.#rest = undefined;
+    const rest = this.#input.reopen();
     if (rest) return this.#run(rest);
     this.#flow.hold(false);
     this.#limits.arm();
@@ -258,7 +235,7 @@ export class CallerConnection implements CallerPort {
 
   #tellToContinue(exchange: WireExchange): void {
     this.#waits = false;
-    this.#owesContinue = exchange !== this.#first;
+    this.#owesContinue = exchange !== this.#queue.first;
     if (this.#owesContinue) return;
     this.#out.text(CONTINUE);
     this.#out.send();
@@ -266,11 +243,9 @@ export class CallerConnection implements CallerPort {
 
   /** Throws away what is here of a body that nobody took; true when that was all of it. */
   #dropBody(): boolean {
-    const bytes = this.#bytes ?? this.#rest;
+    const { bytes, at } = this.#input;
     if (bytes === undefined || this.#waits) return false;
-    const at = this.#decoder.decode(bytes, this.#bytes ? this.#at : 0, NOTHING);
-    if (this.#bytes) this.#at = at;
-    else this.#rest = at < bytes.length ? this.#kept(bytes, at) : undefined;
+    this.#input.use(this.#decoder.decode(bytes, at, NOTHING));
     if (!this.#decoder.done) return false;
     this.#bodyEnded();
     return true;
@@ -279,7 +254,7 @@ export class CallerConnection implements CallerPort {
   // --- the answer
 
   begin(status: number, fields: HeaderEdit, length: number | undefined, bodyless: boolean): void {
-    const exchange = this.#first;
+    const exchange = this.#queue.first;
     if (!exchange) return;
     if (this.#house.closing && !exchange.next) this.#final = true;
     // somebody still reads it, or it has not come: the next request would have to wait for the rest of this one
@@ -308,25 +283,20 @@ export class CallerConnection implements CallerPort {
   }
 
   flush(): boolean {
-    if (this.#out.flush()) return true;
-    this.#limits.stalls(this.#house.bounds.stallTimeoutMs);
-    this.#limits.arm();
-    return false;
+    return this.#out.flush();
   }
 
   finish(): void {
-    const exchange = this.#first;
+    const exchange = this.#queue.first;
     if (!exchange) return;
     this.#writer.end();
     this.flush();
-    this.#first = exchange.next;
-    if (!this.#first) this.#last = undefined;
-    this.#count--;
+    this.#queue.shift();
     exchange.close(false);
-    if (this.#first) this.#nextTurn(this.#first);
+    if (exchange.next) this.#nextTurn(exchange.next);
     else if (this.#final) this.#end();
     else this.#limits.waits(this.#house.bounds.keepAliveTimeoutMs);
-    if (!this.#bytes && !this.#farewell.begun) this.#readOn();
+    if (!this.#input.isOpen && !this.#farewell.begun) this.#readOn();
   }
 
   #nextTurn(exchange: WireExchange): void {
@@ -340,11 +310,17 @@ export class CallerConnection implements CallerPort {
     else this.#socket.destroy();
   }
 
+  #blocked(): void {
+    this.#limits.stalls(this.#house.bounds.stallTimeoutMs);
+    this.#limits.arm();
+  }
+
   #drained(): void {
     if (this.#detached) return;
     this.#limits.flows();
     this.#limits.arm();
-    this.#first?.onDrain();
+    this.#queue.first?.onDrain();
+    if (!this.#farewell.begun) this.#readOn();
   }
 
   // --- another protocol
@@ -352,25 +328,19 @@ export class CallerConnection implements CallerPort {
   #upgrade(exchange: WireExchange): void {
     this.#final = true;
     // an answer to an earlier request may still be on its way: two writers on one connection would mix them
-    if (this.#count > 1) return void this.#socket.destroy();
+    if (this.#queue.count > 1) return void this.#socket.destroy();
     if (exchange.head.method !== "GET" || this.#reading) return exchange.refuse(refused("An upgrade is a GET without a body."));
     exchange.joinable = true;
-    const early = Buffer.from(this.#bytes?.subarray(this.#at) ?? "");
+    const early = Buffer.from(this.#input.bytes?.subarray(this.#input.at) ?? "");
     this.#flow.sate(true); // until it is known whom the rest is for
-    const upgrade = createUpgrade(exchange, early, this.#socket, () => this.#detach());
-    const failed = (error: unknown): void => exchange.refuse(toFault(error));
-    try {
-      Promise.resolve(this.#house.handler.upgrade(upgrade)).catch(failed);
-    } catch (error) {
-      failed(error);
-    }
+    offerUpgrade(this.#house.handler, exchange, early, this.#socket, () => this.#detach());
   }
 
   join(fields: HeaderEdit, protocol: string, upstream: UpstreamConnection): void {
-    const exchange = this.#first;
+    const exchange = this.#queue.first;
     if (!exchange) return upstream.destroy();
     exchange.status = 101;
-    this.#out.text(`HTTP/1.1 101 Switching Protocols\r\n${fields.text()}connection: upgrade\r\nupgrade: ${protocol}\r\n\r\n`);
+    this.#out.text(switchHead(fields, protocol));
     const early = exchange.early;
     this.#detach();
     splice(this.#socket, early, upstream, exchange, () => {
@@ -384,20 +354,18 @@ export class CallerConnection implements CallerPort {
     if (this.#detached) return;
     this.#detached = true;
     this.#out.send();
+    if (!this.#input.isOpen) this.#input.drop(); // the new owner has it
     this.#limits.stopReading();
     this.#limits.flows();
     this.#limits.arm();
-    this.#socket.off("data", this.#onData).off("end", this.#onEnd);
-    if (this.#shared) readAsStream(this.#socket);
-    this.#flow.free();
-    // as after an upgrade of node:http: the first listener starts the flow
-    (this.#socket as { readableFlowing: boolean | null }).readableFlowing = null;
+    this.#socket.off("end", this.#onEnd);
+    this.#flow.release();
   }
 
   // --- the end of the connection
 
   #end(): void {
-    this.#rest = undefined;
+    if (!this.#input.isOpen) this.#input.drop();
     this.#farewell.begin(this.#reading !== undefined && !this.#waits);
     this.#flow.free();
   }

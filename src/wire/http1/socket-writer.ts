@@ -13,16 +13,19 @@ let waiting: SocketWriter[] = [];
 /** Everything that is written on one connection, in order. What is gathered in one turn of the loop is sent at its end, in one piece. */
 export class SocketWriter {
   readonly #socket: Socket;
+  readonly #onBlock: () => void;
   readonly #onDrain: () => void;
   #raw: RawWriter | undefined;
   #known = false;
   #text = "";
   #waits = false;
   #blocked = false;
+  #sent = true;
 
-  /** `onDrain` is called when the other side takes bytes again, after it took no more. */
-  constructor(socket: Socket, onDrain: () => void) {
+  /** `onBlock` is called when the other side takes no more, which is also found at the end of a turn; `onDrain` when it takes bytes again. */
+  constructor(socket: Socket, onBlock: () => void, onDrain: () => void) {
     this.#socket = socket;
+    this.#onBlock = onBlock;
     this.#onDrain = onDrain;
     socket.on("drain", () => this.#drained());
   }
@@ -30,6 +33,17 @@ export class SocketWriter {
   /** The other side takes no more for now. */
   get blocked(): boolean {
     return this.#blocked;
+  }
+
+  /** Whether anything was sent since {@link begin}. */
+  get sent(): boolean {
+    return this.#sent;
+  }
+
+  /** Gathers the beginning of a message. */
+  begin(latin1: string): void {
+    this.#sent = false;
+    this.#text += latin1;
   }
 
   /** Gathers latin1. */
@@ -41,10 +55,10 @@ export class SocketWriter {
   bytes(bytes: Uint8Array): void {
     const before = this.#text;
     this.#text = "";
+    this.#sent = true;
     if (this.#socket.destroyed) return;
     const raw = this.#rawNow();
-    if (raw ? raw.bytes(before, bytes) : this.#streamed(before, bytes)) return;
-    this.#blocked = true;
+    if (!(raw ? raw.bytes(before, bytes) : this.#streamed(before, bytes))) this.#block();
   }
 
   /** What was gathered is sent at the end of this turn. False when the other side takes no more for now: `onDrain` follows. */
@@ -63,9 +77,10 @@ export class SocketWriter {
     const text = this.#text;
     if (text === "") return;
     this.#text = "";
+    this.#sent = true;
     if (this.#socket.destroyed) return;
     const raw = this.#rawNow();
-    if (!(raw ? raw.text(text) : this.#socket.write(text, "latin1"))) this.#blocked = true;
+    if (!(raw ? raw.text(text) : this.#socket.write(text, "latin1"))) this.#block();
   }
 
   /** The way past the stream, once the socket is connected and while its stream holds nothing back. */
@@ -83,6 +98,12 @@ export class SocketWriter {
     const more = this.#socket.write(bytes);
     this.#socket.uncork();
     return more;
+  }
+
+  #block(): void {
+    if (this.#blocked) return;
+    this.#blocked = true;
+    this.#onBlock();
   }
 
   #drained(): void {

@@ -1,11 +1,21 @@
 import type { Socket } from "node:net";
+import { toFault } from "../../kernel/index.ts";
 import { toBytes, toFields } from "../answer.ts";
 import type { WireExchange } from "../exchange.ts";
-import type { Answer, UpgradeExchange } from "../http.ts";
+import type { Answer, HttpHandler, UpgradeExchange } from "../http.ts";
 import { answerHead } from "./answer-head.ts";
 
-/** A request to change the protocol as its handler sees it. `detach` is called when the handler takes the socket for itself. */
-export function createUpgrade(exchange: WireExchange, early: Buffer, socket: Socket, detach: () => void): UpgradeExchange {
+/** Lets the handler have a request to change the protocol. `detach` is called when it takes the socket for itself. */
+export function offerUpgrade(handler: HttpHandler, exchange: WireExchange, early: Buffer, socket: Socket, detach: () => void): void {
+  const failed = (error: unknown): void => exchange.refuse(toFault(error));
+  try {
+    Promise.resolve(handler.upgrade(createUpgrade(exchange, early, socket, detach))).catch(failed);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+function createUpgrade(exchange: WireExchange, early: Buffer, socket: Socket, detach: () => void): UpgradeExchange {
   exchange.early = early;
   let taken = false;
   return {

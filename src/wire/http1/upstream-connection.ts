@@ -75,7 +75,11 @@ export class UpstreamConnection implements Timed {
         this.#error = error.code ?? error.message;
       })
       .on("close", () => this.#lost(this.#connected ? "closed" : "connect", this.#error ?? "the connection ended"));
-    this.#out = new SocketWriter(this.#socket, () => this.#drained());
+    this.#out = new SocketWriter(
+      this.#socket,
+      () => this.#blocked(),
+      () => this.#drained(),
+    );
     keeper.wheel.set(this, connectMs);
   }
 
@@ -106,7 +110,7 @@ export class UpstreamConnection implements Timed {
     this.#readMs = timeouts.readMs;
     this.#inBody = this.#requestDone = this.#reusable = false;
     this.#interim = 0;
-    this.#out.text(head);
+    this.#out.begin(head);
     this.#keeper.wheel.clear(this);
   }
 
@@ -129,8 +133,7 @@ export class UpstreamConnection implements Timed {
   flush(): boolean {
     const takesMore = this.#out.flush();
     if (this.#gone) return true;
-    if (!takesMore) this.#keeper.wheel.set(this, this.#sendMs);
-    else if (this.#requestDone && !this.#paused) this.#keeper.wheel.set(this, this.#readMs);
+    if (takesMore && this.#requestDone && !this.#paused) this.#keeper.wheel.set(this, this.#readMs);
     return takesMore;
   }
 
@@ -182,6 +185,10 @@ export class UpstreamConnection implements Timed {
     this.requests++;
     this.#keeper.wheel.clear(this);
     this.#user?.onReady(this);
+  }
+
+  #blocked(): void {
+    if (!this.#gone) this.#keeper.wheel.set(this, this.#sendMs);
   }
 
   #drained(): void {
