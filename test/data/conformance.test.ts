@@ -14,6 +14,15 @@ async function titles(data: Queryable): Promise<string[]> {
   return rows.map((row) => row.title);
 }
 
+/** The schema and the database in which the tenant's documents are. */
+async function placeOf(data: Queryable): Promise<{ readonly schema: string; readonly database: string } | undefined> {
+  const { rows } = await data.query<{ schema: string; database: string }>(sql`
+    select distinct c.relnamespace::regnamespace::text as schema, current_database()::text as database
+    from documents d join pg_class c on c.oid = d.tableoid`);
+  assert.equal(rows.length, 1);
+  return rows[0];
+}
+
 describe("the data store", () => {
   eachModel((engine, model) => {
     let store: DataStore;
@@ -22,6 +31,17 @@ describe("the data store", () => {
     before(async () => {
       store = await engine.open();
       two = await storeTwoTenants(store, model);
+    });
+
+    test("a tenant's rows lie where its model says, and nowhere else", async () => {
+      const places = await Promise.all([two.a, two.b].map((data) => placeOf(data)));
+      const [a, b] = places;
+      assert.ok(a && b);
+      assert.equal(a.schema === "freehold", model !== "schema");
+      assert.equal(a.schema === b.schema, model !== "schema");
+      assert.equal(a.database === b.database, model !== "database");
+      const { rows } = await store.system.query<{ database: string }>(sql`select current_database()::text as database`);
+      assert.equal(a.database === rows[0]?.database, model !== "database");
     });
 
     test("each tenant reads its own rows under ids that both have", async () => {
