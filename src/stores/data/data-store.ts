@@ -8,6 +8,7 @@ import { proveIsolation } from "./self-test.ts";
 import { openServer, type ServerLocation } from "./server-engine.ts";
 import { HomeKeeper } from "./home-keeper.ts";
 import { Homes } from "./homes.ts";
+import { Fleet } from "./tables/fleet.ts";
 import { NO_TABLES, type TableSet } from "./tables/define-tables.ts";
 import { TenantHandle } from "./tenant-handle.ts";
 import { fixedSource, SharedRows, TenantSource } from "./tenant-source.ts";
@@ -43,6 +44,8 @@ export async function createDataStore(location: DataLocation, ports: DataPorts):
     listen: (channel, onMessage, onGap) => engine.listener.listen(channel, onMessage, onGap),
   };
   const homes = new HomeMap(system);
+  const tables = ports.tables ?? NO_TABLES;
+  const keeper = new HomeKeeper(engine, ports, tables);
   try {
     const shared = (tenant: string): Runner => new Runner(new SharedRows(engine, homes, tenant), health);
     await proveIsolation({ tenant: shared, nobody: runner(engine.nobody) }, engine.installation.mode);
@@ -57,7 +60,8 @@ export async function createDataStore(location: DataLocation, ports: DataPorts):
     capabilities: { engine: engine.kind, vector: engine.installation.vector },
     forTenant: ({ tenant }: TenantContext) => new TenantHandle(new Runner(new TenantSource(engine, homes, tenant.uuid), health)),
     forPlatformTables: ({ tenant }: TenantContext) => new TenantHandle(new Runner(new SharedRows(engine, homes, tenant.uuid), health)),
-    homes: new Homes(engine, homes, new HomeKeeper(engine, ports, ports.tables ?? NO_TABLES)),
+    homes: new Homes(engine, homes, keeper),
+    fleet: new Fleet(engine, keeper, tables),
     system,
     health: () => health.state(),
     close: () => engine.close(),

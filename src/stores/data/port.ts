@@ -2,6 +2,7 @@ import type { Kysely } from "kysely";
 import type { TenantContext } from "../../kernel/index.ts";
 import type { Homes } from "./homes.ts";
 import type { Statement } from "./sql.ts";
+import type { Fleet } from "./tables/fleet.ts";
 
 /** The rows of one statement. `count` is how many rows it returned or changed. */
 export interface Rows<R> {
@@ -72,6 +73,8 @@ export interface DataStore {
   forPlatformTables(context: TenantContext): TenantData;
   /** Where tenants' rows are, and changing that. */
   readonly homes: Homes;
+  /** The application's tables in all homes. */
+  readonly fleet: Fleet;
   readonly system: SystemData;
   /** Whether statements are being answered at the moment, and if not, why in a few public words. */
   health(): { readonly ok: true } | { readonly ok: false; readonly reason: string };

@@ -54,15 +54,7 @@ create table freehold.table_steps (
   digest text not null,
   applied_at timestamptz not null default now()
 );
--- a step under way over all homes: who is killed goes on where it was
-create table freehold.table_runs (
-  version integer primary key,
-  digest text not null,
-  canary uuid,
-  started_at timestamptz not null default now(),
-  finished_at timestamptz
-);
-grant select on freehold.table_steps, freehold.table_runs to ${roles.system};
+grant select on freehold.table_steps to ${roles.system};
 
 -- writes of a tenant that is being moved wait here: whoever writes holds the tenant's lock as a reader, whoever switches as the writer
 create table freehold.moves (
