@@ -60,7 +60,7 @@ export async function findSession(scope: TenantScope, sessionId: string, userId:
   const wanted = randomPart(tenant, sessionId);
   const { rows } = await scope.data.query<SessionRow>(sql`
     select id, user_id as "userId", platform, metadata, messages, created_at as "createdAt", last_activity as "lastActivity"
-    from freehold.sessions where tenant_id = ${tenant.uuid} and id = ${wanted?.id ?? ""} and platform = ${wanted?.platform ?? ""}`);
+    from sessions where tenant_id = ${tenant.uuid} and id = ${wanted?.id ?? ""} and platform = ${wanted?.platform ?? ""}`);
   const row = rows[0];
   if (!row || (userId !== undefined && row.userId !== userId)) throw new Fault("not_found", "no such session");
   return toSession(tenant, row);
@@ -71,7 +71,7 @@ export async function listSessions(scope: TenantScope, userId: string | undefine
   const { tenant } = scope.context;
   const { rows } = await scope.data.query<SessionRow>(sql`
     select id, user_id as "userId", platform, metadata, messages, created_at as "createdAt", last_activity as "lastActivity"
-    from freehold.sessions where tenant_id = ${tenant.uuid} and (${userId ?? null}::text is null or user_id = ${userId ?? null})
+    from sessions where tenant_id = ${tenant.uuid} and (${userId ?? null}::text is null or user_id = ${userId ?? null})
     order by last_activity desc, id limit ${limit}`);
   return rows.map((row) => toSession(tenant, row));
 }
@@ -80,7 +80,7 @@ export async function listSessions(scope: TenantScope, userId: string | undefine
 export async function removeSession(scope: TenantScope, session: Session): Promise<void> {
   const { tenant } = scope.context;
   await scope.data.query(
-    sql`delete from freehold.sessions where tenant_id = ${tenant.uuid} and id = ${randomPart(tenant, session.sessionId)?.id ?? ""}`,
+    sql`delete from sessions where tenant_id = ${tenant.uuid} and id = ${randomPart(tenant, session.sessionId)?.id ?? ""}`,
   );
 }
 
@@ -88,7 +88,7 @@ export async function removeSession(scope: TenantScope, session: Session): Promi
 export async function listMessages(scope: TenantScope, session: Session, limit = MESSAGES_SHOWN_MAX): Promise<readonly StoredMessage[]> {
   const { tenant } = scope.context;
   const { rows } = await scope.data.query<StoredMessage>(sql`
-    select id, role, body as text, citations, created_at as "createdAt" from freehold.messages
+    select id, role, body as text, citations, created_at as "createdAt" from messages
     where tenant_id = ${tenant.uuid} and session_id = ${randomPart(tenant, session.sessionId)?.id ?? ""} order by seq desc limit ${limit}`);
   return rows.toReversed();
 }
@@ -115,7 +115,7 @@ export async function appendTurn(
   const { sessionId, userId, platform, metadata } = session;
   await scope.data.transaction(async (tx) => {
     await tx.query(sql`
-      insert into freehold.sessions (tenant_id, id, user_id, platform, metadata)
+      insert into sessions (tenant_id, id, user_id, platform, metadata)
       values (${tenant.uuid}, ${randomPart(tenant, sessionId)?.id ?? ""}, ${userId}, ${platform}, ${JSON.stringify(metadata)}::jsonb)`);
     await insertTurn(ports, tx, scope, session, turn);
     await scope.events.publish(tx, {
@@ -139,10 +139,10 @@ async function insertTurn(
   // the session's row is locked by the update, so turns of one session get their places one after the other
   await on.query(sql`
     with s as (
-      update freehold.sessions set messages = messages + 2, last_activity = now()
+      update sessions set messages = messages + 2, last_activity = now()
       where tenant_id = ${tenant.uuid} and id = ${id} returning messages
     )
-    insert into freehold.messages (tenant_id, session_id, seq, id, role, body, citations)
+    insert into messages (tenant_id, session_id, seq, id, role, body, citations)
     select ${tenant.uuid}::uuid, ${id}, s.messages + m.place, m.id, m.role, m.body, m.citations
     from s, (values
       (-1, ${uuidV7(clock, random)}::uuid, 'user', ${question}::text, '[]'::jsonb),

@@ -14,6 +14,7 @@ export type KeyPurpose =
   | "database-context"
   | "database-password-app"
   | "database-password-system"
+  | "database-password-tenant"
   | "api-key-check"
   | "event-seal"
   | "tenant-secrets"

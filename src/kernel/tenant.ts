@@ -8,6 +8,24 @@ export type TenantStatus = (typeof TENANT_STATUSES)[number];
 export const ISOLATION_LEVELS = ["shared", "dedicated", "isolated"] as const;
 export type IsolationLevel = (typeof ISOLATION_LEVELS)[number];
 
+/** Where the rows of a tenant are: in shared tables, in a schema of its own, or in a database of its own. */
+export const DATA_MODELS = ["row", "schema", "database"] as const;
+export type DataModel = (typeof DATA_MODELS)[number];
+
+/** Where each layer of a tenant is: set per layer, which is the hybrid model. */
+export interface Placement {
+  readonly data: DataModel;
+  /** Counts up with every move of any tenant: of two placements of one tenant the one with the higher epoch holds. */
+  readonly epoch: number;
+}
+
+/** What each isolation level stands for where a tenant's own settings say nothing else. */
+export const PLACEMENT_OF: Readonly<Record<IsolationLevel, Omit<Placement, "epoch">>> = {
+  shared: { data: "row" },
+  dedicated: { data: "schema" },
+  isolated: { data: "database" },
+};
+
 /** The most a tenant may have or use. */
 export interface ResourceQuotas {
   readonly maxUsers: number;
@@ -70,6 +88,8 @@ export interface Tenant {
   readonly name: string;
   readonly plan: string;
   readonly isolationLevel: IsolationLevel;
+  /** Where the tenant is at the moment. It changes by moving the tenant, not by a setting. */
+  readonly placement: Placement;
   readonly quotas: ResourceQuotas;
   readonly rate: RequestRate;
   readonly features: readonly string[];

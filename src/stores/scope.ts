@@ -7,6 +7,8 @@ import type { SearchStore, TenantSearch } from "./search/index.ts";
 export interface TenantScope {
   readonly context: TenantContext;
   readonly data: TenantData;
+  /** The tenant's rows in the tables that the platform keeps for all tenants together, such as its dead letters. */
+  readonly platform: TenantData;
   readonly search: TenantSearch;
   readonly events: TenantEvents;
 }
@@ -25,6 +27,7 @@ export function createStores(stores: { data: DataStore; search: SearchStore; eve
       Object.freeze({
         context,
         data: stores.data.forTenant(context),
+        platform: stores.data.forPlatformTables(context),
         search: stores.search.forTenant(context),
         events: stores.events.forTenant(context),
       }),

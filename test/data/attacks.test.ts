@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import { Fault } from "../../src/kernel/index.ts";
 import { type DataStore, type Queryable, sql, type Statement } from "../../src/stores/data/index.ts";
-import { eachEngine } from "../support/engines.ts";
+import { eachEngine, eachModel } from "../support/engines.ts";
 import { storeTwoTenants, type TwoTenants } from "../support/tenant-rows.ts";
 import { assertNoCanary, contextOf } from "../support/tenants.ts";
 import {
@@ -21,15 +21,15 @@ const B = contextOf("b").tenant.uuid;
 /** All rows of the tenant, as one text. */
 async function everythingOf(data: Queryable): Promise<string> {
   const { rows } = await data.query(sql`
-    select (select json_agg(d order by id) from freehold.documents d) as documents, (select json_agg(u order by id) from freehold.users u) as users,
-      (select json_agg(s order by id) from freehold.sessions s) as sessions, (select json_agg(m order by id) from freehold.messages m) as messages`);
+    select (select json_agg(d order by id) from documents d) as documents, (select json_agg(u order by id) from users u) as users,
+      (select json_agg(s order by id) from sessions s) as sessions, (select json_agg(m order by id) from messages m) as messages`);
   return JSON.stringify(rows);
 }
 
 /** What a statement could have left on its connection. */
 async function sessionOf(data: Queryable): Promise<unknown> {
   const { rows } = await data.query(sql`
-    select current_user, current_setting('app.tenant_id') as tenant, current_setting('search_path') as path, current_setting('row_security') as rls,
+    select current_user, current_setting('app.tenant_id', true) as tenant, current_setting('search_path') as path, current_setting('row_security') as rls,
       current_setting('statement_timeout') as timeout, current_setting('transaction_read_only') as readonly`);
   return rows[0];
 }
@@ -77,7 +77,7 @@ describe("the text of a statement", () => {
 });
 
 describe("a hostile statement through a tenant's handle", () => {
-  eachEngine((engine) => {
+  eachModel((engine, model) => {
     let store: DataStore;
     let two: TwoTenants;
     let untouched: string;
@@ -85,7 +85,7 @@ describe("a hostile statement through a tenant's handle", () => {
 
     before(async () => {
       store = await engine.open();
-      two = await storeTwoTenants(store);
+      two = await storeTwoTenants(store, model);
       untouched = await everythingOf(two.b);
       session = await sessionOf(two.a);
     });
@@ -97,7 +97,7 @@ describe("a hostile statement through a tenant's handle", () => {
       await two.a
         .transaction(async (tx) => {
           inside.push(await attempt(tx, written(text)));
-          inside.push(await attempt(tx, sql`select * from freehold.documents`));
+          inside.push(await attempt(tx, sql`select * from documents`));
           throw new Error("nothing is kept");
         })
         .catch(() => undefined);
@@ -126,27 +126,27 @@ describe("a hostile statement through a tenant's handle", () => {
     test("cannot evaluate it in a place where it is easily overlooked either", async () => {
       const set = `set_config('app.tenant_id', '${B}', true)`;
       for (const text of [
-        `with s as materialized (select ${set}) select d.* from s, freehold.documents d`,
-        `select * from (select ${set} offset 0) s, freehold.documents`,
-        `select title from freehold.documents where ${set} is not null`,
-        `select title from freehold.documents order by ${set}`,
-        `select title from freehold.documents group by title having max(${set}) <> ''`,
-        `select title from freehold.documents limit length(${set})`,
-        `select case when id = 'nobody' then ${set} end from freehold.documents`,
-        `select coalesce(${set}, 'x') from freehold.documents`,
-        `select sum(1) filter (where ${set} = '') over (partition by ${set}) from freehold.documents`,
+        `with s as materialized (select ${set}) select d.* from s, documents d`,
+        `select * from (select ${set} offset 0) s, documents`,
+        `select title from documents where ${set} is not null`,
+        `select title from documents order by ${set}`,
+        `select title from documents group by title having max(${set}) <> ''`,
+        `select title from documents limit length(${set})`,
+        `select case when id = 'nobody' then ${set} end from documents`,
+        `select coalesce(${set}, 'x') from documents`,
+        `select sum(1) filter (where ${set} = '') over (partition by ${set}) from documents`,
         `select * from unnest(array[${set}]) s`,
         `select * from generate_series(1, length(${set}))`,
         `select * from json_table(jsonb_build_array(${set}), '$[*]' columns (x text path '$'))`,
         `values (${set})`,
-        `insert into freehold.users (tenant_id, id, name, roles) values ('${A}', 'x', ${set}, '{}')`,
-        `insert into freehold.users (tenant_id, id, name, roles) values ('${A}', 'user-1', '', '{}') on conflict (tenant_id, id) do update set name = ${set}`,
-        `update freehold.users set name = ${set} returning ${set}`,
-        `delete from freehold.users where ${set} = '' returning *`,
-        `merge into freehold.users u using (values (${set})) v (x) on u.name = v.x when matched then delete`,
-        `merge into freehold.users u using (values (1)) v (x) on true when matched then update set name = ${set}`,
+        `insert into users (tenant_id, id, name, roles) values ('${A}', 'x', ${set}, '{}')`,
+        `insert into users (tenant_id, id, name, roles) values ('${A}', 'user-1', '', '{}') on conflict (tenant_id, id) do update set name = ${set}`,
+        `update users set name = ${set} returning ${set}`,
+        `delete from users where ${set} = '' returning *`,
+        `merge into users u using (values (${set})) v (x) on u.name = v.x when matched then delete`,
+        `merge into users u using (values (1)) v (x) on true when matched then update set name = ${set}`,
         `select xmlforest(${set} as x)`,
-        `select * from freehold.documents tablesample system (length(${set}))`,
+        `select * from documents tablesample system (length(${set}))`,
       ]) {
         // not every version of the engine has every place
         for (const found of await attack(text)) assert.match(String(found), /42501|42601|42883/, text);
@@ -156,7 +156,7 @@ describe("a hostile statement through a tenant's handle", () => {
     test("cannot enter another tenant", async () => {
       for (const context of [B, A, "", `${B}.00`, "x"]) {
         for (const found of await attack(`select freehold.enter('${context}')`)) assert.equal(codeOf(found), "forbidden");
-        const beside = `with e as materialized (select freehold.enter('${context}')) select d.* from e, freehold.documents d`;
+        const beside = `with e as materialized (select freehold.enter('${context}')) select d.* from e, documents d`;
         for (const found of await attack(beside)) assert.equal(codeOf(found), "forbidden");
       }
     });
@@ -183,10 +183,12 @@ describe("a hostile statement through a tenant's handle", () => {
 
     test("gives no row of another tenant's for any table that there is", async () => {
       const { rows } = await two.a.query<{ name: string; columns: string }>(sql`
-        select c.oid::regclass::text as name, (select string_agg(quote_ident(attname), ', ') from pg_attribute t
+        select format('%I.%I', n.nspname, c.relname) as name, (select string_agg(quote_ident(attname), ', ') from pg_attribute t
           where t.attrelid = c.oid and attnum > 0 and not attisdropped and has_column_privilege(c.oid, attname, 'select')) as columns
-        from pg_class c where relnamespace = 'freehold'::regnamespace and relkind = 'r' and has_any_column_privilege(c.oid, 'select')`);
-      assert.ok(rows.length >= 10);
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname not in ('pg_catalog', 'information_schema') and relkind = 'r' and has_schema_privilege(n.oid, 'usage')
+          and has_any_column_privilege(c.oid, 'select')`);
+      assert.ok(rows.length >= 10, `${rows.length} tables`);
       for (const { name, columns } of rows) {
         const found = await two.a.query<{ tenant_id?: string }>(written(`select ${columns} from ${name}`));
         assertNoCanary(found);

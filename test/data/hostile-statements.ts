@@ -77,26 +77,26 @@ export const NOT_DATA_STATEMENTS: readonly string[] = [
     listen freehold_events
     unlisten *
     notify freehold_events, 'x'
-    lock freehold.documents
-    copy freehold.documents to stdout
-    copy freehold.documents from stdin
+    lock documents
+    copy documents to stdout
+    copy documents from stdin
     copy (select 1) to program 'id'
     do $$ begin end $$
     call freehold.enter('x')
-    table freehold.documents
-    (table freehold.documents)
+    table documents
+    (table documents)
     explain select 1
-    explain analyze delete from freehold.documents
-    truncate freehold.documents
+    explain analyze delete from documents
+    truncate documents
     create table t (a int)
     create temp table t as select 1
     create function f() returns int language sql as 'select 1'
-    alter table freehold.documents disable row level security
+    alter table documents disable row level security
     alter role current_user superuser
-    drop table freehold.documents
-    drop policy tenant on freehold.documents
-    grant all on freehold.documents to public
-    revoke all on freehold.documents from public
+    drop table documents
+    drop policy tenant on documents
+    grant all on documents to public
+    revoke all on documents from public
     reassign owned by current_user to postgres
     drop owned by current_user
     security label on table t is 'x'
@@ -106,8 +106,8 @@ export const NOT_DATA_STATEMENTS: readonly string[] = [
     load 'x'
     vacuum
     analyze
-    analyze freehold.documents
-    reindex table freehold.documents
+    analyze documents
+    reindex table documents
     cluster
     checkpoint
     alter system set fsync = off
@@ -145,7 +145,7 @@ export const NOT_DATA_STATEMENTS: readonly string[] = [
 /** Two statements in one text: the engine takes one. */
 export const JOINED_STATEMENTS: readonly string[] = [
   `select 1; set app.tenant_id = '${B}'`,
-  `select 1; set app.tenant_id = '${B}'; select title from freehold.documents`,
+  `select 1; set app.tenant_id = '${B}'; select title from documents`,
   "select 1; commit",
   "select 1 ; ; reset role",
   `select 1; select set_config('app.tenant_id', '${B}', false)`,
@@ -169,11 +169,11 @@ export const CLOSED_EXPRESSIONS: readonly string[] = [
   `query_to_xml('select set_config(''app.tenant_id'', ''${B}'', true)', true, true, '')`,
   "query_to_xmlschema('select 1', true, true, '')",
   "query_to_xml_and_xmlschema('select 1', true, true, '')",
-  "table_to_xml('freehold.documents', true, true, '')",
+  "table_to_xml('documents', true, true, '')",
   "schema_to_xml('freehold', true, true, '')",
   "database_to_xml(true, true, '')",
   "cursor_to_xml('c', 1, true, true, '')",
-  "(select count(*) from ts_stat('select words from freehold.points'))",
+  "(select count(*) from ts_stat('select words from points'))",
   "ts_rewrite('a'::tsquery, 'select ''a''::tsquery, ''b''::tsquery')",
   // other sessions, locks, messages
   "pg_notify('freehold_registry', 'x')",
@@ -240,8 +240,8 @@ export const CLOSED_EXPRESSIONS: readonly string[] = [
     pg_stat_file('PG_VERSION')
     pg_ls_logdir()
     pg_ls_tmpdir()
-    pg_relation_size('freehold.documents')
-    pg_total_relation_size('freehold.documents')
+    pg_relation_size('documents')
+    pg_total_relation_size('documents')
     pg_database_size(current_database())
     pg_import_system_collations('pg_catalog')
     pg_backup_start('x')
@@ -290,15 +290,15 @@ export const CLOSED_READS: readonly string[] = [
 
 /** Changes of what is not the tenant's to change. */
 export const CLOSED_WRITES: readonly string[] = [
-  `insert into freehold.documents (tenant_id, id, title, body, created_by) values ('${B}', 'spy', '', '', '')`,
-  `insert into freehold.documents (tenant_id, id, title, body, created_by) values ('${B}', 'doc-1', '', '', '') on conflict do nothing`,
-  `insert into freehold.documents (tenant_id, id, title, body, created_by) values ('${B}', 'doc-1', '', '', '')
+  `insert into documents (tenant_id, id, title, body, created_by) values ('${B}', 'spy', '', '', '')`,
+  `insert into documents (tenant_id, id, title, body, created_by) values ('${B}', 'doc-1', '', '', '') on conflict do nothing`,
+  `insert into documents (tenant_id, id, title, body, created_by) values ('${B}', 'doc-1', '', '', '')
      on conflict (tenant_id, id) do update set title = excluded.title returning *`,
-  `update freehold.documents set tenant_id = '${B}'`,
-  `merge into freehold.documents d using (values (1)) v on false
+  `update documents set tenant_id = '${B}'`,
+  `merge into documents d using (values (1)) v on false
      when not matched then insert (tenant_id, id, title, body, created_by) values ('${B}', 'spy', '', '', '')`,
-  `with moved as (update freehold.users set tenant_id = '${B}' returning *) select * from moved`,
-  `insert into freehold.messages (tenant_id, session_id, seq, id, role, body) values ('${B}', 'session-1', 2, '${A}', 'user', 'x')`,
+  `with moved as (update users set tenant_id = '${B}' returning *) select * from moved`,
+  `insert into messages (tenant_id, session_id, seq, id, role, body) values ('${B}', 'session-1', 2, '${A}', 'user', 'x')`,
   `insert into freehold.audit_entries (tenant_id, id, action, reason, request_id, source) values ('${A}', '${A}', 'x', 'x', 'x', 'x')`,
   "update freehold.audit_entries set action = 'x'",
   "delete from freehold.audit_entries",
@@ -318,37 +318,37 @@ export const CLOSED_WRITES: readonly string[] = [
 
 /** Statements that are allowed and must give nothing of tenant b, whatever way they ask. */
 export const PRYING_STATEMENTS: readonly string[] = [
-  `select * from freehold.documents where tenant_id = '${B}'`,
-  "select * from freehold.documents where true or tenant_id is not null",
-  `select * from freehold.documents d, freehold.users u where d.tenant_id = '${B}' or u.tenant_id = '${B}'`,
-  "select tableoid, ctid, xmin, d from freehold.documents d",
-  "select * from only freehold.documents",
-  "select * from freehold.documents tablesample system (100)",
-  "select json_agg(d), xmlagg(xmlelement(name x, d.body)), string_agg(body, ',') over () from freehold.documents d group by body",
-  "select * from freehold.messages m full join freehold.sessions s on true",
-  "select (select string_agg(title, ',') from freehold.documents x where x.tenant_id <> d.tenant_id) from freehold.documents d",
-  "select * from freehold.documents d, lateral (select * from freehold.users u where u.tenant_id <> d.tenant_id) x",
-  "select * from freehold.documents for update",
-  "select * from freehold.documents for key share skip locked",
-  "select * from xmltable('/a' passing (select xmlelement(name a, string_agg(body, '')) from freehold.documents) columns x text path '.')",
-  "select jsonb_path_query(to_jsonb(d), '$.**') from freehold.documents d",
-  `with recursive r as (select id, 1 n from freehold.documents union all select r.id, n + 1 from r where n < 3) select * from r`,
-  `with x as (update freehold.documents set body = 'b' where tenant_id = '${B}' returning *) select * from x`,
-  `delete from freehold.documents where tenant_id = '${B}' returning *`,
-  `update freehold.documents d set body = o.body from freehold.documents o where o.tenant_id = '${B}' returning *`,
-  `merge into freehold.documents d using freehold.documents o on d.tenant_id = '${B}' when matched then delete`,
-  `insert into freehold.documents (tenant_id, id, title, body, created_by)
-     select '${A}', 'copy-' || id, title, body, 'x' from freehold.documents where tenant_id = '${B}' returning *`,
+  `select * from documents where tenant_id = '${B}'`,
+  "select * from documents where true or tenant_id is not null",
+  `select * from documents d, users u where d.tenant_id = '${B}' or u.tenant_id = '${B}'`,
+  "select tableoid, ctid, xmin, d from documents d",
+  "select * from only documents",
+  "select * from documents tablesample system (100)",
+  "select json_agg(d), xmlagg(xmlelement(name x, d.body)), string_agg(body, ',') over () from documents d group by body",
+  "select * from messages m full join sessions s on true",
+  "select (select string_agg(title, ',') from documents x where x.tenant_id <> d.tenant_id) from documents d",
+  "select * from documents d, lateral (select * from users u where u.tenant_id <> d.tenant_id) x",
+  "select * from documents for update",
+  "select * from documents for key share skip locked",
+  "select * from xmltable('/a' passing (select xmlelement(name a, string_agg(body, '')) from documents) columns x text path '.')",
+  "select jsonb_path_query(to_jsonb(d), '$.**') from documents d",
+  `with recursive r as (select id, 1 n from documents union all select r.id, n + 1 from r where n < 3) select * from r`,
+  `with x as (update documents set body = 'b' where tenant_id = '${B}' returning *) select * from x`,
+  `delete from documents where tenant_id = '${B}' returning *`,
+  `update documents d set body = o.body from documents o where o.tenant_id = '${B}' returning *`,
+  `merge into documents d using documents o on d.tenant_id = '${B}' when matched then delete`,
+  `insert into documents (tenant_id, id, title, body, created_by)
+     select '${A}', 'copy-' || id, title, body, 'x' from documents where tenant_id = '${B}' returning *`,
   `insert into freehold.outbox (tenant_id, id, topic, partition_key, envelope) values ('${A}', gen_random_uuid(), 'x', 'x', 'x')`,
   // errors as a channel: the row that would tell is never looked at
-  `select 1 / (case when tenant_id = '${B}' then 0 else 1 end) from freehold.documents`,
-  "select body::integer from freehold.documents where body like '%CANARY%'",
-  "select (title || body)::uuid from freehold.documents where tenant_id::text <> current_setting('app.tenant_id')",
-  "select cast(to_jsonb(d) ->> 'body' as integer) from freehold.documents d where body ~ 'CANARY'",
-  "select * from freehold.documents where body = any (array(select 'CANARY' || n from generate_series(1, 1000) n))",
-  `select * from freehold.documents where tenant_id in (${Array.from({ length: 500 }, () => `'${B}'`).join(", ")})`,
-  "select enum_range(null::freehold.documents)",
-  "select row_security_active('freehold.documents'), freehold.tenant(), current_user, session_user",
+  `select 1 / (case when tenant_id = '${B}' then 0 else 1 end) from documents`,
+  "select body::integer from documents where body like '%CANARY%'",
+  "select (title || body)::uuid from documents where tenant_id::text <> current_setting('app.tenant_id')",
+  "select cast(to_jsonb(d) ->> 'body' as integer) from documents d where body ~ 'CANARY'",
+  "select * from documents where body = any (array(select 'CANARY' || n from generate_series(1, 1000) n))",
+  `select * from documents where tenant_id in (${Array.from({ length: 500 }, () => `'${B}'`).join(", ")})`,
+  "select enum_range(null::documents)",
+  "select row_security_active('documents'), freehold.tenant(), current_user, session_user",
   // the catalog
   "select * from pg_stats",
   "select * from pg_stats_ext",

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Fault } from "../../src/kernel/index.ts";
 import { type Queryable, sql } from "../../src/stores/data/index.ts";
-import { eachEngine } from "../support/engines.ts";
+import { eachModel } from "../support/engines.ts";
 import { storeTwoTenants, type TwoTenants } from "../support/tenant-rows.ts";
 import { assertNoCanary, contextOf } from "../support/tenants.ts";
 import { statements } from "./statement-grammar.ts";
@@ -15,8 +15,8 @@ const B = contextOf("b").tenant.uuid;
 
 async function everythingOf(data: Queryable): Promise<unknown> {
   const { rows } = await data.query(sql`
-    select (select json_agg(d order by id) from freehold.documents d) as documents, (select json_agg(u order by id) from freehold.users u) as users,
-      (select json_agg(s order by id) from freehold.sessions s) as sessions`);
+    select (select json_agg(d order by id) from documents d) as documents, (select json_agg(u order by id) from users u) as users,
+      (select json_agg(s order by id) from sessions s) as sessions`);
   return rows;
 }
 
@@ -36,12 +36,12 @@ async function send(data: Queryable, script: readonly string[]): Promise<unknown
 }
 
 describe("whatever statements a tenant sends", () => {
-  eachEngine((engine) => {
+  eachModel((engine, model) => {
     let two: TwoTenants;
     let untouched: unknown;
 
     before(async () => {
-      two = await storeTwoTenants(await engine.open());
+      two = await storeTwoTenants(await engine.open(), model);
       untouched = await everythingOf(two.b);
     });
 

@@ -14,17 +14,17 @@ interface Table {
 
 const TABLES: readonly Table[] = [
   {
-    name: "freehold.documents",
+    name: "documents",
     texts: ["id", "title", "body", "created_by"],
     insert: (tenant, id) => `(tenant_id, id, title, body, created_by) values ('${tenant}', '${id}', 'new', 'new', 'x')`,
   },
   {
-    name: "freehold.users",
+    name: "users",
     texts: ["id", "name", "email"],
     insert: (tenant, id) => `(tenant_id, id, name, roles) values ('${tenant}', '${id}', 'new', '{}')`,
   },
   {
-    name: "freehold.sessions",
+    name: "sessions",
     texts: ["id", "user_id", "platform"],
     insert: (tenant, id) => `(tenant_id, id, user_id, platform) values ('${tenant}', '${id}', 'user-1', 'web')`,
   },

@@ -11,6 +11,7 @@ const PINNED = {
   "database-context": "453e16ada9b4ec1a75efa3862b747e3f17fb6d22c47bc6e5e507eb301b899a89",
   "database-password-app": "e9d2f709790331f409606f232e17f464086e4a350b61285d0657e9a4f0628e5e",
   "database-password-system": "12d0d6bfb4ec221bd7895eefa9673767ed916bdd9ae282fd1fb65e6af152b60c",
+  "database-password-tenant": "13558171ad24c04e68107d57f7f8ca8e81265f0b707b1b6a918e4af50c96e5a5",
   "api-key-check": "af695bc8a33daeffbc950916990c8b9fab141c54006468e2de32ced69ffde04d",
   "event-seal": "79febbc4dfe8623d9420ab88ceef6be749bf7f5d8d4d6c80c50daa4e64c27a16",
   "tenant-secrets": "d6f7109dbb6f4bbd8ac18911c99e1c15e2eac8f64ae609dfb1a944c1345c4548",

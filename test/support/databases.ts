@@ -110,7 +110,12 @@ async function dropDatabase(of: string): Promise<void> {
   const name = url.pathname.slice(1);
   url.pathname = "/postgres";
   await asAdministrator(url.href, async (client) => {
-    await client.query(`drop database if exists ${name} with (force)`);
+    // those of tenants with a database of their own are named after the installation's
+    const { rows: databases } = await client.query<{ database: string }>(
+      "select datname as database from pg_database where datname = $1 or datname like $2 order by 1 desc",
+      [name, `${name}\\_d%`],
+    );
+    for (const { database } of databases) await client.query(`drop database ${database} with (force)`);
     const { rows } = await client.query<{ role: string }>("select rolname as role from pg_roles where rolname like $1 order by 1", [
       `${name}\\_%`,
     ]);

@@ -4,6 +4,7 @@ import path from "node:path";
 import { after, describe } from "node:test";
 import { PGlite } from "@electric-sql/pglite";
 import { vector } from "@electric-sql/pglite-pgvector";
+import type { DataModel } from "../../src/kernel/index.ts";
 import { createDataStore, type DataLocation, type DataPorts, type DataStore } from "../../src/stores/data/index.ts";
 import { testPorts } from "./data-ports.ts";
 import { asAdministrator, freshDatabase, templateFolder } from "./databases.ts";
@@ -42,6 +43,25 @@ export function eachEngine(suite: (engine: Engine) => void): void {
       after(() => engine.close());
       suite(engine);
     });
+  }
+}
+
+/** The data models that the engine has. */
+const MODELS: Readonly<Record<Engine["name"], readonly DataModel[]>> = {
+  PGlite: ["row", "schema"],
+  PostgreSQL: ["row", "schema", "database"],
+};
+
+/** Runs the same suite for every data model of every engine. */
+export function eachModel(suite: (engine: Engine, model: DataModel) => void): void {
+  for (const name of ["PGlite", "PostgreSQL"] as const) {
+    for (const model of MODELS[name]) {
+      describe(`${name}, ${model}`, () => {
+        const engine = createEngine(name);
+        after(() => engine.close());
+        suite(engine, model);
+      });
+    }
   }
 }
 

@@ -41,6 +41,7 @@ export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   "@redis/client": ["src/tenancy/limits/"],
   commander: ["src/cli/"],
   jose: ["src/tenancy/identity/"],
+  kysely: ["src/stores/data/"],
   "node:child_process": [],
   // several processes of one machine are started in one place
   "node:cluster": ["src/cli/"],

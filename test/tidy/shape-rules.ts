@@ -111,7 +111,11 @@ function isFunction(node: Node): boolean {
 /** Whether this is the function given to describe(), suite() or eachEngine(): it holds tests one after the other, and does nothing itself. */
 function isListOfTests(node: Node): boolean {
   const call = node.parent;
-  return isCallExpression(call) && isIdentifier(call.expression) && ["describe", "suite", "eachEngine"].includes(call.expression.text);
+  return (
+    isCallExpression(call) &&
+    isIdentifier(call.expression) &&
+    ["describe", "suite", "eachEngine", "eachModel"].includes(call.expression.text)
+  );
 }
 
 /** The name of a function, or of what it is assigned or given to. */

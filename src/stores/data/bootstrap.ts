@@ -22,6 +22,8 @@ export interface Installation {
   readonly vector: boolean;
   /** The highest migration applied. */
   readonly version: number;
+  /** Whether whoever opened it may make roles, schemas and databases, and whether as a superuser. */
+  readonly administrator: "superuser" | "owner" | "none";
 }
 
 /** What setting up needs besides a connection. */
@@ -93,16 +95,17 @@ async function install(client: pg.ClientBase, who: Administrator, roles: Roles, 
   await client.query(`set role ${roles.owner}`);
   await client.query(contextSql(mode, roles, options.keyring, options.appEnters));
   const version = await migrate(client, known, { roles, vector });
-  return { database, roles, mode, vector, version };
+  return { database, roles, mode, vector, version, administrator: superuser ? "superuser" : "owner" };
 }
 
 function schemasSql(roles: Roles): string {
   return `
 create schema if not exists freehold authorization ${roles.owner};
+create schema if not exists freehold_app authorization ${roles.owner};
 create schema if not exists freehold_private authorization ${roles.owner};
 set role ${roles.owner};
-revoke all on schema freehold, freehold_private from public;
-grant usage on schema freehold to ${roles.app}, ${roles.system};
+revoke all on schema freehold, freehold_app, freehold_private from public;
+grant usage on schema freehold, freehold_app to ${roles.app}, ${roles.system};
 create table if not exists freehold_private.context_key (id integer primary key, inner_pad bytea not null, outer_pad bytea not null);
 create table if not exists freehold.migrations (
   version integer primary key, name text not null, digest text not null, applied_at timestamptz not null default now());
@@ -189,7 +192,7 @@ async function readInstallation(client: pg.ClientBase, database: string, roles: 
     client,
     `select freehold.context_mode() as mode, ${HAS_VECTOR} as vector`,
   );
-  return { database, roles, version, ...found };
+  return { database, roles, version, administrator: "none", ...found };
 }
 
 /** undefined_table, invalid_schema_name, insufficient_privilege: not set up, or not for this role. */

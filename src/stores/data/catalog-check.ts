@@ -6,6 +6,8 @@ import { sql } from "./sql.ts";
 const SHARED_RELATIONS = ["freehold.migrations"];
 /** Functions that run as their owner and that the application's role may call: they give or check the tenant in force. */
 const DEFINER_FUNCTIONS = ["enter", "tenant"];
+/** How the functions begin that search an application's table with its index: they name no tenant but the one in force. */
+const SEARCH_SOURCE = " select s.* from freehold\\_app.% s where s.tenant\\_id = freehold.tenant() and s.%";
 /** The one policy a tenant's table has for the application's role. The second form is what a search path shows. */
 const POLICIES = ["(tenant_id = freehold.tenant())", "(tenant_id = tenant())"];
 
@@ -50,7 +52,7 @@ async function relationProblems(as: Queryable): Promise<string[]> {
     sql`
     with reached as (
       select c.oid, c.relkind, n.nspname || '.' || c.relname as name,
-        n.nspname = 'freehold' and c.relkind in ('r', 'p') and c.relrowsecurity and c.relforcerowsecurity
+        n.nspname in ('freehold', 'freehold_app') and c.relkind in ('r', 'p') and c.relrowsecurity and c.relforcerowsecurity
           and exists (select from pg_catalog.pg_attribute t where t.attrelid = c.oid and t.attname = 'tenant_id' and t.attnotnull) as forced
       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast') and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
@@ -85,6 +87,7 @@ async function functionProblems(as: Queryable, mode: "guarded" | "signed"): Prom
     where has_schema_privilege(n.oid, 'usage') and has_function_privilege(p.oid, 'execute')
       and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
       and not (n.nspname = 'freehold' and p.proname = any (${DEFINER_FUNCTIONS}::text[]))
+      and not (n.nspname = 'freehold_app' and p.proname like 'search\_%' and p.provolatile = 's' and p.prosrc like ${SEARCH_SOURCE})
       and (p.prosecdef or (${mode}::text = 'guarded' and p.provolatile = 'v'
         and not (n.nspname = 'pg_catalog' and p.proname = any (${OPEN_VOLATILE_FUNCTIONS}::text[]))))`,
   );

@@ -1,11 +1,13 @@
 import pg from "pg";
 import { Fault, type FaultCode } from "../../kernel/index.ts";
+import { MOVED_STATE } from "./tenant-context.ts";
 
 /** SQLSTATE (or its class) to what the caller is told. Texts of the engine stay in the log: they can hold other people's values. */
 const BY_STATE: Readonly<Record<string, FaultCode>> = {
   "23505": "conflict", // unique_violation
   "23503": "conflict", // foreign_key_violation
   "42501": "forbidden", // insufficient_privilege, also a row outside the tenant
+  [MOVED_STATE]: "tenant_moving",
   "53100": "storage_full", // disk_full
   "25P03": "overloaded", // idle_in_transaction_session_timeout
   "55P03": "overloaded", // lock_not_available
@@ -16,6 +18,9 @@ const BY_STATE: Readonly<Record<string, FaultCode>> = {
   "57": "dependency_unavailable", // shutdown
   "58": "dependency_unavailable", // system error
 };
+
+/** The constraint of every table in a schema of one tenant that holds its rows to this tenant. */
+export const TENANT_CONSTRAINT = "tenant_only";
 
 const RETRY_STATES: ReadonlySet<string> = new Set(["40001", "40P01"]);
 
@@ -38,6 +43,11 @@ export function isRetryable(error: unknown): boolean {
   return wasNotEntered(error) || RETRY_STATES.has(sqlState(error) ?? "");
 }
 
+/** Whether the statement came to a home that its tenant has left. Nothing of it happened. */
+export function hasLeftHome(error: unknown): boolean {
+  return error instanceof Fault && error.code === "tenant_moving";
+}
+
 /** Whether this comes from a tenant that could not be entered although the engine answers. */
 export function wasNotEntered(error: unknown): boolean {
   return error instanceof Fault && error.code === "internal" && error.cause instanceof NotEntered;
@@ -48,10 +58,12 @@ export function toDataFault(error: unknown): Fault {
   if (error instanceof Fault) return error;
   if (error instanceof NotEntered) {
     const fault = toDataFault(error.cause);
+    if (hasLeftHome(fault)) return fault;
     return new Fault(fault.code === "forbidden" ? "internal" : fault.code, `no tenant entered: ${fault.message}`, { cause: error });
   }
   const state = sqlState(error);
   const message = error instanceof Error ? error.message : String(error);
+  if (isForeignRow(error)) return new Fault("forbidden", `database: ${message}`, { cause: error });
   if (state !== undefined) {
     const code = BY_STATE[state] ?? BY_STATE[state.slice(0, 2)] ?? "internal";
     return new Fault(code, `database: ${state} ${message}`, { cause: error });
@@ -59,6 +71,11 @@ export function toDataFault(error: unknown): Fault {
   if (error instanceof Error && "errno" in error) return unavailable(error, message); // a socket error
   if (/connection|timeout exceeded|Client (?:was closed|has encountered)/i.test(message)) return unavailable(error, message);
   return new Fault("internal", `database: ${message}`, { cause: error });
+}
+
+/** A row of another tenant in a schema of one tenant: there it is a constraint that refuses it, which elsewhere is a policy. */
+function isForeignRow(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === "23514" && error.constraint === TENANT_CONSTRAINT;
 }
 
 function unavailable(cause: unknown, message: string): Fault {

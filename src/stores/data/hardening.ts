@@ -65,7 +65,8 @@ revoke all on pg_catalog.pg_largeobject_metadata from public;
 revoke usage on language plpgsql from public;
 grant usage on language plpgsql to ${roles.owner};
 grant execute on function pg_catalog.set_config(text, text, boolean), pg_catalog.pg_notify(text, text),
-  pg_catalog.pg_advisory_lock(bigint) to ${roles.owner};
+  pg_catalog.pg_advisory_lock(bigint), pg_catalog.pg_advisory_xact_lock_shared(bigint), pg_catalog.pg_sequence_last_value(regclass)
+  to ${roles.owner};
 `;
 }
 
@@ -80,15 +81,16 @@ export function rolesSql(roles: Roles, database: string, verifiers: { readonly a
 do $roles$
 declare r text;
 begin
-  foreach r in array array['${roles.owner}', '${roles.app}', '${roles.system}'] loop
+  foreach r in array array['${roles.owner}', '${roles.app}', '${roles.system}', '${roles.tenants}'] loop
     if not exists (select from pg_catalog.pg_roles where rolname = r) then execute format('create role %I', r); end if;
   end loop;
 end $roles$;
 alter role ${roles.owner} nologin noinherit;
+alter role ${roles.tenants} nologin noinherit;
 alter role ${roles.app} login noinherit password '${verifiers.app}';
 alter role ${roles.system} login noinherit password '${verifiers.system}';
 grant ${roles.owner} to current_user;
-grant connect on database ${name} to ${roles.app}, ${roles.system};
+grant connect on database ${name} to ${roles.app}, ${roles.system}, ${roles.tenants};
 grant connect, create on database ${name} to ${roles.owner};
 -- a temporary table would stay on the connection, for the next tenant to read
 revoke temporary, connect on database ${name} from public;

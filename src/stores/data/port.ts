@@ -1,5 +1,8 @@
+import type { Kysely } from "kysely";
 import type { TenantContext } from "../../kernel/index.ts";
+import type { Homes } from "./homes.ts";
 import type { Statement } from "./sql.ts";
+import type { Fleet } from "./tables/fleet.ts";
 
 /** The rows of one statement. `count` is how many rows it returned or changed. */
 export interface Rows<R> {
@@ -13,15 +16,32 @@ export interface Queryable {
 }
 
 /**
+ * The tables that an application declares, for typed queries: name -> row, in Kysely's own terms. An application adds its tables by
+ * declaration merging.
+ */
+export interface TenantTables {}
+
+/** A transaction of one tenant. */
+export interface TenantTransaction extends Queryable {
+  /** Typed queries inside this transaction. */
+  readonly db: Kysely<TenantTables>;
+}
+
+/**
  * All rows of one tenant and no others. The engine itself enforces it: row security is forced, the role neither owns nor bypasses, and
  * the setting that names the tenant cannot be reached by any statement that this handle accepts.
  */
 export interface TenantData extends Queryable {
   /**
+   * Typed queries of this tenant: one round trip each, like `query`, and held to the same statements. `db.transaction()` runs again like
+   * `transaction`.
+   */
+  readonly db: Kysely<TenantTables>;
+  /**
    * Runs `work` in one transaction: all of it or nothing. Use only the given handle inside; keep network calls outside.
    * A transaction that lost a race (serialisation, deadlock) is run again, so `work` must be free of other effects.
    */
-  transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
+  transaction<T>(work: (tx: TenantTransaction) => Promise<T>): Promise<T>;
 }
 
 /** Rows of the platform itself and, where a policy names it, of all tenants. Only listed files may use it. */
@@ -46,6 +66,15 @@ export interface DataStore {
   readonly capabilities: DataCapabilities;
   /** The rows of the context's tenant. Cheap: may be called once per request. */
   forTenant(context: TenantContext): TenantData;
+  /**
+   * The tenant's rows in the tables that the platform keeps for all tenants together, wherever the tenant's own home is: its audit trail and
+   * its events on their way. Application data is not there.
+   */
+  forPlatformTables(context: TenantContext): TenantData;
+  /** Where tenants' rows are, and changing that. */
+  readonly homes: Homes;
+  /** The application's tables in all homes. */
+  readonly fleet: Fleet;
   readonly system: SystemData;
   /** Whether statements are being answered at the moment, and if not, why in a few public words. */
   health(): { readonly ok: true } | { readonly ok: false; readonly reason: string };

@@ -9,6 +9,8 @@ export interface Roles {
   readonly owner: string;
   readonly app: string;
   readonly system: string;
+  /** Cannot log in: what the logins of tenants with a schema of their own have in common. */
+  readonly tenants: string;
 }
 
 const PREFIX_LENGTH_MAX = 48;
@@ -19,5 +21,5 @@ export function rolesOf(database: string): Roles {
   const exact = plain === database && /^[a-z]/.test(plain) && plain.length <= PREFIX_LENGTH_MAX;
   const digest = createHash("sha256").update(database).digest("hex").slice(0, 8);
   const prefix = exact ? plain : `fh_${plain.slice(0, PREFIX_LENGTH_MAX - 12)}_${digest}`;
-  return { owner: `${prefix}_owner`, app: `${prefix}_app`, system: `${prefix}_system` };
+  return { owner: `${prefix}_owner`, app: `${prefix}_app`, system: `${prefix}_system`, tenants: `${prefix}_tenants` };
 }

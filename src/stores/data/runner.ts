@@ -1,6 +1,7 @@
 import pg from "pg";
 import { Fault } from "../../kernel/index.ts";
-import { isRetryable, NotEntered, sqlState, toDataFault, wasNotEntered } from "./data-fault.ts";
+import type { Lease } from "./connection-budget.ts";
+import { hasLeftHome, isRetryable, NotEntered, sqlState, toDataFault, wasNotEntered } from "./data-fault.ts";
 import type { Queryable, Rows } from "./port.ts";
 import { Preparation, PreparedQuery, type ProtocolConnection } from "./prepared-query.ts";
 import type { Statement } from "./sql.ts";
@@ -8,6 +9,8 @@ import type { Statement } from "./sql.ts";
 /** How long one transaction may stay open. */
 const TRANSACTION_TIMEOUT_MS = 15_000;
 const TRANSACTION_TRIES_MAX = 4;
+/** How long work waits for a tenant that is on its way from one home to another. */
+const MOVING_TIMEOUT_MS = 30_000;
 /** The client's and the server's ideas of what is prepared differ: unknown, already there, or of another shape since. */
 const PREPARED_WRONGLY: ReadonlySet<string> = new Set(["26000", "42P05", "0A000"]);
 
@@ -30,87 +33,107 @@ export async function prepareConnection(client: pg.ClientBase, preambles: readon
   }
 }
 
-/** Runs statements on connections of the pool, each behind the preamble that says for whom. */
+/** A connection on loan, and what is sent in front of each statement to say for whom it is. */
+export interface Checkout {
+  readonly lease: Lease;
+  readonly preamble: Statement | undefined;
+}
+
+/** Where a runner gets its connections. */
+export interface ConnectionSource {
+  checkOut(): Promise<Checkout>;
+  /** Whether the failure came of a home that the tenant has left, so that the same work belongs to the next check-out. */
+  hasMoved(fault: Fault): Promise<boolean>;
+}
+
+/** Runs statements on connections of the source, each behind the preamble that says for whom. */
 export class Runner {
-  readonly #pool: pg.Pool;
-  readonly #preamble: Statement | undefined;
+  readonly #source: ConnectionSource;
   readonly #events: RunnerEvents;
 
-  constructor(pool: pg.Pool, preamble: Statement | undefined, events: RunnerEvents) {
-    this.#pool = pool;
-    this.#preamble = preamble;
+  constructor(source: ConnectionSource, events: RunnerEvents) {
+    this.#source = source;
     this.#events = events;
   }
 
   /** One statement in one round trip and a transaction of its own. */
   async query<R>(statement: Statement): Promise<Rows<R>> {
-    return await this.#untilWon((client) => run<R>(client, this.#preamble, statement));
+    return await this.#untilWon((client, preamble) => run<R>(client, preamble, statement));
   }
 
   async transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
-    return await this.#untilWon((client) => this.#attempt(client, work));
+    return await this.#untilWon((client, preamble) => this.#attempt(client, preamble, work));
   }
 
-  async #untilWon<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  async #untilWon<T>(use: (client: pg.Client, preamble: Statement | undefined) => Promise<T>): Promise<T> {
+    const startedMs = performance.now();
     for (let tries = 1; ; tries++) {
       try {
         return await this.#withClient(use);
       } catch (error) {
-        if (!isRetryable(error) || tries >= TRANSACTION_TRIES_MAX) throw error;
+        const fault = toDataFault(error);
+        if (performance.now() - startedMs < MOVING_TIMEOUT_MS && (await this.#source.hasMoved(fault))) {
+          tries--; // it did not lose a race: it has not begun
+          continue;
+        }
+        this.#events.failed(fault);
+        if (!isRetryable(fault) || tries >= TRANSACTION_TRIES_MAX) throw fault;
       }
     }
   }
 
-  async #attempt<T>(client: pg.PoolClient, work: (tx: Queryable) => Promise<T>): Promise<T> {
+  async #attempt<T>(client: pg.Client, preamble: Statement | undefined, work: (tx: Queryable) => Promise<T>): Promise<T> {
     const scope = new TransactionScope(client);
     try {
-      await this.#begin(client);
+      await this.#begin(client, preamble);
       const result = await scope.within(work);
       await run(client, undefined, COMMIT);
       return result;
     } catch (error) {
       scope.end();
       await rollback(client);
-      throw error;
+      throw scope.left ?? error;
     }
   }
 
-  async #begin(client: pg.PoolClient): Promise<void> {
-    if (!this.#preamble) return void (await run(client, undefined, BEGIN));
+  async #begin(client: pg.Client, preamble: Statement | undefined): Promise<void> {
+    if (!preamble) return void (await run(client, undefined, BEGIN));
     try {
-      await run(client, BEGIN, this.#preamble); // in one round trip
+      await run(client, BEGIN, preamble); // in one round trip
     } catch (error) {
       throw error instanceof pg.DatabaseError ? new NotEntered(error.message, { cause: error }) : error;
     }
   }
 
-  async #withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    let client: pg.PoolClient | undefined;
+  async #withClient<T>(use: (client: pg.Client, preamble: Statement | undefined) => Promise<T>): Promise<T> {
+    let lease: Lease | undefined;
     let clean = false;
     try {
-      client = await this.#pool.connect();
-      const result = await use(client);
-      clean = isIdle(client);
+      const checkout = await this.#source.checkOut();
+      lease = checkout.lease;
+      const result = await use(lease.client, checkout.preamble);
+      clean = isIdle(lease.client);
       this.#events.answered();
       return result;
     } catch (error) {
       const fault = toDataFault(error);
-      if (client) clean = (await settles(client)) && !PREPARED_WRONGLY.has(sqlState(error) ?? "") && !wasNotEntered(fault);
-      this.#events.failed(fault);
+      if (lease) clean = (await settles(lease.client)) && !PREPARED_WRONGLY.has(sqlState(error) ?? "") && !wasNotEntered(fault);
       throw fault;
     } finally {
       // a connection that did not come back idle could carry a tenant's transaction or settings: it is never used again
-      client?.release(!clean);
+      lease?.release(clean);
     }
   }
 }
 
 /** The handle inside a transaction. It stops working with the transaction, so that a forgotten await cannot write elsewhere. */
 class TransactionScope implements Queryable {
-  readonly #client: pg.PoolClient;
+  readonly #client: pg.Client;
   #open = true;
+  /** Set when a statement was refused because the tenant has moved: the whole transaction is then run again, whatever the work made of it. */
+  left: Fault | undefined;
 
-  constructor(client: pg.PoolClient) {
+  constructor(client: pg.Client) {
     this.#client = client;
   }
 
@@ -119,7 +142,9 @@ class TransactionScope implements Queryable {
     try {
       return await run<R>(this.#client, undefined, statement);
     } catch (error) {
-      throw toDataFault(error);
+      const fault = toDataFault(error);
+      if (hasLeftHome(fault)) this.left = fault;
+      throw fault;
     }
   }
 
@@ -146,7 +171,7 @@ function run<R>(client: pg.ClientBase, preamble: Statement | undefined, statemen
   return new Promise((resolve, reject) => submit(client, new PreparedQuery<R>(preamble, statement, resolve, reject)));
 }
 
-async function rollback(client: pg.PoolClient): Promise<void> {
+async function rollback(client: pg.Client): Promise<void> {
   // what goes wrong here is seen by the caller's check of the connection, which then ends it
   await client.query("rollback").catch(() => undefined);
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { Fault } from "../../kernel/index.ts";
+import { BoundedMap, Fault } from "../../kernel/index.ts";
 
 /** One parameterised statement. It can only be made by the `sql` tag, so that text and values never mix. */
 export interface Statement {
@@ -27,6 +27,19 @@ export function sql(strings: TemplateStringsArray, ...values: readonly unknown[]
     compiledOf.set(strings, compiled);
   }
   return { text: compiled.text, name: compiled.name, values };
+}
+
+const TEXTS_KEPT_MAX = 5_000;
+const compiledTexts = new BoundedMap<string, Compiled>(TEXTS_KEPT_MAX);
+
+/** A statement that a query builder has made: its text with $1, $2, … and the values apart. Held to the same statements as `sql`. */
+export function builtStatement(text: string, values: readonly unknown[]): Statement {
+  let compiled = compiledTexts.get(text);
+  if (!compiled) {
+    compiled = compile(text);
+    compiledTexts.set(text, compiled);
+  }
+  return { ...compiled, values };
 }
 
 function compile(text: string): Compiled {

@@ -9,6 +9,9 @@ import type { Roles } from "./roles.ts";
  */
 export type ContextMode = "guarded" | "signed";
 
+/** SQLSTATE of a statement that came to a home which the tenant has left. Nothing of it happened; it belongs to the new home. */
+export const MOVED_STATE = "FH001";
+
 const HMAC_BLOCK_BYTES = 64;
 const CONTEXTS_KEPT_MAX = 100_000;
 
@@ -22,7 +25,16 @@ export function contextSql(mode: ContextMode, roles: Roles, keyring: Keyring, ap
 create or replace function freehold.context_mode() returns text language sql immutable as $$ select '${mode}' $$;
 insert into freehold_private.context_key (id, inner_pad, outer_pad) values (1, '\\x${inner}', '\\x${outer}')
   on conflict (id) do update set inner_pad = excluded.inner_pad, outer_pad = excluded.outer_pad;
-create or replace function freehold.enter(context text) returns void
+drop function if exists freehold.enter(text);
+create or replace function freehold_private.check_home(tenant uuid) returns void
+  language plpgsql volatile security definer set search_path = pg_catalog as $$
+begin
+  if exists (select from freehold.homes h where h.tenant_id = tenant and h.model <> 'row') then
+    raise exception 'the tenant has moved' using errcode = '${MOVED_STATE}';
+  end if;
+end $$;
+revoke all on function freehold_private.check_home(uuid) from public;
+create or replace function freehold.enter(context text, seen bigint default null) returns void
   language plpgsql volatile security definer set search_path = pg_catalog as $$
 begin
   if current_setting('app.tenant_id', true) <> '' then
@@ -30,9 +42,13 @@ begin
   end if;
   -- assigned and not performed: a plain expression needs no query of its own
   context := set_config('app.tenant_id', context, true);
+  -- reading a sequence costs a fraction of reading a table: only who has not heard of a move since looks whom it concerns
+  if coalesce(pg_sequence_last_value('freehold.home_epoch'::regclass), 0) is distinct from seen then
+    perform freehold_private.check_home(left(context, 36)::uuid);
+  end if;
 end $$;
-revoke all on function freehold.enter(text) from public;
-${appEnters ? `grant execute on function freehold.enter(text) to ${roles.app};` : ""}
+revoke all on function freehold.enter(text, bigint) from public;
+${appEnters ? `grant execute on function freehold.enter(text, bigint) to ${roles.app};` : ""}
 ${mode === "guarded" ? GUARDED_TENANT : SIGNED_TENANT}
 grant execute on function freehold.tenant(), freehold.context_mode() to ${roles.app}, ${roles.system};
 `;

@@ -67,7 +67,7 @@ export function createAudit(ports: {
   return {
     record: (event) => queue.add(() => toEntry(event)),
     async ofTenant(context, limit) {
-      const { rows } = await data.forTenant(context).query<AuditEntry>(sql`
+      const { rows } = await data.forPlatformTables(context).query<AuditEntry>(sql`
         select id, at, action, reason, actor, actor_tenant as "actorTenant", target_tenant as "targetTenant", request_id as "requestId",
           source, detail
         from freehold.audit_entries where tenant_id = ${context.tenant.uuid} order by id desc limit ${limit}`);

@@ -1,4 +1,4 @@
-import type { AgentConfig, Tenant, TenantId, TenantStatus } from "../../kernel/index.ts";
+import type { AgentConfig, DataModel, Tenant, TenantId, TenantStatus } from "../../kernel/index.ts";
 import { deepFreeze } from "./deep-freeze.ts";
 import type { PlanDocument, TenantDocument } from "./tenant-settings.ts";
 
@@ -13,6 +13,8 @@ export interface TenantRow {
   readonly created_at: Date;
   /** Names of the secrets that are set. */
   readonly secrets: readonly string[];
+  readonly data_model: DataModel;
+  readonly data_epoch: number;
 }
 
 /** The agent of a tenant that has set none: answers out of the tenant's own documents. */
@@ -37,6 +39,7 @@ export function toTenant(row: TenantRow, plan: PlanDocument): Tenant {
     name: own.name,
     plan: row.plan,
     isolationLevel: own.isolationLevel ?? plan.isolationLevel,
+    placement: Object.freeze({ data: row.data_model, epoch: row.data_epoch }),
     quotas: over(plan.quotas, own.quotas),
     rate: over(plan.rate, own.rate),
     features: own.features ? Object.freeze([...new Set([...plan.features, ...own.features])]) : plan.features,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { AGENT_PROTOCOLS, FAULTS, ISOLATION_LEVELS, parseTenantId, type TenantId } from "../../kernel/index.ts";
+import { AGENT_PROTOCOLS, DATA_MODELS, FAULTS, ISOLATION_LEVELS, parseTenantId, type TenantId } from "../../kernel/index.ts";
 
 const COUNT_MAX = Number.MAX_SAFE_INTEGER;
 const TEXT_MAX = 200;
@@ -65,6 +65,8 @@ const settings = {
   name: label,
   plan: planName,
   isolationLevel: z.enum(ISOLATION_LEVELS).optional(),
+  /** Where layers are to be, other than the isolation level stands for. Changing it moves nothing: `freehold tenant move` does. */
+  placement: z.strictObject({ data: z.enum(DATA_MODELS).optional() }).optional(),
   quotas: quotas.partial().optional(),
   rate: rate.partial().optional(),
   features: z.array(featureKey).max(256).optional(),

@@ -30,8 +30,9 @@ const TRANSITIONS: Readonly<Record<TenantStatus, readonly TenantStatus[]>> = {
 export async function readTenants(system: Queryable, ids: readonly string[]): Promise<readonly TenantRow[]> {
   const { rows } = await system.query<TenantRow>(sql`
     select t.uuid, t.id, t.plan, t.status, t.document, t.version, t.created_at,
-      coalesce((select array_agg(s.name) from freehold.tenant_secrets s where s.tenant_id = t.uuid), '{}') as secrets
-    from freehold.tenants t where t.id = any (${ids})`);
+      coalesce((select array_agg(s.name) from freehold.tenant_secrets s where s.tenant_id = t.uuid), '{}') as secrets,
+      coalesce(h.model, 'row') as data_model, coalesce(h.epoch, 0) as data_epoch
+    from freehold.tenants t left join freehold.homes h on h.tenant_id = t.uuid where t.id = any (${ids})`);
   return rows;
 }
 
@@ -39,8 +40,9 @@ export async function readTenants(system: Queryable, ids: readonly string[]): Pr
 export async function listTenants(system: Queryable, after: string, limit: number): Promise<readonly TenantRow[]> {
   const { rows } = await system.query<TenantRow>(sql`
     select t.uuid, t.id, t.plan, t.status, t.document, t.version, t.created_at,
-      coalesce((select array_agg(s.name) from freehold.tenant_secrets s where s.tenant_id = t.uuid), '{}') as secrets
-    from freehold.tenants t where t.id > ${after} order by t.id limit ${limit}`);
+      coalesce((select array_agg(s.name) from freehold.tenant_secrets s where s.tenant_id = t.uuid), '{}') as secrets,
+      coalesce(h.model, 'row') as data_model, coalesce(h.epoch, 0) as data_epoch
+    from freehold.tenants t left join freehold.homes h on h.tenant_id = t.uuid where t.id > ${after} order by t.id limit ${limit}`);
   return rows;
 }
 
@@ -134,9 +136,12 @@ export async function replacePlan(system: Queryable, { name, ...document }: Plan
     on conflict (name) do update set document = excluded.document, version = freehold.plans.version + 1`);
 }
 
-async function lockTenant(tx: Queryable, id: TenantId): Promise<TenantRow> {
-  const { rows } = await tx.query<TenantRow>(sql`
-    select uuid, id, plan, status, document, version, created_at, '{}'::text[] as secrets from freehold.tenants where id = ${id} for update`);
+/** What changing a tenant needs of its row. */
+type LockedTenant = Pick<TenantRow, "uuid" | "plan" | "status" | "document" | "version">;
+
+async function lockTenant(tx: Queryable, id: TenantId): Promise<LockedTenant> {
+  const { rows } = await tx.query<LockedTenant>(sql`
+    select uuid, plan, status, document, version from freehold.tenants where id = ${id} for update`);
   const row = rows[0];
   if (!row) throw new Fault("not_found", `tenant ${id}`);
   return row;
@@ -168,6 +173,7 @@ function mergeDocument(
     ...(changes.rate && { rate: { ...old.rate, ...changes.rate } }),
     ...(changes.billing && { billing: { ...old.billing, ...changes.billing } }),
     ...(changes.agentConfig && { agentConfig: { ...old.agentConfig, ...changes.agentConfig } }),
+    ...(changes.placement && { placement: { ...old.placement, ...changes.placement } }),
   };
 }
 

@@ -17,7 +17,7 @@ export function ownDeadLetters(services: Services): readonly Operation[] {
         summary: "List the tenant's events that were given up, the newest first.",
         query: z.strictObject({ limit: pageLimit }),
         async run({ context, scope, query }) {
-          const { rows } = await scope.data.query(sql`
+          const { rows } = await scope.platform.query(sql`
           select consumer, event_id as "eventId", attempts, reason, failed_at as "failedAt"
           from freehold.dead_letters where tenant_id = ${context.tenant.uuid} order by failed_at desc, event_id limit ${query.limit}`);
           return json(200, { deadLetters: rows });

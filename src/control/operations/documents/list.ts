@@ -18,7 +18,7 @@ export function listDocuments({ identity }: Services): Operation {
         const { rows } = await scope.data.query(sql`
         select id, title, metadata, octet_length(body) as bytes, created_by as "createdBy", created_at as "createdAt",
           updated_at as "updatedAt"
-        from freehold.documents where tenant_id = ${context.tenant.uuid} and id > ${query.after ?? ""} order by id limit ${query.limit}`);
+        from documents where tenant_id = ${context.tenant.uuid} and id > ${query.after ?? ""} order by id limit ${query.limit}`);
         return json(200, { documents: rows });
       },
     },

@@ -39,11 +39,11 @@ export function putDocument({ identity, clock, random }: Services): Operation {
         const size = Buffer.byteLength(content);
         await scope.data.transaction(async (tx) => {
           const old = await tx.query<{ size: number }>(
-            sql`select octet_length(body) as size from freehold.documents where tenant_id = ${tenant.uuid} and id = ${id} for update`,
+            sql`select octet_length(body) as size from documents where tenant_id = ${tenant.uuid} and id = ${id} for update`,
           );
           await addToCounter(tx, context, "storageBytes", size - (old.rows[0]?.size ?? 0), tenant.quotas.storageLimit);
           await tx.query(sql`
-          insert into freehold.documents (tenant_id, id, title, body, metadata, created_by)
+          insert into documents (tenant_id, id, title, body, metadata, created_by)
           values (${tenant.uuid}, ${id}, ${title}, ${content}, ${JSON.stringify(extra)}::jsonb, ${principal.id})
           on conflict (tenant_id, id) do update
             set title = excluded.title, body = excluded.body, metadata = excluded.metadata, updated_at = now()`);

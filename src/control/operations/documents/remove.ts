@@ -15,7 +15,7 @@ export function removeDocument(): Operation {
         const id = params["id"] ?? "";
         await scope.data.transaction(async (tx) => {
           const { rows } = await tx.query<{ size: number }>(sql`
-          delete from freehold.documents where tenant_id = ${context.tenant.uuid} and id = ${id} returning octet_length(body) as size`);
+          delete from documents where tenant_id = ${context.tenant.uuid} and id = ${id} returning octet_length(body) as size`);
           if (!rows[0]) throw new Fault("not_found", "no such document");
           await addToCounter(tx, context, "storageBytes", -rows[0].size, 0);
           await scope.search.remove(tx, "document", id);

@@ -13,7 +13,7 @@ export function showDocument(): Operation {
       async run({ params, context, scope }) {
         const { rows } = await scope.data.query(sql`
         select id, title, body as text, metadata, created_by as "createdBy", created_at as "createdAt", updated_at as "updatedAt"
-        from freehold.documents where tenant_id = ${context.tenant.uuid} and id = ${params["id"] ?? ""}`);
+        from documents where tenant_id = ${context.tenant.uuid} and id = ${params["id"] ?? ""}`);
         if (!rows[0]) throw new Fault("not_found", "no such document");
         return json(200, rows[0]);
       },

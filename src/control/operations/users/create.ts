@@ -22,7 +22,7 @@ export function createUser({ identity, clock, random }: Services): Operation {
         const user = await scope.data.transaction(async (tx) => {
           await addToCounter(tx, context, "users", 1, quotas.maxUsers);
           const { count } = await tx.query(sql`
-          insert into freehold.users (tenant_id, id, email, name, roles, metadata)
+          insert into users (tenant_id, id, email, name, roles, metadata)
           values (${uuid}, ${id}, ${email}, ${name}, ${roles}, ${JSON.stringify(metadata)}::jsonb) on conflict do nothing`);
           if (count === 0)
             throw new Fault("conflict", "user exists", { public: { detail: "A user with this id or email exists already." } });

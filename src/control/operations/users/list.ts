@@ -18,7 +18,7 @@ export function listUsers({ identity }: Services): Operation {
         identity.agree(context, query.tenantId, head.remoteAddress);
         const { rows } = await scope.data.query<User>(sql`
         select id, email, name, roles, metadata, version, created_at as "createdAt", updated_at as "updatedAt"
-        from freehold.users where tenant_id = ${context.tenant.uuid} and id > ${query.after ?? ""} order by id limit ${query.limit}`);
+        from users where tenant_id = ${context.tenant.uuid} and id > ${query.after ?? ""} order by id limit ${query.limit}`);
         return json(200, { users: rows });
       },
     },

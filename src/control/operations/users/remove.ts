@@ -15,7 +15,7 @@ export function removeUser(): Operation {
       async run({ params, context, scope }) {
         const id = params["id"] ?? "";
         await scope.data.transaction(async (tx) => {
-          const { count } = await tx.query(sql`delete from freehold.users where tenant_id = ${context.tenant.uuid} and id = ${id}`);
+          const { count } = await tx.query(sql`delete from users where tenant_id = ${context.tenant.uuid} and id = ${id}`);
           if (count === 0) throw new Fault("not_found", "no such user");
           await addToCounter(tx, context, "users", -1, 0);
           await publishUser(tx, scope, "deleted", id);

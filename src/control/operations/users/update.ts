@@ -19,7 +19,7 @@ export function updateUser({ identity }: Services): Operation {
           const old = await findUser(tx, scope, id);
           const { name = old.name, email = old.email, roles = old.roles, metadata = old.metadata } = body;
           await tx.query(sql`
-          update freehold.users set name = ${name}, email = ${email}, roles = ${roles}, metadata = ${JSON.stringify(metadata)}::jsonb,
+          update users set name = ${name}, email = ${email}, roles = ${roles}, metadata = ${JSON.stringify(metadata)}::jsonb,
             version = version + 1, updated_at = now() where tenant_id = ${context.tenant.uuid} and id = ${id}`);
           await publishUser(tx, scope, "updated", id);
           return await findUser(tx, scope, id);

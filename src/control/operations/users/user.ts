@@ -43,7 +43,7 @@ export const userChanges = z.strictObject({
 export async function findUser(on: Queryable, scope: TenantScope, id: string): Promise<User> {
   const { rows } = await on.query<User>(sql`
     select id, email, name, roles, metadata, version, created_at as "createdAt", updated_at as "updatedAt"
-    from freehold.users where tenant_id = ${scope.context.tenant.uuid} and id = ${id}`);
+    from users where tenant_id = ${scope.context.tenant.uuid} and id = ${id}`);
   if (!rows[0]) throw new Fault("not_found", "no such user");
   return rows[0];
 }

@@ -1,87 +1,12 @@
-import { type Migration, tenantTable } from "./migration.ts";
-
-const ROWS = "select, insert, update, delete";
+import { type Migration, ROWS_RIGHTS, tenantTable } from "./migration.ts";
+import { platformTables } from "./platform-tables.ts";
 
 /** What tenants keep: users, documents and their search points, conversations; and the events that carry changes. */
 export const tenantData: Migration = {
   version: 2,
   name: "tenant-data",
   sql: ({ roles, vector }) => `
-create table freehold.users (
-  tenant_id uuid not null,
-  id text not null,
-  email text,
-  name text not null,
-  roles text[] not null,
-  metadata jsonb not null default '{}',
-  version bigint not null default 1,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  primary key (tenant_id, id)
-);
-create unique index users_email on freehold.users (tenant_id, lower(email));
-${tenantTable("users", roles, { app: ROWS })}
-
-create table freehold.documents (
-  tenant_id uuid not null,
-  id text not null,
-  title text not null,
-  body text not null,
-  metadata jsonb not null default '{}',
-  created_by text not null,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  primary key (tenant_id, id)
-);
-${tenantTable("documents", roles, { app: ROWS })}
-
-create table freehold.points (
-  tenant_id uuid not null,
-  id uuid not null,
-  kind text not null,
-  ref text not null,
-  part integer not null,
-  title text not null,
-  body text not null,
-  payload jsonb not null,
-  words tsvector not null,
-  embedder text not null,
-  embedding ${vector ? "freehold.vector" : "real[]"} not null,
-  primary key (tenant_id, id)
-);
-create index points_ref on freehold.points (tenant_id, kind, ref);
-${tenantTable("points", roles, { app: ROWS })}
-
-create table freehold.sessions (
-  tenant_id uuid not null,
-  id text not null,
-  user_id text not null,
-  platform text not null,
-  metadata jsonb not null default '{}',
-  messages integer not null default 0,
-  created_at timestamptz not null default now(),
-  last_activity timestamptz not null default now(),
-  primary key (tenant_id, id)
-);
-create index sessions_recent on freehold.sessions (tenant_id, last_activity desc, id);
-create index sessions_user on freehold.sessions (tenant_id, user_id, last_activity desc);
-${tenantTable("sessions", roles, { app: ROWS })}
-
-create table freehold.messages (
-  tenant_id uuid not null,
-  session_id text not null,
-  seq integer not null,
-  id uuid not null,
-  role text not null check (role in ('user', 'assistant')),
-  body text not null,
-  citations jsonb not null default '[]',
-  created_at timestamptz not null default now(),
-  primary key (tenant_id, session_id, seq),
-  foreign key (tenant_id, session_id) references freehold.sessions (tenant_id, id) on delete cascade
-);
-${tenantTable("messages", roles, { app: ROWS })}
-
--- In these tables no two indexes begin with the same columns: without statistics, as in an embedded database, the engine takes either
+${platformTables({ schema: "freehold", vector, guard: (table) => tenantTable(table, roles, { app: ROWS_RIGHTS }) })}-- In these tables no two indexes begin with the same columns: without statistics, as in an embedded database, the engine takes either
 -- of them, and reads a tenant's whole queue to find one row.
 create table freehold.outbox (
   tenant_id uuid not null,
@@ -122,7 +47,7 @@ create table freehold.deliveries (
 );
 create index deliveries_due on freehold.deliveries (consumer, tenant_id, due_at) where due_at is not null;
 create index deliveries_lane on freehold.deliveries (partition_key, tenant_id, consumer, seq);
-${tenantTable("deliveries", roles, { app: "select (tenant_id, consumer, event_id, attempts, due_at, lease, last_error)", system: ROWS })}
+${tenantTable("deliveries", roles, { app: "select (tenant_id, consumer, event_id, attempts, due_at, lease, last_error)", system: ROWS_RIGHTS })}
 create trigger wake after insert on freehold.deliveries referencing new table as added for each statement execute function freehold.wake_events();
 -- Only the oldest event of a key has a time at which it is due. The lock keeps that one from going away unseen, so that whoever
 -- removes it finds the event that was put behind it.
@@ -178,6 +103,6 @@ create table freehold.dead_letters (
   primary key (tenant_id, consumer, event_id)
 );
 -- the envelope is not for the tenant's eyes: one that was found in the wrong place can be another tenant's
-${tenantTable("dead_letters", roles, { app: "select (tenant_id, consumer, event_id, attempts, reason, failed_at)", system: ROWS })}
+${tenantTable("dead_letters", roles, { app: "select (tenant_id, consumer, event_id, attempts, reason, failed_at)", system: ROWS_RIGHTS })}
 `,
 };

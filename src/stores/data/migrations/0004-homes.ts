@@ -1,0 +1,79 @@
+import type { Migration } from "./migration.ts";
+
+/** Tables of the platform that stay where they are when a tenant has a schema of its own, and what that tenant's login may do there. */
+const SHARED_TABLES: Readonly<Record<string, string>> = {
+  audit_entries: "select",
+  counters: "select, insert, update",
+  outbox: "insert",
+  inbox: "select, insert",
+  deliveries: "select (tenant_id, consumer, event_id, attempts, due_at, lease, last_error)",
+  dead_letters: "select (tenant_id, consumer, event_id, attempts, reason, failed_at)",
+};
+
+/** Where each tenant's rows are, what the application declares, and the moves that are under way. */
+export const homes: Migration = {
+  version: 4,
+  name: "homes",
+  sql: ({ roles }) => `
+grant usage on schema freehold to ${roles.tenants};
+grant execute on function freehold.tenant(), freehold.context_mode() to ${roles.tenants};
+
+-- what has no row here is in shared rows, at epoch 0
+create table freehold.homes (
+  tenant_id uuid primary key,
+  model text not null check (model in ('row', 'schema', 'database')),
+  epoch bigint not null check (epoch > 0),
+  closing boolean not null default false,
+  -- the login of a tenant with a schema of its own, by which its rows in the platform's tables are known
+  login name unique,
+  -- how far the application's tables are in this home
+  tables_version integer not null default 0,
+  tables_digest text not null default ''
+);
+create index homes_epoch on freehold.homes (epoch);
+grant select on freehold.homes to ${roles.system};
+create sequence freehold.home_epoch;
+
+-- the rows that a tenant with a login of its own has in the platform's tables are those of whoever is logged in: no setting names it
+create function freehold.login_tenant(who name) returns uuid language sql stable parallel safe security definer set search_path = pg_catalog as
+  $$ select h.tenant_id from freehold.homes h where h.login = who and h.model = 'schema' $$;
+revoke all on function freehold.login_tenant(name) from public;
+grant execute on function freehold.login_tenant(name) to ${roles.tenants};
+${Object.entries(SHARED_TABLES)
+  .map(
+    ([table, rights]) => `create policy login on freehold.${table} for all to ${roles.tenants}
+  using (tenant_id = (select freehold.login_tenant(current_user))) with check (tenant_id = freehold.login_tenant(current_user));
+grant ${rights} on freehold.${table} to ${roles.tenants};`,
+  )
+  .join("\n")}
+
+-- one row for each step of the application's tables that the shared home has
+create table freehold.table_steps (
+  version integer primary key,
+  name text not null,
+  digest text not null,
+  applied_at timestamptz not null default now()
+);
+grant select on freehold.table_steps to ${roles.system};
+
+-- writes of a tenant that is being moved wait here: whoever writes holds the tenant's lock as a reader, whoever switches as the writer
+create table freehold.moves (
+  tenant_id uuid primary key,
+  source text not null,
+  target text not null,
+  step text not null,
+  started_at timestamptz not null default now(),
+  switched_at timestamptz,
+  detail jsonb not null default '{}'
+);
+grant select on freehold.moves to ${roles.system};
+create table freehold_private.fences (tenant_id uuid primary key, closed boolean not null default false);
+create table freehold_private.move_log (
+  tenant_id uuid not null,
+  seq bigint not null generated always as identity,
+  relation text not null,
+  key jsonb not null,
+  primary key (tenant_id, seq)
+);
+`,
+};

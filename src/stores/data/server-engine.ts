@@ -1,0 +1,187 @@
+import pg from "pg";
+import { Fault } from "../../kernel/index.ts";
+import { bootstrap, type BootstrapOptions, type Installation } from "./bootstrap.ts";
+import { ConnectionBudget, type PoolSpec } from "./connection-budget.ts";
+import type { DataPorts } from "./data-store.ts";
+import { ACQUIRE_TIMEOUT_MS, type Engine, notAdministrator, type Route, SEARCH_PATH, searchPathOf } from "./engine.ts";
+import { type Home, homeNames, homePassword } from "./home.ts";
+import { createListener } from "./listener.ts";
+import { rolesOf } from "./roles.ts";
+import { prepareConnection } from "./runner.ts";
+import type { Statement } from "./sql.ts";
+import { createContextSigner } from "./tenant-context.ts";
+
+/** A PostgreSQL server, by the URL of an administrator of the database (or, once it is set up, of the application's own role). */
+export interface ServerLocation {
+  readonly kind: "postgres";
+  readonly url: string;
+  /** The most connections of this process, for all tenants and the platform together. */
+  readonly connectionsMax: number;
+  readonly statementTimeoutMs?: number;
+}
+
+const STATEMENT_TIMEOUT_MS = 30_000;
+const LOCK_TIMEOUT_MS = 5_000;
+const IDLE_TIMEOUT_MS = 60_000;
+
+const ENTER: Statement = { name: "fh_enter", text: "select freehold.enter($1, $2)", values: ["", 0] };
+
+/** How connections of one kind log in. */
+interface Login {
+  readonly database: string;
+  readonly role: string;
+  readonly password: string;
+  readonly searchPath: string;
+  readonly preambles: readonly Statement[];
+}
+
+/** Connects to the server and sets the database up. Throws `dependency_unavailable`. */
+export async function openServer(location: ServerLocation, ports: DataPorts): Promise<Engine> {
+  const { keyring } = ports;
+  const passwords = {
+    app: keyring.key("database-password-app").toString("base64url"),
+    system: keyring.key("database-password-system").toString("base64url"),
+  };
+  const installation = await setUp(location.url, { ...ports, passwords, appEnters: true });
+  const { roles, database, mode } = installation;
+  const connect = (login: Login) => () => openConnection(location, login);
+  const base = { database, searchPath: SEARCH_PATH };
+  const rows = poolOf("row", undefined, connect({ ...base, role: roles.app, password: passwords.app, preambles: [ENTER] }));
+  const platform = poolOf("system", undefined, connect({ ...base, role: roles.system, password: passwords.system, preambles: [] }));
+  const sign = createContextSigner(mode, keyring);
+  const systemMax = Math.max(2, Math.floor(location.connectionsMax / 4));
+  const tenantsMax = Math.max(2, location.connectionsMax - systemMax);
+  const bounds = { acquireTimeoutMs: ACQUIRE_TIMEOUT_MS, idleTimeoutMs: IDLE_TIMEOUT_MS, report: ports.report };
+  const tenants = new ConnectionBudget({ ...bounds, connectionsMax: tenantsMax, perTenantMax: Math.ceil(tenantsMax / 2) });
+  const system = new ConnectionBudget({ ...bounds, connectionsMax: systemMax, perTenantMax: systemMax });
+  const listener = createListener({ kind: "dedicated", url: asRole(location.url, roles.system, passwords.system), report: ports.report });
+  const own = new OwnRoutes(installation, ports, connect);
+  return {
+    kind: "postgres",
+    installation,
+    tenants,
+    system,
+    route: (home, seen) =>
+      home.model === "row" ? { pool: rows, preamble: { ...ENTER, values: [sign(home.tenant), seen] } } : own.of(home, sign),
+    nobody: { pool: rows, preamble: undefined },
+    platform: { pool: platform, preamble: undefined },
+    listener,
+    administer: (work, where) => administer(location.url, installation, work, where),
+    recover: () => {},
+    close: async () => void (await Promise.all([listener.close(), tenants.close(), system.close()])),
+  };
+}
+
+/** The ways to the rows of tenants with logins of their own. They are made from the tenant's id alone, so none has to be remembered. */
+class OwnRoutes {
+  readonly #installation: Installation;
+  readonly #ports: DataPorts;
+  readonly #connect: (login: Login) => () => Promise<pg.Client>;
+
+  constructor(installation: Installation, ports: DataPorts, connect: (login: Login) => () => Promise<pg.Client>) {
+    this.#installation = installation;
+    this.#ports = ports;
+    this.#connect = connect;
+  }
+
+  of({ tenant, model, epoch }: Home, sign: (tenant: string) => string): Route {
+    const names = homeNames(this.#installation.database, tenant);
+    const key = `${model} ${tenant} ${epoch}`; // a tenant that comes back does not meet connections of its last stay
+    if (model === "schema") {
+      const password = homePassword(this.#ports.keyring, tenant, "login");
+      const searchPath = searchPathOf(names.schema);
+      const connect = this.#connect({ database: this.#installation.database, role: names.login, password, searchPath, preambles: [] });
+      return { pool: poolOf(key, tenant, connect), preamble: undefined };
+    }
+    const role = rolesOf(names.database).app;
+    const password = homePassword(this.#ports.keyring, tenant, "app");
+    const connect = this.#connect({ database: names.database, role, password, searchPath: SEARCH_PATH, preambles: [ENTER] });
+    return { pool: poolOf(key, tenant, connect), preamble: { ...ENTER, values: [sign(tenant), 0] } };
+  }
+}
+
+function poolOf(key: string, tenant: string | undefined, connect: () => Promise<pg.Client>): PoolSpec {
+  return { key, tenant, connect };
+}
+
+async function openConnection(location: ServerLocation, login: Login): Promise<pg.Client> {
+  const client = new pg.Client({
+    connectionString: asRole(location.url, login.role, login.password, login.database),
+    connectionTimeoutMillis: ACQUIRE_TIMEOUT_MS,
+    statement_timeout: location.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
+    lock_timeout: LOCK_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+    application_name: "freehold",
+    options: `-c search_path=${login.searchPath.replaceAll(" ", "")}`,
+  });
+  client.on("error", () => {}); // while no statement is under way nobody else listens, and its loss would end the process
+  try {
+    await client.connect();
+    await assertIdentity(client, login);
+    await prepareConnection(client, login.preambles);
+    return client;
+  } catch (error) {
+    await client.end().catch(() => undefined); // it failed: that is what is told
+    throw error;
+  }
+}
+
+/** A connection is given out for one login; something between here and the server could have made it another's. */
+async function assertIdentity(client: pg.Client, { role, database }: Login): Promise<void> {
+  const { rows } = await client.query<{ who: string; place: string }>(
+    "select session_user::text as who, current_database()::text as place",
+  );
+  if (rows[0]?.who === role && rows[0].place === database) return;
+  throw new Fault("isolation_violation", `a connection that logged in as ${role} is ${rows[0]?.who ?? "nobody"}`);
+}
+
+async function administer<T>(
+  url: string,
+  { administrator }: Installation,
+  work: (client: pg.ClientBase) => Promise<T>,
+  database?: string,
+): Promise<T> {
+  if (administrator === "none") throw notAdministrator();
+  const place = new URL(url);
+  if (database !== undefined) place.pathname = `/${database}`;
+  const client = new pg.Client({
+    connectionString: place.href,
+    connectionTimeoutMillis: ACQUIRE_TIMEOUT_MS,
+    application_name: "freehold-admin",
+  });
+  client.on("error", () => {}); // the query that is under way fails with it
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Connects as whoever the URL names, and sets up the database it names. */
+async function setUp(url: string, options: BootstrapOptions): Promise<Installation> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: ACQUIRE_TIMEOUT_MS, application_name: "freehold-setup" });
+  client.on("error", () => {}); // the query that is under way fails with it
+  try {
+    await client.connect();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Fault("dependency_unavailable", `cannot connect to PostgreSQL: ${reason}`, {
+      cause: error,
+      public: { detail: `Cannot connect to PostgreSQL at ${new URL(url).host}: ${reason}. Check --database-url and that the server runs.` },
+    });
+  }
+  try {
+    return await bootstrap(client, options);
+  } finally {
+    await client.end();
+  }
+}
+
+function asRole(url: string, role: string, password: string, database?: string): string {
+  const changed = new URL(url);
+  changed.username = role;
+  changed.password = password;
+  if (database !== undefined) changed.pathname = `/${database}`;
+  return changed.href;
+}

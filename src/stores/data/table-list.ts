@@ -1,0 +1,62 @@
+import type pg from "pg";
+import { SHARED_TABLES_SCHEMA } from "./home-builder.ts";
+
+/** A table that holds rows of tenants, as the engine's catalogue has it. Names are quoted where they have to be. */
+export interface TenantTable {
+  readonly name: string;
+  readonly relation: string;
+  /** What a row is made of, without what the engine computes. The tenant's column is among it. */
+  readonly columns: readonly string[];
+  /** Types of the columns, in the same order. */
+  readonly types: readonly string[];
+  readonly key: readonly string[];
+  /** Names of the tables that its rows refer to. */
+  readonly references: readonly string[];
+}
+
+/** Where tables are looked up: a schema of one tenant, or the shared ones, by the role that tenants use there. */
+export type TablesOf = { readonly schema: string } | { readonly app: string };
+
+/**
+ * The tables of a home, those that are referred to before those that refer. In shared rows (and in a database of one tenant, which has the
+ * same shape) these are the tables of the platform and the application in which tenants read and write rows themselves.
+ */
+export async function readTables(client: pg.ClientBase, of: TablesOf): Promise<readonly TenantTable[]> {
+  const [wanted, value] =
+    "schema" in of
+      ? ["n.nspname = $1", of.schema]
+      : [
+          `n.nspname in ('freehold', '${SHARED_TABLES_SCHEMA}') and has_table_privilege($1, c.oid, 'select') and has_table_privilege($1, c.oid, 'insert')`,
+          of.app,
+        ];
+  const { rows } = await client.query<TenantTable>(
+    `select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as relation,
+       (select array_agg(quote_ident(a.attname) order by a.attnum) from pg_catalog.pg_attribute a
+         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as columns,
+       (select array_agg(format_type(a.atttypid, a.atttypmod) order by a.attnum) from pg_catalog.pg_attribute a
+         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as types,
+       (select array_agg(quote_ident(a.attname) order by k.place) from pg_catalog.pg_index i, unnest(i.indkey::int2[]) with ordinality k (attnum, place),
+         pg_catalog.pg_attribute a where i.indrelid = c.oid and i.indisprimary and a.attrelid = c.oid and a.attnum = k.attnum) as key,
+       coalesce((select array_agg(distinct o.relname::text) from pg_catalog.pg_constraint f join pg_catalog.pg_class o on o.oid = f.confrelid
+         where f.conrelid = c.oid and f.contype = 'f' and f.confrelid <> c.oid), '{}') as references
+     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     where c.relkind in ('r', 'p') and ${wanted}
+       and exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
+     order by c.relname`,
+    [value],
+  );
+  return inOrder(rows);
+}
+
+/** Those that are referred to first. Tables that refer to each other in a ring stay in the order of their names. */
+function inOrder(tables: readonly TenantTable[]): readonly TenantTable[] {
+  const sorted: TenantTable[] = [];
+  let waiting = [...tables];
+  while (waiting.length > 0) {
+    const names = new Set(waiting.map(({ name }) => name));
+    const ready = waiting.filter(({ references }) => !references.some((name) => names.has(name)));
+    sorted.push(...(ready.length > 0 ? ready : waiting));
+    waiting = ready.length > 0 ? waiting.filter((table) => !ready.includes(table)) : [];
+  }
+  return sorted;
+}

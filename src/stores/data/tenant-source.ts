@@ -1,0 +1,87 @@
+import type { Fault } from "../../kernel/index.ts";
+import type { ConnectionBudget } from "./connection-budget.ts";
+import { hasLeftHome, sqlState } from "./data-fault.ts";
+import type { Engine, Route } from "./engine.ts";
+import { rowHome } from "./home.ts";
+import { type HomeMap, homeOf } from "./home-map.ts";
+import type { Checkout, ConnectionSource } from "./runner.ts";
+
+const PLATFORM = "platform";
+
+/**
+ * What a tenant's own login, schema or database answers once it is closed or gone: insufficient_privilege, undefined_table,
+ * invalid_schema_name, undefined_object, invalid_catalog_name, refused logins, and a database dropped under its connections.
+ */
+const GONE_STATES: ReadonlySet<string> = new Set(["42501", "42P01", "3F000", "42704", "3D000", "28000", "28P01", "57P01"]);
+
+/** Connections for the platform's own work, always by the same way. */
+export function fixedSource(budget: ConnectionBudget, { pool, preamble }: Route): ConnectionSource {
+  return {
+    checkOut: async () => ({ lease: await budget.acquire(pool, PLATFORM), preamble }),
+    hasMoved: () => Promise.resolve(false),
+  };
+}
+
+/** A tenant's part of the shared rows, wherever its home is. */
+export class SharedRows implements ConnectionSource {
+  readonly #engine: Engine;
+  readonly #homes: HomeMap;
+  readonly #tenant: string;
+
+  constructor(engine: Engine, homes: HomeMap, tenant: string) {
+    this.#engine = engine;
+    this.#homes = homes;
+    this.#tenant = tenant;
+  }
+
+  async checkOut(): Promise<Checkout> {
+    const { pool, preamble } = this.#engine.route(rowHome(this.#tenant), this.#homes.seen);
+    return { lease: await this.#engine.tenants.acquire(pool, this.#tenant), preamble };
+  }
+
+  async hasMoved(): Promise<boolean> {
+    return false;
+  }
+}
+
+/** A tenant's home, found anew for each check-out, so that work goes where the tenant is at that moment. */
+export class TenantSource implements ConnectionSource {
+  readonly #engine: Engine;
+  readonly #homes: HomeMap;
+  readonly #tenant: string;
+
+  constructor(engine: Engine, homes: HomeMap, tenant: string) {
+    this.#engine = engine;
+    this.#homes = homes;
+    this.#tenant = tenant;
+  }
+
+  async checkOut(): Promise<Checkout> {
+    for (;;) {
+      const known = this.#homes.get(this.#tenant);
+      if (known?.closing) {
+        await this.#homes.untilOpen(this.#tenant);
+        continue;
+      }
+      const { pool, preamble } = this.#engine.route(homeOf(this.#homes, this.#tenant), this.#homes.seen);
+      const lease = await this.#engine.tenants.acquire(pool, this.#tenant);
+      if (this.#homes.get(this.#tenant) === known) return { lease, preamble };
+      lease.release(true); // it moved while this waited
+    }
+  }
+
+  async hasMoved(fault: Fault): Promise<boolean> {
+    const left = hasLeftHome(fault);
+    const before = this.#homes.get(this.#tenant);
+    const own = before !== undefined && before.model !== "row";
+    if (!left && !(own && GONE_STATES.has(stateOf(fault)))) return false;
+    await this.#homes.refresh();
+    return left || this.#homes.get(this.#tenant) !== before;
+  }
+}
+
+/** The SQLSTATE also of a login that was refused, which is no statement's. */
+function stateOf(fault: Fault): string {
+  const { cause } = fault;
+  return sqlState(fault) ?? (cause instanceof Error && "code" in cause ? String(cause.code) : "");
+}
