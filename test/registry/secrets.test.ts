@@ -56,8 +56,8 @@ describe("a tenant's secrets", () => {
         insert into freehold.tenant_secrets (tenant_id, name, sealed, key_version)
         select ${b.uuid}::uuid, name, sealed, key_version from freehold.tenant_secrets where tenant_id = ${a.uuid}
         union all select ${a.uuid}::uuid, 'discord.token', sealed, key_version from freehold.tenant_secrets where tenant_id = ${a.uuid}`);
-      await assert.rejects(registry.secret(b, "slack.botToken"), { code: "dependency_unavailable" });
-      await assert.rejects(registry.secret(a, "discord.token"), { code: "dependency_unavailable" });
+      await assert.rejects(registry.secret(b, "slack.botToken"), { name: "Fault" });
+      await assert.rejects(registry.secret(a, "discord.token"), { code: "isolation_violation" });
       assert.equal((await registry.secret(a, "slack.botToken"))?.reveal(), "token-of-a");
     });
 

@@ -17,7 +17,8 @@ const A: StoreTenant = tenantOf("a");
 const B: StoreTenant = tenantOf("b");
 const PLACE: SealPlace = { purpose: "columns", table: "documents", column: "body", row: ["doc-1"] };
 const SECRET = Buffer.from(`the value of b ${CANARY}`);
-const damaged = { name: "Fault", code: "dependency_unavailable" };
+const damaged = { name: "Fault", code: "isolation_violation" };
+const unavailable = { name: "Fault", code: "dependency_unavailable" };
 
 /** A tenant that no other test has. */
 function freshTenant(): StoreTenant {
@@ -72,7 +73,7 @@ describe("the vault", () => {
         .forTenant(A)
         .open(PLACE, sealed)
         .then(() => assert.fail("opened"), toFault);
-      assert.equal(error.code, "dependency_unavailable");
+      assert.equal(error.code, "isolation_violation");
       assertNoCanary(error);
     });
 
@@ -106,7 +107,7 @@ describe("the vault", () => {
     test("keeps no key in the database that opens anything without the root key", async () => {
       const sealed = await vault.forTenant(B).seal(PLACE, SECRET);
       const stranger = await openVault(store.system, { roots: [createLocalRootKeys([randomBytes(32)], systemRandom)] });
-      await assert.rejects(stranger.forTenant(B).open(PLACE, sealed), damaged);
+      await assert.rejects(stranger.forTenant(B).open(PLACE, sealed), unavailable);
       await stranger.close();
     });
 
@@ -129,8 +130,8 @@ describe("the vault", () => {
       await store.system.query(sql`
         insert into freehold.vault_keys (tenant_id, purpose, version, root, wrapped)
         select ${thief.uuid}::uuid, purpose, version, root, wrapped from freehold.vault_keys where tenant_id = ${victim.uuid}`);
-      await assert.rejects(vault.forTenant(thief).open(PLACE, sealed), damaged);
-      await assert.rejects(vault.forTenant(thief).seal(PLACE, SECRET), damaged);
+      await assert.rejects(vault.forTenant(thief).open(PLACE, sealed), unavailable);
+      await assert.rejects(vault.forTenant(thief).seal(PLACE, SECRET), unavailable);
     });
 
     test("never confuses two places, whatever their parts hold", async () => {

@@ -22,8 +22,8 @@ export interface TenantVault {
    */
   seal(place: SealPlace, value: Uint8Array): Promise<Buffer>;
   /**
-   * The value again. Throws `not_found` when the tenant's keys were destroyed, and `dependency_unavailable` when the root key cannot be
-   * reached, or when the value was sealed for another tenant or place, or is damaged.
+   * The value again. Throws `not_found` when the tenant's keys were destroyed, `dependency_unavailable` when the root key cannot be reached, and
+   * `isolation_violation` when the value was sealed for another tenant or place, or is damaged.
    */
   open(place: SealPlace, sealed: Uint8Array): Promise<Buffer>;
   /** The version of the key that seals now. */

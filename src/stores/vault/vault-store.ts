@@ -127,7 +127,7 @@ class KeyVault implements VaultStore {
     const value = dataKey && openEnvelope(dataKey, tenant, place, sealed);
     if (!value) {
       const where = `${place.table}.${place.column}`;
-      throw new Fault("dependency_unavailable", `a sealed value of ${where} was not sealed for this tenant and place, or is damaged`);
+      throw new Fault("isolation_violation", `a sealed value of ${where} was not sealed for this tenant and place, or is damaged`);
     }
     return value;
   }
