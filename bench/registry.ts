@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { parseTenantId, systemClock, type TenantId } from "../src/kernel/index.ts";
@@ -80,7 +81,9 @@ function idOf(number: number): TenantId {
 }
 
 async function createOver(store: DataStore, bounds?: RegistryBounds): Promise<Registry> {
-  return await createRegistry({ ...benchPorts(), system: store.system, clock: systemClock, checkUrl: () => {} }, bounds);
+  // nothing here has a secret
+  const vault = { forTenant: () => assert.fail("no vault") };
+  return await createRegistry({ ...benchPorts(), system: store.system, vault, clock: systemClock, checkUrl: () => {} }, bounds);
 }
 
 async function openRegistry(ends: AsyncDisposableStack, store: DataStore, bounds?: RegistryBounds): Promise<Registry> {

@@ -30,11 +30,12 @@ import { createLexicalEmbedder, createOpenAiEmbedder, createSearchStore, type Em
 import { type Audit, createAudit } from "../tenancy/audit/index.ts";
 import { createRateLimiter } from "../tenancy/limits/index.ts";
 import { createRegistry, type Registry } from "../tenancy/registry/index.ts";
-import { createEgress, createHttpServer, type Egress, type HttpServer, type HttpServerOptions } from "../wire/index.ts";
+import { createEgress, createHttpServer, createOutbound, type Egress, type HttpServer, type HttpServerOptions } from "../wire/index.ts";
 import { certificatesOf } from "./certificates.ts";
 import { type DataPlaneRooms, openDataPlane } from "./data-plane.ts";
 import { registerTenants } from "./document-tenants.ts";
 import { openIdentity } from "./open-identity.ts";
+import { keepKeysCurrent, openVault } from "./open-vault.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
 import type { Settings } from "./settings.ts";
 import type { Siblings } from "./siblings.ts";
@@ -111,8 +112,14 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   closing.add(() => data.close());
   const audit = createAudit({ data, clock: systemClock, random: systemRandom, report: telemetry.report });
   closing.add(() => audit.close());
+  const outbound = createOutbound();
+  closing.add(() => outbound.close());
+  const storePorts = { settings, data, keyring, readVariable: inputs.readVariable, outbound, telemetry };
+  const vault = await openVault(storePorts);
+  closing.add(() => vault.close());
   const registry = await createRegistry({
     system: data.system,
+    vault,
     keyring,
     random: systemRandom,
     clock: systemClock,
@@ -120,6 +127,8 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     report: telemetry.report,
   });
   closing.add(() => registry.close());
+  const keeping = keepKeysCurrent(vault, registry, telemetry);
+  closing.add(() => keeping.stop());
 
   const stores = createStores({
     data,

@@ -3,6 +3,20 @@ import { Fault } from "../kernel/index.ts";
 import { identitySettings } from "../tenancy/identity/index.ts";
 import { tenantIdSchema } from "../tenancy/registry/index.ts";
 
+/** The name of the environment variable that holds a secret. */
+const variableName = z.string().regex(/^[A-Z][A-Z0-9_]*$/, "use the name of an environment variable");
+
+/** An address without a path; over `http:` only on this machine. */
+const originSchema = z.string().refine(isOrigin, "use https:// and a host, without a path");
+
+const awsCredentials = {
+  region: z.string().regex(/^[a-z0-9-]{1,32}$/, "use a region such as eu-central-1"),
+  accessKeyIdEnv: variableName.default("AWS_ACCESS_KEY_ID"),
+  secretAccessKeyEnv: variableName.default("AWS_SECRET_ACCESS_KEY"),
+  /** With temporary credentials. */
+  sessionTokenEnv: variableName.optional(),
+};
+
 const port = z.int().min(0).max(65_535);
 const LOOPBACK_HOSTS: ReadonlySet<string> = new Set(["127.0.0.1", "::1", "localhost"]);
 
@@ -41,13 +55,51 @@ export const settingsSchema = z
               model: z.string().min(1).max(200),
               dimensions: z.int().min(8).max(4_096),
               /** The name of the environment variable that holds the key. */
-              apiKeyEnv: z
-                .string()
-                .regex(/^[A-Z][A-Z0-9_]*$/)
-                .optional(),
+              apiKeyEnv: variableName.optional(),
             }),
           ])
           .prefault({ kind: "lexical" }),
+      })
+      .prefault({}),
+    /** What seals tenants' secrets, cache values and files. */
+    vault: z
+      .strictObject({
+        /**
+         * Where root keys are. The first wraps; the others only unwrap, until everything is under the first. The installation's own root key
+         * always comes last, so that without an entry it wraps.
+         */
+        roots: z
+          .array(
+            z.discriminatedUnion("kind", [
+              // 64 hexadecimal digits
+              z.strictObject({ kind: z.literal("local"), keyEnv: variableName }),
+              z.strictObject({
+                kind: z.literal("aws-kms"),
+                keyId: z.string().regex(/^[A-Za-z0-9:/_-]{1,256}$/, "use the ARN, id or alias of a key"),
+                /** Default: AWS's own address in the region. */
+                endpoint: originSchema.optional(),
+                ...awsCredentials,
+              }),
+              z.strictObject({
+                kind: z.literal("transit"),
+                address: originSchema,
+                mount: z
+                  .string()
+                  .regex(/^[A-Za-z0-9_-]+(?:\/[A-Za-z0-9_-]+)*$/)
+                  .default("transit"),
+                keyName: z.string().regex(/^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?$/),
+                namespace: z
+                  .string()
+                  .regex(/^[A-Za-z0-9_-]+(?:\/[A-Za-z0-9_-]+)*$/)
+                  .optional(),
+                tokenEnv: variableName.default("VAULT_TOKEN"),
+              }),
+            ]),
+          )
+          .max(8)
+          .default([]),
+        /** How long an unwrapped key is used without asking its root key again. */
+        keyTtlMs: z.int().min(1_000).max(3_600_000).default(60_000),
       })
       .prefault({}),
     /** The data plane: what is proxied, for whom and how. */
@@ -107,6 +159,12 @@ export const settingsSchema = z
   });
 
 export type Settings = z.output<typeof settingsSchema>;
+
+function isOrigin(text: string): boolean {
+  const url = URL.parse(text);
+  if (!url || url.origin !== text) return false;
+  return url.protocol === "https:" || (url.protocol === "http:" && LOOPBACK_HOSTS.has(url.hostname.replace(/^\[|\]$/g, "")));
+}
 
 /** The settings, or `invalid_settings` with the place and what is wrong there. */
 export function parseSettings(value: unknown, origin: string): Settings {

@@ -1,3 +1,4 @@
+export { AEAD_NONCE_BYTES, AEAD_TAG_BYTES, aeadOpen, type AeadParts, aeadSeal, partsToBytes } from "./aead.ts";
 export { BoundedMap } from "./bounded-map.ts";
 export { type Clock, type Random, systemClock, systemRandom } from "./clock.ts";
 export {
@@ -17,6 +18,7 @@ export {
   type Trace,
 } from "./context.ts";
 export { Fault, type FaultCode, type FaultPublic, FAULTS, toFault } from "./fault.ts";
+export { type HeapItem, IndexedHeap } from "./indexed-heap.ts";
 export { type Json, JSON_BOUNDS, type JsonBounds, parseJson } from "./json.ts";
 export { createKeyring, type Keyring, ROOT_KEY_BYTES } from "./keyring.ts";
 export { Secret } from "./secret.ts";

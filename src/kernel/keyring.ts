@@ -18,6 +18,7 @@ export type KeyPurpose =
   | "api-key-check"
   | "event-seal"
   | "tenant-secrets"
+  | "vault-root"
   | "gateway-objects"
   | "token-signing"
   | "cursor";

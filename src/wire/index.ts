@@ -32,3 +32,4 @@ export { parseTarget } from "./target.ts";
 export { acceptWebSocket, type WebSocketBounds, type WebSocketConnection } from "./websocket.ts";
 export { type ApiCall, callApi } from "./api-client.ts";
 export { createOutbound, type Outbound, type OutboundRequest, type OutboundResponse } from "./outbound.ts";
+export { type AwsCredentials, createAwsClient } from "./aws-client.ts";

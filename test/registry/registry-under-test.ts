@@ -12,6 +12,7 @@ import {
   type TenantId,
 } from "../../src/kernel/index.ts";
 import type { DataStore, Statement, SystemData } from "../../src/stores/data/index.ts";
+import type { VaultStore, VaultStoreOptions } from "../../src/stores/vault/index.ts";
 import {
   createRegistry,
   type Registry,
@@ -21,6 +22,7 @@ import {
 } from "../../src/tenancy/registry/index.ts";
 import type { Place } from "../support/engines.ts";
 import { tenantIdOf } from "../support/tenants.ts";
+import { openVault } from "../support/vaults.ts";
 
 /** The one address that the tests' guard refuses. */
 export const DENIED_URL = "http://169.254.169.254/latest/meta-data";
@@ -31,20 +33,26 @@ export interface RegistryChange {
   readonly bounds?: RegistryBounds;
   readonly system?: SystemData;
   readonly reports?: Fault[];
+  /** Root keys of its vault. */
+  readonly roots?: VaultStoreOptions["roots"];
 }
 
 const registries: Registry[] = [];
+const vaults: VaultStore[] = [];
 
 // for the test file as a whole
 after(async () => {
-  for (const registry of registries.splice(0)) await registry.close();
+  for (const opened of [...registries.splice(0), ...vaults.splice(0)]) await opened.close();
 });
 
 /** A registry over this data store, as one process has it. It is closed with the test file. */
 export async function openRegistry(data: DataStore, change: RegistryChange = {}): Promise<Registry> {
-  const { clock = systemClock, bounds, system = data.system, reports = [] } = change;
+  const { clock = systemClock, bounds, system = data.system, reports = [], roots } = change;
+  const vault = await openVault(data.system, { reports, ...(roots && { roots }) });
+  vaults.push(vault);
   const ports = {
     system,
+    vault,
     keyring: createKeyring(Buffer.alloc(32, 7)),
     random: systemRandom,
     clock,

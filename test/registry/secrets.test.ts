@@ -2,14 +2,22 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { before, describe, test } from "node:test";
 import { inspect } from "node:util";
-import { createKeyring, systemRandom } from "../../src/kernel/index.ts";
+import { createKeyring, Fault, systemRandom, type Tenant } from "../../src/kernel/index.ts";
 import { type DataStore, sql } from "../../src/stores/data/index.ts";
-import { openSecret, sealSecret } from "../../src/tenancy/registry/sealed-secret.ts";
+import { createLocalRootKeys } from "../../src/stores/vault/index.ts";
+import { openSecret, seal } from "../../src/tenancy/registry/sealed-secret.ts";
 import type { Registry } from "../../src/tenancy/registry/index.ts";
 import { eachEngine } from "../support/engines.ts";
-import { freshId, input, openRegistry } from "./registry-under-test.ts";
+import { until } from "../support/until.ts";
+import { openVault, ROOT_KEY } from "../support/vaults.ts";
+import { foundIn, freshId, input, openRegistry } from "./registry-under-test.ts";
 
 const keyring = createKeyring(Buffer.alloc(32, 7));
+/** As it was done before there was a vault. */
+function sealSecret(tenantUuid: string, name: string, value: string): Buffer {
+  return seal(keyring.key("tenant-secrets"), systemRandom, [tenantUuid, name], value);
+}
+
 const A = "018f0000-0000-7000-8000-00000000000a";
 const B = "018f0000-0000-7000-8000-00000000000b";
 
@@ -45,11 +53,11 @@ describe("a tenant's secrets", () => {
         await registry.create(input(freshId())),
       ];
       await store.system.query(sql`
-        insert into freehold.tenant_secrets (tenant_id, name, sealed)
-        select ${b.uuid}::uuid, name, sealed from freehold.tenant_secrets where tenant_id = ${a.uuid}
-        union all select ${a.uuid}::uuid, 'discord.token', sealed from freehold.tenant_secrets where tenant_id = ${a.uuid}`);
-      await assert.rejects(registry.secret(b, "slack.botToken"), { code: "dependency_unavailable" });
-      await assert.rejects(registry.secret(a, "discord.token"), { code: "dependency_unavailable" });
+        insert into freehold.tenant_secrets (tenant_id, name, sealed, key_version)
+        select ${b.uuid}::uuid, name, sealed, key_version from freehold.tenant_secrets where tenant_id = ${a.uuid}
+        union all select ${a.uuid}::uuid, 'discord.token', sealed, key_version from freehold.tenant_secrets where tenant_id = ${a.uuid}`);
+      await assert.rejects(registry.secret(b, "slack.botToken"), { name: "Fault" });
+      await assert.rejects(registry.secret(a, "discord.token"), { code: "isolation_violation" });
       assert.equal((await registry.secret(a, "slack.botToken"))?.reveal(), "token-of-a");
     });
 
@@ -66,8 +74,71 @@ describe("a tenant's secrets", () => {
     });
   });
 
+  eachEngine((engine) => {
+    test("sealed before there was a vault open, and go into it pass by pass, also after passes that were cut off", async () => {
+      const store = await engine.open();
+      const registry = await openRegistry(store);
+      const tenants: Tenant[] = [];
+      for (let at = 0; at < 12; at++) tenants.push(await registry.create(input(freshId())));
+      for (const [at, { uuid }] of tenants.entries()) {
+        const sealed = sealSecret(uuid, "slack.botToken", `token ${at}`);
+        await store.system.query(
+          sql`insert into freehold.tenant_secrets (tenant_id, name, sealed) values (${uuid}, 'slack.botToken', ${sealed})`,
+        );
+      }
+      const tokens = async (): Promise<(string | undefined)[]> =>
+        await Promise.all(tenants.map(async (each) => (await registry.secret(each, "slack.botToken"))?.reveal()));
+      const expected = tenants.map((_, at) => `token ${at}`);
+      assert.deepEqual(await tokens(), expected);
+      const cut = new AbortController();
+      cut.abort();
+      assert.deepEqual(await registry.resealSecrets(cut.signal), { resealed: 0, failed: 0 });
+      // two processes at once: each secret is sealed anew once
+      const other = await openRegistry(store);
+      const reports = await Promise.all([registry.resealSecrets(), other.resealSecrets()]);
+      assert.equal(
+        reports.reduce((sum, { resealed }) => sum + resealed, 0),
+        tenants.length,
+      );
+      assert.deepEqual(await registry.resealSecrets(), { resealed: 0, failed: 0 });
+      assert.deepEqual(await tokens(), expected);
+      const { rows } = await store.system.query<{ old: number }>(
+        sql`select count(*)::integer as old from freehold.tenant_secrets where key_version is null`,
+      );
+      assert.equal(rows[0]?.old, 0);
+    });
+
+    test("are sealed anew with a key that was made anew", async () => {
+      const store = await engine.open();
+      const registry = await openRegistry(store);
+      const vault = await openVault(store.system);
+      const tenant = await registry.create(input(freshId(), { slack: { botToken: "the-token" } }));
+      await vault.rotate(tenant, "secrets");
+      await until("the registry's vault knows of the new key", async () => (await registry.resealSecrets()).resealed === 1);
+      assert.equal((await registry.secret(tenant, "slack.botToken"))?.reveal(), "the-token");
+      await vault.close();
+    });
+
+    test("that cannot be sealed change nothing and are not kept as they are", async () => {
+      const store = await engine.open();
+      const down = async (): Promise<never> => {
+        throw new Fault("dependency_unavailable", "the root key is down");
+      };
+      const local = createLocalRootKeys([ROOT_KEY], systemRandom);
+      const registry = await openRegistry(store, { roots: [{ ...local, wrap: down }] });
+      const id = freshId();
+      await assert.rejects(registry.create(input(id, { slack: { botToken: "plain-token" } })), { code: "dependency_unavailable" });
+      assert.equal(await registry.find(id), undefined);
+      const tenant = await registry.create(input(id));
+      await assert.rejects(registry.update(id, { name: "Other", discord: { token: "plain-token" } }), { code: "dependency_unavailable" });
+      assert.deepEqual((await foundIn(registry, id)).name, tenant.name);
+      const { rows } = await store.system.query(sql`select * from freehold.tenant_secrets`);
+      assert.deepEqual(rows, []);
+    });
+  });
+
   test("open only with every byte, tenant, name and root key as they were sealed", () => {
-    const sealed = sealSecret(keyring, systemRandom, A, "slack.botToken", "the secret");
+    const sealed = sealSecret(A, "slack.botToken", "the secret");
     assert.equal(openSecret(keyring, A, "slack.botToken", sealed).reveal(), "the secret");
     const refused = { code: "dependency_unavailable" };
     assert.throws(() => openSecret(keyring, B, "slack.botToken", sealed), refused);
@@ -82,7 +153,7 @@ describe("a tenant's secrets", () => {
   });
 
   test("are sealed differently each time, so that equal secrets do not look equal", () => {
-    const seals = Array.from({ length: 100 }, () => sealSecret(keyring, systemRandom, A, "slack.botToken", "same").toString("hex"));
+    const seals = Array.from({ length: 100 }, () => sealSecret(A, "slack.botToken", "same").toString("hex"));
     assert.equal(new Set(seals).size, 100);
   });
 });

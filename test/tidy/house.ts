@@ -27,10 +27,10 @@ export const FLOORS: Readonly<Record<string, number>> = {
 /** Doors between rooms on the same floor, from -> to. */
 export const SIDE_DOORS: Readonly<Record<string, readonly string[]>> = {
   stores: ["stores/cache", "stores/data", "stores/events", "stores/files", "stores/search", "stores/vault"],
-  // these are built on the data store, or have an adapter that is
-  "stores/cache": ["stores/data"],
+  // these are built on the data store, or have an adapter that is; what the cache and the files keep elsewhere, the vault seals
+  "stores/cache": ["stores/data", "stores/vault"],
   "stores/events": ["stores/data"],
-  "stores/files": ["stores/data"],
+  "stores/files": ["stores/data", "stores/vault"],
   "stores/search": ["stores/data"],
   "stores/vault": ["stores/data"],
 };
@@ -38,7 +38,8 @@ export const SIDE_DOORS: Readonly<Record<string, readonly string[]>> = {
 /** Packages and built-in modules that only some places may import. A name that ends in `*` stands for all that begin so. */
 export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   "@electric-sql/*": ["src/stores/data/"],
-  "@redis/client": ["src/tenancy/limits/"],
+  "@redis/client": ["src/tenancy/limits/", "src/stores/cache/adapters/"],
+  aws4: ["src/wire/"],
   commander: ["src/cli/"],
   jose: ["src/tenancy/identity/"],
   kysely: ["src/stores/data/"],
@@ -66,6 +67,9 @@ export const SYSTEM_USERS: readonly string[] = [
   "src/cli/",
   "src/stores/data/",
   "src/stores/events/",
+  // the life cycle knows a tenant without a call of it; keys are for the platform's role alone
+  "src/stores/files/",
+  "src/stores/vault/",
   "src/tenancy/audit/",
   "src/tenancy/registry/",
 ];

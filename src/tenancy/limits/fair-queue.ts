@@ -1,5 +1,4 @@
-import { BoundedMap, type Clock, Fault } from "../../kernel/index.ts";
-import { type HeapItem, IndexedHeap } from "./indexed-heap.ts";
+import { BoundedMap, type Clock, Fault, type HeapItem, IndexedHeap } from "../../kernel/index.ts";
 import type { FairQueue, FairTicket } from "./limits.ts";
 import { LinkedList, type Place } from "./linked-list.ts";
 

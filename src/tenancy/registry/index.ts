@@ -11,4 +11,4 @@ export {
   type TenantUpdate,
   tenantUpdateSchema,
 } from "./tenant-settings.ts";
-export type { SecretName } from "./tenant-store.ts";
+export type { ResealReport, SecretName } from "./tenant-secrets.ts";

@@ -15,12 +15,11 @@ import {
   insertTenant,
   listTenants,
   readDomains,
-  readSecret,
   readTenants,
   replacePlan,
-  type SecretName,
   type TenantStorePorts,
 } from "./tenant-store.ts";
+import { openTenantSecret, resealTenantSecrets, type ResealReport, type SecretName } from "./tenant-secrets.ts";
 import type { Plan, PlanDocument, TenantCreate, TenantUpdate } from "./tenant-settings.ts";
 
 /** How many snapshots and keys are held in memory; the rest is read when it is asked for. A snapshot takes about 1 KiB. */
@@ -51,6 +50,8 @@ export interface Registry {
   update(id: TenantId, input: TenantUpdate): Promise<Tenant>;
   setStatus(id: TenantId, status: TenantStatus): Promise<Tenant>;
   secret(tenant: Tenant, name: SecretName): Promise<Secret | undefined>;
+  /** Seals with the vault's key in force what was sealed before, or with an older key. After a kill it goes on when it is called again. */
+  resealSecrets(signal?: AbortSignal): Promise<ResealReport>;
   /** The tenant's hosts, in order. */
   domains(tenant: Tenant): Promise<readonly string[]>;
   plans(): readonly Plan[];
@@ -156,7 +157,11 @@ class LiveRegistry implements Registry {
   }
 
   async secret(tenant: Tenant, name: SecretName): Promise<Secret | undefined> {
-    return await readSecret(this.#ports, tenant.uuid, name);
+    return await openTenantSecret(this.#ports, tenant, name);
+  }
+
+  async resealSecrets(signal?: AbortSignal): Promise<ResealReport> {
+    return await resealTenantSecrets(this.#ports, this.#ports.report, signal);
   }
 
   async domains(tenant: Tenant): Promise<readonly string[]> {

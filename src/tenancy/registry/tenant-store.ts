@@ -1,11 +1,20 @@
-import { type Clock, Fault, type Keyring, type Random, type Secret, type TenantId, type TenantStatus, uuidV7 } from "../../kernel/index.ts";
+import {
+  type Clock,
+  Fault,
+  type Keyring,
+  type Random,
+  type StoreTenant,
+  type TenantId,
+  type TenantStatus,
+  uuidV7,
+} from "../../kernel/index.ts";
 import { type Queryable, sql, type SystemData } from "../../stores/data/index.ts";
-import { openSecret, sealSecret } from "./sealed-secret.ts";
+import { sealTenantSecrets, type SecretPorts, writeSealedSecrets } from "./tenant-secrets.ts";
 import type { TenantRow } from "./snapshot.ts";
 import type { Plan, TenantCreate, TenantDocument, TenantUpdate } from "./tenant-settings.ts";
 
 /** What the statements about tenants need besides their arguments. */
-export interface TenantStorePorts {
+export interface TenantStorePorts extends SecretPorts {
   readonly system: SystemData;
   readonly keyring: Keyring;
   readonly random: Random;
@@ -13,9 +22,6 @@ export interface TenantStorePorts {
   /** Refuses an address that a tenant's agent may not have. */
   readonly checkUrl: (url: string) => void;
 }
-
-/** The names under which a tenant's secrets are kept. */
-export type SecretName = "slack.botToken" | "slack.appToken" | "discord.token";
 
 const TRANSITIONS: Readonly<Record<TenantStatus, readonly TenantStatus[]>> = {
   provisioning: ["active", "deleting"],
@@ -50,15 +56,17 @@ export async function listTenants(system: Queryable, after: string, limit: numbe
 export async function insertTenant(ports: TenantStorePorts, input: TenantCreate): Promise<void> {
   const { id, plan, slack, discord, domains, ...document } = input;
   checkAgent(ports, document);
+  const uuid = uuidV7(ports.clock, ports.random);
+  // a tenant that exists costs no key
+  const secrets = (await ownerOf(ports.system, id)) ? [] : await sealTenantSecrets(ports, { uuid, id }, { slack, discord });
   await ports.system.transaction(async (tx) => {
     await assertPlan(tx, plan);
-    const uuid = uuidV7(ports.clock, ports.random);
     const { count } = await tx.query(sql`
       insert into freehold.tenants (uuid, id, plan, status, document)
       values (${uuid}, ${id}, ${plan}, 'active', ${JSON.stringify(document)}::jsonb) on conflict (id) do nothing`);
     if (count === 0)
       throw new Fault("conflict", `tenant ${id} exists`, { public: { detail: "A tenant with this id exists already.", field: "id" } });
-    await writeSecrets(ports, tx, uuid, { slack, discord });
+    await writeSealedSecrets(tx, { uuid }, secrets);
     if (domains) await writeDomains(tx, uuid, domains);
   });
 }
@@ -69,6 +77,8 @@ export async function insertTenant(ports: TenantStorePorts, input: TenantCreate)
  */
 export async function changeTenant(ports: TenantStorePorts, id: TenantId, input: TenantUpdate): Promise<void> {
   const { plan, slack, discord, domains, version, ...changes } = input;
+  const owner = await ownerOf(ports.system, id);
+  const secrets = owner?.living === true ? await sealTenantSecrets(ports, owner, { slack, discord }) : [];
   await ports.system.transaction(async (tx) => {
     const row = await lockTenant(tx, id);
     if (row.status === "deleting" || row.status === "erased") {
@@ -85,7 +95,7 @@ export async function changeTenant(ports: TenantStorePorts, id: TenantId, input:
     const document = mergeDocument(row.document, changes);
     if (changes.agentConfig) checkAgent(ports, document);
     if (plan !== undefined) await assertPlan(tx, plan);
-    await writeSecrets(ports, tx, row.uuid, { slack, discord });
+    await writeSealedSecrets(tx, row, secrets);
     if (domains) await writeDomains(tx, row.uuid, domains);
     await tx.query(sql`
       update freehold.tenants set document = ${JSON.stringify(document)}::jsonb, plan = ${plan ?? row.plan},
@@ -104,14 +114,6 @@ export async function changeStatus(ports: TenantStorePorts, id: TenantId, status
     }
     await tx.query(sql`update freehold.tenants set status = ${status}, version = version + 1, updated_at = now() where uuid = ${row.uuid}`);
   });
-}
-
-/** One of the tenant's secrets, for the adapter that needs it. */
-export async function readSecret(ports: TenantStorePorts, tenantUuid: string, name: SecretName): Promise<Secret | undefined> {
-  const { rows } = await ports.system.query<{ sealed: Buffer }>(
-    sql`select sealed from freehold.tenant_secrets where tenant_id = ${tenantUuid} and name = ${name}`,
-  );
-  return rows[0] && openSecret(ports.keyring, tenantUuid, name, rows[0].sealed);
 }
 
 /** The tenant's hosts, in order. */
@@ -147,6 +149,13 @@ async function lockTenant(tx: Queryable, id: TenantId): Promise<LockedTenant> {
   return row;
 }
 
+/** The tenant's ids, and whether it can still be changed. */
+async function ownerOf(system: Queryable, id: TenantId): Promise<(StoreTenant & { readonly living: boolean }) | undefined> {
+  const { rows } = await system.query<StoreTenant & { living: boolean }>(sql`
+    select uuid, id, status not in ('deleting', 'erased') as living from freehold.tenants where id = ${id}`);
+  return rows[0];
+}
+
 async function assertPlan(tx: Queryable, plan: string): Promise<void> {
   const { rows } = await tx.query(sql`select name from freehold.plans where name = ${plan}`);
   if (rows.length === 0) throw invalid("plan", `There is no plan ${plan}.`);
@@ -175,27 +184,6 @@ function mergeDocument(
     ...(changes.agentConfig && { agentConfig: { ...old.agentConfig, ...changes.agentConfig } }),
     ...(changes.placement && { placement: { ...old.placement, ...changes.placement } }),
   };
-}
-
-async function writeSecrets(
-  ports: TenantStorePorts,
-  tx: Queryable,
-  uuid: string,
-  { slack, discord }: Pick<TenantUpdate, "slack" | "discord">,
-): Promise<void> {
-  const given: readonly (readonly [SecretName, string | null | undefined])[] = [
-    ["slack.botToken", slack?.botToken],
-    ["slack.appToken", slack?.appToken],
-    ["discord.token", discord?.token],
-  ];
-  for (const [name, value] of given) {
-    if (value === null) await tx.query(sql`delete from freehold.tenant_secrets where tenant_id = ${uuid} and name = ${name}`);
-    if (typeof value !== "string") continue;
-    const sealed = sealSecret(ports.keyring, ports.random, uuid, name, value);
-    await tx.query(sql`
-      insert into freehold.tenant_secrets (tenant_id, name, sealed) values (${uuid}, ${name}, ${sealed})
-      on conflict (tenant_id, name) do update set sealed = excluded.sealed`);
-  }
 }
 
 async function writeDomains(tx: Queryable, uuid: string, domains: readonly string[]): Promise<void> {

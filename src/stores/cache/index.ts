@@ -1,0 +1,4 @@
+export { createMemoryCache, type MemoryCacheBounds } from "./adapters/memory.ts";
+export { createRedisCache, type RedisCacheOptions } from "./adapters/redis.ts";
+export { createCacheStore } from "./cache-store.ts";
+export type { CacheKey, CacheStore, TenantCache } from "./port.ts";

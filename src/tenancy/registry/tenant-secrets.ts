@@ -1,0 +1,131 @@
+import { type Fault, type Keyring, Secret, type StoreTenant, toFault } from "../../kernel/index.ts";
+import { type Queryable, sql, type SystemData } from "../../stores/data/index.ts";
+import type { SealPlace, VaultStore } from "../../stores/vault/index.ts";
+import { openSecret } from "./sealed-secret.ts";
+import type { TenantUpdate } from "./tenant-settings.ts";
+
+/** The names under which a tenant's secrets are kept. */
+export type SecretName = "slack.botToken" | "slack.appToken" | "discord.token";
+
+/** What secrets are sealed and opened with. */
+export interface SecretPorts {
+  readonly system: SystemData;
+  readonly vault: Pick<VaultStore, "forTenant">;
+  /** Opens what was sealed before there was a vault. */
+  readonly keyring: Keyring;
+}
+
+/** Secrets on their way into the table; null takes one away. */
+export type SealedSecrets = readonly {
+  readonly name: SecretName;
+  readonly sealed: { readonly bytes: Buffer; readonly keyVersion: number } | null;
+}[];
+
+const PURPOSE = "secrets";
+const PAGE = 100;
+
+/** Seals what is given. It may ask a key management service, so it is done before a transaction and not inside. */
+export async function sealTenantSecrets(
+  { vault }: SecretPorts,
+  tenant: StoreTenant,
+  { slack, discord }: Pick<TenantUpdate, "slack" | "discord">,
+): Promise<SealedSecrets> {
+  const given: readonly (readonly [SecretName, string | null | undefined])[] = [
+    ["slack.botToken", slack?.botToken],
+    ["slack.appToken", slack?.appToken],
+    ["discord.token", discord?.token],
+  ];
+  const sealed: SealedSecrets[number][] = [];
+  for (const [name, value] of given) {
+    if (value === null) sealed.push({ name, sealed: null });
+    else if (value !== undefined) sealed.push({ name, sealed: await seal(vault, tenant, name, Buffer.from(value, "utf8")) });
+  }
+  return sealed;
+}
+
+/** Puts them in the table. */
+export async function writeSealedSecrets(tx: Queryable, { uuid }: Pick<StoreTenant, "uuid">, secrets: SealedSecrets): Promise<void> {
+  for (const { name, sealed } of secrets) {
+    if (sealed === null) await tx.query(sql`delete from freehold.tenant_secrets where tenant_id = ${uuid} and name = ${name}`);
+    else {
+      await tx.query(sql`
+        insert into freehold.tenant_secrets (tenant_id, name, sealed, key_version)
+        values (${uuid}, ${name}, ${sealed.bytes}, ${sealed.keyVersion})
+        on conflict (tenant_id, name) do update set sealed = excluded.sealed, key_version = excluded.key_version`);
+    }
+  }
+}
+
+/** One of the tenant's secrets, for the adapter that needs it. */
+export async function openTenantSecret(ports: SecretPorts, tenant: StoreTenant, name: SecretName): Promise<Secret | undefined> {
+  const { rows } = await ports.system.query<SealedRow>(sql`
+    select sealed, key_version as "keyVersion" from freehold.tenant_secrets where tenant_id = ${tenant.uuid} and name = ${name}`);
+  return rows[0] && (await open(ports, tenant, name, rows[0]));
+}
+
+/** What a pass over the sealed secrets did. */
+export interface ResealReport {
+  readonly resealed: number;
+  /** Secrets that stayed as they were. */
+  readonly failed: number;
+}
+
+/**
+ * Seals every secret that was sealed before there was a vault, or with an older key of its tenant, with the key in force. What is done is in
+ * the table alone: after a kill the next pass finds the rest. A secret that was changed meanwhile is left as it is now.
+ */
+export async function resealTenantSecrets(ports: SecretPorts, report: (fault: Fault) => void, signal?: AbortSignal): Promise<ResealReport> {
+  let [resealed, failed] = [0, 0];
+  let after = { uuid: "00000000-0000-0000-0000-000000000000", name: "" };
+  for (;;) {
+    const { rows } = await ports.system.query<SealedRow & StoreTenant & { readonly name: SecretName }>(sql`
+      select t.uuid, t.id, s.name, s.sealed, s.key_version as "keyVersion"
+      from freehold.tenant_secrets s join freehold.tenants t on t.uuid = s.tenant_id
+      where (s.tenant_id, s.name) > (${after.uuid}::uuid, ${after.name}::text) order by s.tenant_id, s.name limit ${PAGE}`);
+    for (const row of rows) {
+      if (signal?.aborted === true) return { resealed, failed };
+      try {
+        if (await resealOne(ports, row)) resealed++;
+      } catch (error) {
+        failed++;
+        report(toFault(error)); // one tenant's key keeps no other secret from going on
+      }
+    }
+    const last = rows.at(-1);
+    if (!last) return { resealed, failed };
+    after = last;
+  }
+}
+
+interface SealedRow {
+  readonly sealed: Buffer;
+  /** Null: sealed before there was a vault. */
+  readonly keyVersion: number | null;
+}
+
+async function resealOne(ports: SecretPorts, row: SealedRow & StoreTenant & { readonly name: SecretName }): Promise<boolean> {
+  const inForce = await ports.vault.forTenant(row).version(PURPOSE);
+  if (row.keyVersion !== null && row.keyVersion >= inForce) return false;
+  const secret = await open(ports, row, row.name, row);
+  const { bytes, keyVersion } = await seal(ports.vault, row, row.name, Buffer.from(secret.reveal(), "utf8"));
+  const { count } = await ports.system.query(sql`
+    update freehold.tenant_secrets set sealed = ${bytes}, key_version = ${keyVersion}
+    where tenant_id = ${row.uuid} and name = ${row.name} and sealed = ${row.sealed}`);
+  return count === 1;
+}
+
+async function open(ports: SecretPorts, tenant: StoreTenant, name: SecretName, { sealed, keyVersion }: SealedRow): Promise<Secret> {
+  if (keyVersion === null) return openSecret(ports.keyring, tenant.uuid, name, sealed);
+  return new Secret((await ports.vault.forTenant(tenant).open(placeOf(name), sealed)).toString("utf8"));
+}
+
+async function seal(vault: SecretPorts["vault"], tenant: StoreTenant, name: SecretName, value: Buffer) {
+  const own = vault.forTenant(tenant);
+  // asked first: a key that comes in between makes the row look older than it is, and it is sealed once more
+  const keyVersion = await own.version(PURPOSE);
+  return { bytes: await own.seal(placeOf(name), value), keyVersion };
+}
+
+function placeOf(name: SecretName): SealPlace {
+  return { purpose: PURPOSE, table: "tenant_secrets", column: "sealed", row: [name] };
+}
