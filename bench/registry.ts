@@ -80,7 +80,8 @@ function idOf(number: number): TenantId {
 }
 
 async function createOver(store: DataStore, bounds?: RegistryBounds): Promise<Registry> {
-  return await createRegistry({ ...benchPorts(), system: store.system, clock: systemClock, checkUrl: () => {} }, bounds);
+  const notes = { keyRevoked: async () => {}, suspended: async () => {}, resumed: async () => {} };
+  return await createRegistry({ ...benchPorts(), system: store.system, clock: systemClock, checkUrl: () => {}, notes }, bounds);
 }
 
 async function openRegistry(ends: AsyncDisposableStack, store: DataStore, bounds?: RegistryBounds): Promise<Registry> {

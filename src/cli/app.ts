@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-import path from "node:path";
 import { createChat, createInvoker, type SearchPassages } from "../agents/index.ts";
 import { createRouteTable, type GatewayParts, type HealthReport, indexUsers, type Services } from "../control/index.ts";
 import {
@@ -27,15 +25,18 @@ import { createStores, type Stores } from "../stores/index.ts";
 import { createLexicalEmbedder, createOpenAiEmbedder, createSearchStore, type Embedder } from "../stores/search/index.ts";
 import { type Audit, createAudit } from "../tenancy/audit/index.ts";
 import { createRateLimiter } from "../tenancy/limits/index.ts";
+import type { Lifecycle } from "../tenancy/lifecycle/index.ts";
 import { createRegistry, type Registry } from "../tenancy/registry/index.ts";
 import { createEgress, createHttpServer, type Egress, type HttpServer, type HttpServerOptions } from "../wire/index.ts";
 import { certificatesOf } from "./certificates.ts";
 import { type DataPlaneRooms, openDataPlane } from "./data-plane.ts";
 import { registerTenants } from "./document-tenants.ts";
 import { openIdentity } from "./open-identity.ts";
+import { carryOutJournal, openJournal, openLifecycle } from "./open-lifecycle.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
 import type { Settings } from "./settings.ts";
 import type { Siblings } from "./siblings.ts";
+import { PROGRAM_VERSION } from "./program-version.ts";
 
 /** A running Freehold. */
 export interface App {
@@ -107,6 +108,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
 
   const data = await openData(settings, keyring, telemetry);
   closing.add(() => data.close());
+  const journal = openJournal(settings, keyring);
   const audit = createAudit({ data, clock: systemClock, random: systemRandom, report: telemetry.report });
   closing.add(() => audit.close());
   const registry = await createRegistry({
@@ -116,16 +118,21 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     clock: systemClock,
     checkUrl: (url) => void egress.check(url),
     report: telemetry.report,
+    notes: journal,
   });
   closing.add(() => registry.close());
 
+  const embedder = createEmbedder(inputs, egress);
   const stores = createStores({
     data,
-    search: createSearchStore({ data, embedder: createEmbedder(inputs, egress) }),
+    search: createSearchStore({ data, embedder }),
     events: createEventStore({ keyring, clock: systemClock, random: systemRandom }),
   });
   const worker = openWorker(data, keyring, registry, stores, audit, telemetry);
   late.worker = worker;
+  const lifecycle = openLifecycle({ settings, data, keyring, embedder, registry, audit, journal, worker, report: telemetry.report });
+  closing.add(() => lifecycle.close());
+  await carryOutJournal(lifecycle, telemetry.log);
   const identity = openIdentity(settings, keyring, registry, audit, egress, telemetry);
   const invoker = createInvoker({ egress, clock: systemClock, searchPassages: passagesOf(stores) });
   const services: Services = {
@@ -133,17 +140,20 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     identity,
     audit,
     worker,
+    lifecycle,
     keyring,
     chat: createChat({ invoker, clock: systemClock, random: systemRandom }),
     clock: systemClock,
     random: systemRandom,
     health: async () => healthOf(data),
     metrics: async () => await telemetry.metrics(await inputs.siblings?.metrics()),
-    version: programVersion(),
+    version: PROGRAM_VERSION,
   };
   await worker.start();
   closing.add(() => worker.close());
-  const gateway = await openGateway(inputs, { settings, identity, registry, audit, telemetry, siblings: inputs.siblings }, closing);
+  lifecycle.start();
+  const rooms = { settings, identity, registry, lifecycle, audit, telemetry, siblings: inputs.siblings };
+  const gateway = await openGateway(inputs, rooms, closing);
   const { servers, pipeline } = await listen(settings, services, stores, telemetry, gateway);
   closing.add(async () => {
     pipeline.leave();
@@ -160,8 +170,12 @@ interface OpenGateway extends GatewayParts {
 }
 
 /** What is proxied: the document in force, served by the data plane from now on, also when it changes. */
-async function openGateway(inputs: AppInputs, rooms: DataPlaneRooms, closing: Closing): Promise<OpenGateway> {
-  const { registry, telemetry } = rooms;
+async function openGateway(
+  inputs: AppInputs,
+  rooms: DataPlaneRooms & { readonly lifecycle: Lifecycle },
+  closing: Closing,
+): Promise<OpenGateway> {
+  const { registry, lifecycle, telemetry } = rooms;
   const { file, profile } = inputs.settings.gateway;
   const plane = openDataPlane(rooms);
   closing.add(() => plane.close());
@@ -176,7 +190,7 @@ async function openGateway(inputs: AppInputs, rooms: DataPlaneRooms, closing: Cl
   });
   closing.add(() => config.close());
   const serve = async (document: GatewayDocument, fresh: boolean): Promise<void> => {
-    await registerTenants(document, registry, telemetry.report);
+    await registerTenants(document, { registry, lifecycle, report: telemetry.report });
     await plane.dataPlane.apply(document, { fresh });
   };
   config.onChange((document, { fresh }) => serve(document, fresh));
@@ -340,10 +354,4 @@ function passagesOf(stores: Stores): SearchPassages {
 function healthOf(data: DataStore): HealthReport {
   const database = data.health();
   return { ok: database.ok, parts: { database: database.ok ? "ok" : database.reason } };
-}
-
-function programVersion(): string {
-  const text = readFileSync(path.join(import.meta.dirname, "../../package.json"), "utf8");
-  const { version } = JSON.parse(text) as { version: string }; // our own file
-  return version;
 }

@@ -19,7 +19,8 @@ export type KeyPurpose =
   | "tenant-secrets"
   | "gateway-objects"
   | "token-signing"
-  | "cursor";
+  | "cursor"
+  | "revocation-journal";
 
 /** A keyring over a root key of 32 bytes. */
 export function createKeyring(rootKey: Uint8Array): Keyring {

@@ -11,6 +11,7 @@ import { prepareConnection, Runner, type RunnerEvents } from "./runner.ts";
 import { proveIsolation } from "./self-test.ts";
 import type { Statement } from "./sql.ts";
 import { createContextSigner } from "./tenant-context.ts";
+import { createTenantRows } from "./tenant-rows.ts";
 
 /** Where the data is: in a folder (embedded), or in a PostgreSQL server. */
 export type DataLocation =
@@ -80,6 +81,7 @@ export async function createDataStore(location: DataLocation, ports: DataPorts):
     capabilities: { engine: location.kind === "embedded" ? "pglite" : "postgres", vector: engine.installation.vector },
     forTenant: (context) => tenant(context.tenant.uuid),
     system,
+    rows: createTenantRows(system),
     health: () => (failure ? { ok: false, reason: `The database is not available: ${failure.code}.` } : { ok: true }),
     close: () => engine.close(),
   };

@@ -2,3 +2,5 @@ export { createDataStore, type DataLocation, type DataPorts } from "./data-store
 export type { DataCapabilities, DataStore, Queryable, Rows, SystemData, TenantData } from "./port.ts";
 export { readRootKey } from "./root-key.ts";
 export { sql, type Statement } from "./sql.ts";
+export { createRowLifecycle, type RowLifecycle } from "./row-lifecycle.ts";
+export type { TableUse, TenantRows, TenantTable } from "./tenant-rows.ts";

@@ -1,5 +1,6 @@
 import type { TenantContext } from "../../kernel/index.ts";
 import type { Statement } from "./sql.ts";
+import type { TenantRows } from "./tenant-rows.ts";
 
 /** The rows of one statement. `count` is how many rows it returned or changed. */
 export interface Rows<R> {
@@ -47,6 +48,8 @@ export interface DataStore {
   /** The rows of the context's tenant. Cheap: may be called once per request. */
   forTenant(context: TenantContext): TenantData;
   readonly system: SystemData;
+  /** One tenant's rows wherever they are, for its export and its end. */
+  readonly rows: TenantRows;
   /** Whether statements are being answered at the moment, and if not, why in a few public words. */
   health(): { readonly ok: true } | { readonly ok: false; readonly reason: string };
   close(): Promise<void>;
