@@ -83,7 +83,8 @@ function idOf(number: number): TenantId {
 async function createOver(store: DataStore, bounds?: RegistryBounds): Promise<Registry> {
   // nothing here has a secret
   const vault = { forTenant: () => assert.fail("no vault") };
-  return await createRegistry({ ...benchPorts(), system: store.system, vault, clock: systemClock, checkUrl: () => {} }, bounds);
+  const notes = { keyRevoked: async () => {}, suspended: async () => {}, resumed: async () => {} };
+  return await createRegistry({ ...benchPorts(), system: store.system, vault, clock: systemClock, checkUrl: () => {}, notes }, bounds);
 }
 
 async function openRegistry(ends: AsyncDisposableStack, store: DataStore, bounds?: RegistryBounds): Promise<Registry> {

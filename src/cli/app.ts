@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-import path from "node:path";
 import { createChat, createInvoker, type SearchPassages } from "../agents/index.ts";
 import { createRouteTable, type GatewayParts, type HealthReport, indexUsers, type Services } from "../control/index.ts";
 import {
@@ -29,6 +27,7 @@ import { createStores, type Stores } from "../stores/index.ts";
 import { createLexicalEmbedder, createOpenAiEmbedder, createSearchStore, type Embedder } from "../stores/search/index.ts";
 import { type Audit, createAudit } from "../tenancy/audit/index.ts";
 import { createRateLimiter } from "../tenancy/limits/index.ts";
+import type { Lifecycle } from "../tenancy/lifecycle/index.ts";
 import { createRegistry, type Registry } from "../tenancy/registry/index.ts";
 import { createEgress, createHttpServer, createOutbound, type Egress, type HttpServer, type HttpServerOptions } from "../wire/index.ts";
 import { certificatesOf } from "./certificates.ts";
@@ -36,9 +35,11 @@ import { type DataPlaneRooms, openDataPlane } from "./data-plane.ts";
 import { registerTenants } from "./document-tenants.ts";
 import { openIdentity } from "./open-identity.ts";
 import { keepKeysCurrent, openVault } from "./open-vault.ts";
+import { carryOutJournal, openJournal, openLifecycle } from "./open-lifecycle.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
 import type { Settings } from "./settings.ts";
 import type { Siblings } from "./siblings.ts";
+import { PROGRAM_VERSION } from "./program-version.ts";
 
 /** A running Freehold. */
 export interface App {
@@ -110,6 +111,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
 
   const data = await openData(settings, keyring, telemetry);
   closing.add(() => data.close());
+  const journal = openJournal(settings, keyring);
   const audit = createAudit({ data, clock: systemClock, random: systemRandom, report: telemetry.report });
   closing.add(() => audit.close());
   const outbound = createOutbound();
@@ -125,18 +127,23 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     clock: systemClock,
     checkUrl: (url) => void egress.check(url),
     report: telemetry.report,
+    notes: journal,
   });
   closing.add(() => registry.close());
   const keeping = keepKeysCurrent(vault, registry, telemetry);
   closing.add(() => keeping.stop());
 
+  const embedder = createEmbedder(inputs, egress);
   const stores = createStores({
     data,
-    search: createSearchStore({ data, embedder: createEmbedder(inputs, egress) }),
+    search: createSearchStore({ data, embedder }),
     events: createEventStore({ keyring, clock: systemClock, random: systemRandom }),
   });
   const worker = openWorker(data, keyring, registry, stores, audit, telemetry);
   late.worker = worker;
+  const lifecycle = openLifecycle({ settings, data, keyring, embedder, registry, audit, journal, worker, report: telemetry.report });
+  closing.add(() => lifecycle.close());
+  await carryOutJournal(lifecycle, telemetry.log);
   const identity = openIdentity(settings, keyring, registry, audit, egress, telemetry);
   const invoker = createInvoker({ egress, clock: systemClock, searchPassages: passagesOf(stores) });
   const services: Services = {
@@ -144,19 +151,22 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     identity,
     audit,
     worker,
+    lifecycle,
     keyring,
     chat: createChat({ invoker, clock: systemClock, random: systemRandom }),
     clock: systemClock,
     random: systemRandom,
     health: async () => healthOf(data),
     metrics: async () => await telemetry.metrics(await inputs.siblings?.metrics()),
-    version: programVersion(),
+    version: PROGRAM_VERSION,
   };
   await worker.start();
   closing.add(() => worker.close());
+  lifecycle.start();
   const live = createLiveRequests();
   endWithTenants(live, registry, telemetry);
-  const gateway = await openGateway(inputs, { settings, identity, registry, audit, telemetry, live, siblings: inputs.siblings }, closing);
+  const rooms = { settings, identity, registry, lifecycle, audit, telemetry, live, siblings: inputs.siblings };
+  const gateway = await openGateway(inputs, rooms, closing);
   const { servers, pipeline } = await listen(settings, services, stores, telemetry, gateway, live);
   closing.add(async () => {
     pipeline.leave();
@@ -173,8 +183,12 @@ interface OpenGateway extends GatewayParts {
 }
 
 /** What is proxied: the document in force, served by the data plane from now on, also when it changes. */
-async function openGateway(inputs: AppInputs, rooms: DataPlaneRooms, closing: Closing): Promise<OpenGateway> {
-  const { registry, telemetry } = rooms;
+async function openGateway(
+  inputs: AppInputs,
+  rooms: DataPlaneRooms & { readonly lifecycle: Lifecycle },
+  closing: Closing,
+): Promise<OpenGateway> {
+  const { registry, lifecycle, telemetry } = rooms;
   const { file, profile } = inputs.settings.gateway;
   const plane = openDataPlane(rooms);
   closing.add(() => plane.close());
@@ -189,7 +203,7 @@ async function openGateway(inputs: AppInputs, rooms: DataPlaneRooms, closing: Cl
   });
   closing.add(() => config.close());
   const serve = async (document: GatewayDocument, fresh: boolean): Promise<void> => {
-    await registerTenants(document, registry, telemetry.report);
+    await registerTenants(document, { registry, lifecycle, report: telemetry.report });
     await plane.dataPlane.apply(document, { fresh });
   };
   config.onChange((document, { fresh }) => serve(document, fresh));
@@ -359,10 +373,4 @@ function passagesOf(stores: Stores): SearchPassages {
 function healthOf(data: DataStore): HealthReport {
   const database = data.health();
   return { ok: database.ok, parts: { database: database.ok ? "ok" : database.reason } };
-}
-
-function programVersion(): string {
-  const text = readFileSync(path.join(import.meta.dirname, "../../package.json"), "utf8");
-  const { version } = JSON.parse(text) as { version: string }; // our own file
-  return version;
 }

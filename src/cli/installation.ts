@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { createKeyring, Fault, FAULTS, type Json, systemClock, systemRandom } from "../kernel/index.ts";
 import { createTokenIssuer, ownSigningKey } from "../tenancy/identity/index.ts";
-import { callApi } from "../wire/index.ts";
+import { callApi, downloadFromApi } from "../wire/index.ts";
 import { createApp } from "./app.ts";
 import { loadRootKey, ROOT_KEY_VARIABLE } from "./root-key.ts";
 import { type CommonFlags, readSettings } from "./options.ts";
@@ -27,6 +27,10 @@ export interface Management {
     body?: Json,
     headers?: Readonly<Record<string, string>>,
   ): Promise<Json>;
+  /** Sends bytes as they are. */
+  put(route: string, bytes: Uint8Array): Promise<Json>;
+  /** The bytes of a large answer as they come. */
+  download(route: string): Promise<AsyncIterable<Uint8Array>>;
 }
 
 /** Writes where this process listens into the data folder; the result takes it away again. */
@@ -46,7 +50,8 @@ export async function withManagement<T>(flags: CommonFlags, work: (management: M
   const settings = readSettings({ ...flags, port: "0", adminPort: "0", logLevel: "error", demo: false }, process.env);
   const rootKey = await loadRootKey(settings, process.env[ROOT_KEY_VARIABLE], systemRandom);
   const tokens = createTokenIssuer(ownSigningKey(createKeyring(rootKey)), systemClock);
-  const token = tokens.issuePlatform({ sub: "command-line", roles: ["admin"], lifetimeMs: TOKEN_LIFETIME_MS });
+  // for each call a new one: what is followed to its end can take longer than any
+  const token = (): string => tokens.issuePlatform({ sub: "command-line", roles: ["admin"], lifetimeMs: TOKEN_LIFETIME_MS });
   const running = await findRunning(settings);
   if (running) return await work(managementAt(running.adminUrl, token));
   const app = await createApp({ settings, rootKey, readVariable: (name) => process.env[name] });
@@ -57,12 +62,19 @@ export async function withManagement<T>(flags: CommonFlags, work: (management: M
   }
 }
 
-function managementAt(adminUrl: string, token: string): Management {
+function managementAt(adminUrl: string, token: () => string): Management {
+  const taken = ({ status, body }: { readonly status: number; readonly body: Json }): Json => {
+    if (status < 400) return body;
+    throw toFault(body);
+  };
   return {
-    async call(method, route, body, headers = {}) {
-      const answer = await callApi({ url: adminUrl + route, method, token, headers, ...(body !== undefined && { body }) });
-      if (answer.status < 400) return answer.body;
-      throw toFault(answer.body);
+    call: async (method, route, body, headers = {}) =>
+      taken(await callApi({ url: adminUrl + route, method, token: token(), headers, ...(body !== undefined && { body }) })),
+    put: async (route, bytes) => taken(await callApi({ url: adminUrl + route, method: "PUT", token: token(), bytes })),
+    async download(route) {
+      const answer = await downloadFromApi({ url: adminUrl + route, method: "GET", token: token() });
+      if ("bytes" in answer) return answer.bytes;
+      throw toFault(answer.problem);
     },
   };
 }

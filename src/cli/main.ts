@@ -3,6 +3,7 @@ import { doctor } from "./commands/doctor.ts";
 import { checkRoutes, explainRoute, exportApisix, importApisix } from "./commands/gateway.ts";
 import { createKey, listKeys, revokeKey } from "./commands/key.ts";
 import { createTenant, listTenants, resumeTenant, showTenant, suspendTenant } from "./commands/tenant.ts";
+import { certificate, eraseTenant, exportTenant, importTenant } from "./commands/tenant-life.ts";
 import { token } from "./commands/token.ts";
 import { up } from "./commands/up.ts";
 import { printFailure } from "./terminal.ts";
@@ -43,7 +44,7 @@ onInstallation(program.command("up"))
   .option("--no-demo", "start without the demo tenants")
   .action(up);
 
-const tenant = program.command("tenant").description("register, list, read, suspend and resume tenants");
+const tenant = program.command("tenant").description("register, list, read, suspend, resume, export, import and erase tenants");
 onInstallation(tenant.command("create <id>"))
   .description("register a tenant; what is not set comes from its plan")
   .option("--name <name>", "name for people (default: the id)")
@@ -56,9 +57,32 @@ onInstallation(tenant.command("create <id>"))
   .option("--agent-timeout <ms>", "time limit of one answer")
   .action(createTenant);
 onInstallation(tenant.command("list")).description("list all tenants").action(listTenants);
-onInstallation(tenant.command("show <id>")).description("read one tenant").action(showTenant);
+onInstallation(tenant.command("show <id>"))
+  .description("read one tenant, and how far what is being done to it has come")
+  .action(showTenant);
 onInstallation(tenant.command("suspend <id>")).description("refuse every call of a tenant").action(suspendTenant);
 onInstallation(tenant.command("resume <id>")).description("serve a suspended tenant again").action(resumeTenant);
+
+onInstallation(tenant.command("export <id>"))
+  .description("write everything of a tenant into one archive, without secrets")
+  .requiredOption("--out <file>", "the archive, a gzipped tar")
+  .action(exportTenant);
+onInstallation(tenant.command("import <file>"))
+  .description("make a tenant of an archive; one that is refused leaves nothing behind")
+  .requiredOption("--as <id>", "the new tenant's id")
+  .option("--plan <plan>", "its plan (default: starter)")
+  .action(importTenant);
+onInstallation(tenant.command("erase <id>"))
+  .description("erase a tenant for good: refused at once, exported, then gone from every store")
+  .option("--no-export", "write no archive first")
+  .option("--reason <text>", "why, for the certificate")
+  .action(eraseTenant);
+onInstallation(tenant.command("certificate [id]"))
+  .description("print the signed certificate of an erasure, or verify one")
+  .option("--out <file>", "file to write")
+  .option("--verify <file>", "say what this certificate says, if it is genuine")
+  .option("--keys <file>", "key set of the installation that signed it (default: this one's)")
+  .action(certificate);
 
 const key = program.command("key").description("make, list and revoke the API keys of a tenant");
 onInstallation(key.command("create [tenant]"))

@@ -38,7 +38,8 @@ export function openIdentity(
           ...event,
           source: remoteAddress,
           targetTenant: claimedTenant,
-          actorTenant: found ? { id: found.id, uuid: found.uuid } : null,
+          // the trail of a tenant on its way out is erased: nothing is written to it again
+          actorTenant: found && found.status !== "deleting" && found.status !== "erased" ? { id: found.id, uuid: found.uuid } : null,
         });
       if (tenant instanceof Promise) tenant.then(record, () => record(undefined));
       else record(tenant);

@@ -132,6 +132,8 @@ export const settingsSchema = z
         machinesMin: z.int().min(1).max(1_000).default(1),
       })
       .prefault({}),
+    /** What a restored backup must not bring back is kept in the data folder, and in each of these files: keep one on another disk. */
+    revocations: z.strictObject({ copies: z.array(z.string().min(1)).max(8).default([]) }).prefault({}),
     /** The share of the requests that went well which the access log has; the others are always in it. */
     accessLog: z.strictObject({ sample: z.number().min(0).max(1).default(1) }).prefault({}),
     /** Browser origins besides the own host that may open a WebSocket. */

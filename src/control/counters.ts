@@ -1,5 +1,5 @@
 import { Fault, type TenantContext } from "../kernel/index.ts";
-import { type Queryable, sql } from "../stores/data/index.ts";
+import { type Queryable, sql, type TenantData } from "../stores/data/index.ts";
 
 /** What is counted per tenant, exactly and under races: the counter's row is locked by each change until its transaction ends. */
 export type CounterName = "users" | "storageBytes";
@@ -23,4 +23,14 @@ export async function addToCounter(tx: Queryable, { tenant }: TenantContext, nam
       headers: { "x-should-retry": "false" },
     },
   });
+}
+
+/** Sets every counter of the tenant to what is really there. */
+export async function recount(data: TenantData, { tenant }: TenantContext): Promise<void> {
+  await data.query(sql`
+    insert into freehold.counters as c (tenant_id, name, value)
+    select ${tenant.uuid}::uuid, 'users', count(*) from freehold.users where tenant_id = ${tenant.uuid}
+    union all
+    select ${tenant.uuid}::uuid, 'storageBytes', coalesce(sum(octet_length(body)), 0) from freehold.documents where tenant_id = ${tenant.uuid}
+    on conflict (tenant_id, name) do update set value = excluded.value`);
 }

@@ -1,3 +1,4 @@
 export { indexUsers } from "./consumers/index-users.ts";
+export { recount } from "./counters.ts";
 export { createRouteTable, type GatewayParts, type RouteTable } from "./operations/index.ts";
 export type { HealthReport, Services } from "./services.ts";

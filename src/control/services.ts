@@ -3,6 +3,7 @@ import type { Clock, Keyring, Random } from "../kernel/index.ts";
 import type { EventWorker } from "../stores/events/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import type { Identity } from "../tenancy/identity/index.ts";
+import type { Lifecycle } from "../tenancy/lifecycle/index.ts";
 import type { Registry } from "../tenancy/registry/index.ts";
 
 /** Whether each part that requests need is working: `ok` or what is wrong with it. */
@@ -18,6 +19,7 @@ export interface Services {
   readonly audit: Audit;
   readonly chat: Chat;
   readonly worker: EventWorker;
+  readonly lifecycle: Lifecycle;
   readonly keyring: Keyring;
   readonly clock: Clock;
   readonly random: Random;

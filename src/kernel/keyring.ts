@@ -21,7 +21,8 @@ export type KeyPurpose =
   | "vault-root"
   | "gateway-objects"
   | "token-signing"
-  | "cursor";
+  | "cursor"
+  | "revocation-journal";
 
 /** A keyring over a root key of 32 bytes. */
 export function createKeyring(rootKey: Uint8Array): Keyring {

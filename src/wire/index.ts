@@ -30,6 +30,6 @@ export type { Lookup, ResolvedAddress } from "./lookup.ts";
 export { probe, type ProbeRequest } from "./probe.ts";
 export { parseTarget } from "./target.ts";
 export { acceptWebSocket, type WebSocketBounds, type WebSocketConnection } from "./websocket.ts";
-export { type ApiCall, callApi } from "./api-client.ts";
+export { type ApiCall, callApi, downloadFromApi } from "./api-client.ts";
 export { createOutbound, type Outbound, type OutboundRequest, type OutboundResponse } from "./outbound.ts";
 export { type AwsCredentials, createAwsClient } from "./aws-client.ts";

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Scope } from "../../src/kernel/index.ts";
 import type { Freehold } from "../support/freehold.ts";
 import { DEAD_LETTER, DOCUMENTS, NO_LIMIT, SESSIONS, type TenantName, USERS } from "../support/freehold-seed.ts";
@@ -71,6 +72,25 @@ async function freshTenant({ trusted, platform }: Freehold, status: "active" | "
   return id;
 }
 
+/** An upload of b's archive, and the name of a tenant that does not exist. */
+async function importTarget({ trusted, platform }: Freehold): Promise<Target> {
+  const operator = trusted(platform.admin);
+  const { body } = await operator.get("/admin/v1/tenants/b/export");
+  const upload = randomUUID();
+  await operator.send("PUT", `/admin/v1/uploads/${upload}?at=0`, { body });
+  return { path: `/admin/v1/tenants/${fresh()}/import`, json: { upload } };
+}
+
+/** A tenant that was erased: how it is erased is tested elsewhere. */
+async function certificateTarget(freehold: Freehold): Promise<Target> {
+  const id = await freshTenant(freehold, "active");
+  await freehold.sql(
+    "insert into freehold.erasure_certificates (subject, certificate) select uuid, 'x' from freehold.tenants where id = $1",
+    [id],
+  );
+  return { path: `/admin/v1/tenants/${id}/certificate` };
+}
+
 /** The dead letter under the same id again: what was redriven fails as before. */
 async function redriveTarget({ app, sql }: Freehold, tenant: TenantName): Promise<Target> {
   await app.services.worker.drain();
@@ -113,6 +133,7 @@ const TENANT_ROWS: Readonly<Record<string, Row>> = {
   "GET /tenant/v1": { who: "member", scope: "tenant", status: 200, target: at("/tenant/v1") },
   "GET /tenant/v1/config": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/config") },
   "PATCH /tenant/v1": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1", { name: "Tenant a" }) },
+  "GET /tenant/v1/export": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/export") },
   "GET /tenant/v1/keys": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/keys") },
   "POST /tenant/v1/keys": { who: "admin", scope: "tenant", status: 201, target: at("/tenant/v1/keys", { name: "New" }) },
   "DELETE /tenant/v1/keys/{keyId}": {
@@ -145,6 +166,19 @@ const PLATFORM_ROWS: Readonly<Record<string, Row>> = {
     status: 200,
     target: async (freehold) => ({ path: `/admin/v1/tenants/${await freshTenant(freehold, "suspended")}/resume` }),
   },
+  "GET /admin/v1/tenants/{id}/export": { who: "operator", status: 200, target: at("/admin/v1/tenants/b/export") },
+  "PUT /admin/v1/uploads/{upload}": {
+    who: "operator",
+    status: 200,
+    target: () => ({ path: `/admin/v1/uploads/${randomUUID()}?at=0`, json: "a piece" }),
+  },
+  "POST /admin/v1/tenants/{id}/import": { who: "operator", status: 201, target: importTarget },
+  "POST /admin/v1/tenants/{id}/erase": {
+    who: "operator",
+    status: 202,
+    target: async (freehold) => ({ path: `/admin/v1/tenants/${await freshTenant(freehold, "active")}/erase`, json: { export: false } }),
+  },
+  "GET /admin/v1/tenants/{id}/certificate": { who: "viewer", status: 200, target: certificateTarget },
   "POST /admin/v1/tenants/{id}/tokens": { who: "operator", status: 201, target: at("/admin/v1/tenants/b/tokens", { sub: "u1" }) },
   "GET /admin/v1/tenants/{id}/keys": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b/keys") },
   "POST /admin/v1/tenants/{id}/keys": { who: "operator", status: 201, target: at("/admin/v1/tenants/b/keys", { name: "New" }) },

@@ -60,6 +60,7 @@ export async function openRegistry(data: DataStore, change: RegistryChange = {})
       if (url === DENIED_URL) throw new Fault("egress_denied", "refused by the test's guard");
     },
     report: (each: Fault) => void reports.push(each),
+    notes: { keyRevoked: async () => {}, suspended: async () => {}, resumed: async () => {} },
   };
   const registry = await createRegistry(ports, bounds);
   registries.push(registry);

@@ -59,6 +59,7 @@ export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   pg: ["src/stores/data/"],
   "pg/*": ["src/stores/data/"],
   pino: ["src/cli/"],
+  "tar-stream": ["src/tenancy/lifecycle/"],
   undici: ["src/wire/"],
 };
 
@@ -71,6 +72,8 @@ export const SYSTEM_USERS: readonly string[] = [
   "src/stores/files/",
   "src/stores/vault/",
   "src/tenancy/audit/",
+  // what is done to a tenant outlives it, and is not its own
+  "src/tenancy/lifecycle/",
   "src/tenancy/registry/",
 ];
 

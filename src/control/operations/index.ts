@@ -23,6 +23,9 @@ import { removeOne } from "./sessions/remove.ts";
 import { showSession } from "./sessions/show.ts";
 import { ownTenant } from "./tenant/own.ts";
 import { createTenant } from "./tenants/create.ts";
+import { eraseTenant, showCertificate } from "./tenants/erase.ts";
+import { exportOwn, exportTenant } from "./tenants/export.ts";
+import { importTenant, uploadArchive } from "./tenants/import.ts";
 import { issueToken } from "./tenants/issue-token.ts";
 import { listTenants } from "./tenants/list.ts";
 import { resumeTenant, suspendTenant } from "./tenants/set-status.ts";
@@ -69,6 +72,7 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     removeDocument(),
     search(services),
     ...ownTenant(services),
+    exportOwn(services),
     ...ownKeys(services),
     ...ownDeadLetters(services),
     ownAudit(services),
@@ -80,6 +84,11 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     updateTenant(services),
     suspendTenant(services),
     resumeTenant(services),
+    exportTenant(services),
+    uploadArchive(services),
+    importTenant(services),
+    eraseTenant(services),
+    showCertificate(services),
     issueToken(services),
     ...keysOfTenant(services),
     ...keysOfPlatform(services),

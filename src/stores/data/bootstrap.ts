@@ -3,6 +3,7 @@ import type pg from "pg";
 import { Fault, type Keyring, type Random } from "../../kernel/index.ts";
 import { sqlState, toDataFault } from "./data-fault.ts";
 import { hardeningSql, rolesSql } from "./hardening.ts";
+import { lifecyclePoliciesSql } from "./lifecycle-policies.ts";
 import { MIGRATIONS } from "./migrations/index.ts";
 import type { MigrationTarget } from "./migrations/migration.ts";
 import { type Roles, rolesOf } from "./roles.ts";
@@ -95,6 +96,7 @@ async function install(client: pg.ClientBase, who: Administrator, roles: Roles, 
   await client.query(`set role ${roles.owner}`);
   await client.query(contextSql(mode, roles, options.keyring, options.appEnters));
   const version = await migrate(client, known, { roles, vector });
+  await client.query(lifecyclePoliciesSql(roles));
   return { database, roles, mode, vector, version, administrator: superuser ? "superuser" : "owner" };
 }
 

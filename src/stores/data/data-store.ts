@@ -11,6 +11,7 @@ import { Homes } from "./homes.ts";
 import { Fleet } from "./tables/fleet.ts";
 import { NO_TABLES, type TableSet } from "./tables/define-tables.ts";
 import { TenantHandle } from "./tenant-handle.ts";
+import { createTenantRows } from "./tenant-rows.ts";
 import { fixedSource, SharedRows, TenantSource } from "./tenant-source.ts";
 
 /** Where the data is: in a folder (embedded), or in a PostgreSQL server. */
@@ -63,6 +64,7 @@ export async function createDataStore(location: DataLocation, ports: DataPorts):
     homes: new Homes(engine, homes, keeper),
     fleet: new Fleet(engine, keeper, tables),
     system,
+    rows: createTenantRows(system),
     health: () => health.state(),
     close: () => engine.close(),
   };

@@ -3,6 +3,7 @@ import type { TenantContext } from "../../kernel/index.ts";
 import type { Homes } from "./homes.ts";
 import type { Statement } from "./sql.ts";
 import type { Fleet } from "./tables/fleet.ts";
+import type { TenantRows } from "./tenant-rows.ts";
 
 /** The rows of one statement. `count` is how many rows it returned or changed. */
 export interface Rows<R> {
@@ -76,6 +77,8 @@ export interface DataStore {
   /** The application's tables in all homes. */
   readonly fleet: Fleet;
   readonly system: SystemData;
+  /** One tenant's rows wherever they are, for its export and its end. */
+  readonly rows: TenantRows;
   /** Whether statements are being answered at the moment, and if not, why in a few public words. */
   health(): { readonly ok: true } | { readonly ok: false; readonly reason: string };
   close(): Promise<void>;

@@ -67,6 +67,8 @@ export interface EventBus {
    * been handled. False when there is no such letter, or its consumer is gone.
    */
   redrive(tenantUuid: string, consumer: string, eventId: string): Promise<boolean>;
+  /** Makes due at once what of this tenant was parked; the order within each key stays. */
+  unpark(tenantUuid: string): Promise<void>;
   /** Calls back when there may be something to relay or to claim. It may miss some: whoever waits also looks from time to time. */
   wake(onWake: () => void): Promise<() => Promise<void>>;
 }

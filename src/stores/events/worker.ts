@@ -44,6 +44,8 @@ export interface EventWorker {
    * the order of its key. False when there is no such letter, or its consumer is gone.
    */
   redrive(tenantUuid: string, consumer: string, eventId: string): Promise<boolean>;
+  /** Handles at once, in their order, the events of this tenant that wait for it to be served again. */
+  unpark(tenantUuid: string): Promise<void>;
   /** Takes on nothing more, and ends when what is under way has ended. */
   close(): Promise<void>;
   lag(): Promise<EventLag>;
@@ -57,6 +59,10 @@ export function createWorker(settings: WorkerSettings): EventWorker {
     start: () => loop.start(),
     drain: () => loop.drain(),
     redrive: (tenantUuid, consumer, eventId) => settings.bus.redrive(tenantUuid, consumer, eventId),
+    unpark: async (tenantUuid) => {
+      await settings.bus.unpark(tenantUuid);
+      loop.look();
+    },
     close: () => loop.close(),
     lag: () => measureLag(settings.data),
   };
@@ -98,6 +104,11 @@ class Loop {
     this.#started = true;
     this.#stopListening = await this.#settings.bus.wake(() => this.#nudge());
     this.#looping = this.#loop();
+  }
+
+  /** Ends the pause of the loop. Other processes look by themselves within a second. */
+  look(): void {
+    this.#nudge();
   }
 
   async drain(): Promise<void> {

@@ -3,3 +3,4 @@ export { createLexicalEmbedder, type LexicalSettings } from "./embedders/lexical
 export { createOpenAiEmbedder, type EmbedderPorts, type OpenAiEmbedderSettings } from "./embedders/openai.ts";
 export type { PreparedItem, SearchHit, SearchItem, SearchKind, SearchQuery, TenantSearch } from "./port.ts";
 export { createSearchStore, type SearchStore, type SearchStoreOptions } from "./search-store.ts";
+export { createSearchLifecycle, type SearchLifecyclePorts } from "./search-lifecycle.ts";

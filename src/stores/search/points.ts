@@ -42,14 +42,20 @@ const ROWS_AT_ONCE = 200;
 const WORDS_MAX = 32;
 
 /**
- * Puts all points of an item and removes those that it no longer has. Two at once end as one of the two: the second waits at the first
+ * Puts all points of an item and removes those that it no longer has (unless `removeRest` is false: then these are some of them). Two at once end as one of the two: the second waits at the first
  * part, which every item has, and by the time it removes it sees all that the first one left.
  */
-export async function putPoints(tx: Queryable, tenant: string, item: PointItem, points: readonly NewPoint[]): Promise<void> {
+export async function putPoints(
+  tx: Queryable,
+  tenant: string,
+  item: PointItem,
+  points: readonly NewPoint[],
+  { removeRest = true }: { readonly removeRest?: boolean } = {},
+): Promise<void> {
   for (let from = 0; from < points.length; from += ROWS_AT_ONCE) {
     await tx.query(upsert(tenant, item, points.slice(from, from + ROWS_AT_ONCE)));
   }
-  await removePoints(tx, tenant, item.kind, item.ref, points.length);
+  if (removeRest) await removePoints(tx, tenant, item.kind, item.ref, points.length);
 }
 
 /** Removes the points of an item from this part on. */

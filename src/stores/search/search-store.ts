@@ -87,7 +87,7 @@ async function prepare({ tenant }: TenantContext, embedder: Embedder, item: Sear
     signal,
   );
   const points = bodies.map((body, part) => ({
-    id: uuidV5(POINTS_NAMESPACE, [tenant.uuid, kind, ref, String(part)]),
+    id: pointId(tenant.uuid, kind, ref, part),
     part,
     body,
     vector: vectors[part] ?? new Int16Array(embedder.dimensions),
@@ -96,7 +96,13 @@ async function prepare({ tenant }: TenantContext, embedder: Embedder, item: Sear
   return { tenant: tenant.uuid, item: { kind, ref, title, payload, embedder: embedder.name, language }, points };
 }
 
-async function embedAll(embedder: Embedder, texts: readonly string[], signal?: AbortSignal): Promise<GridVector[]> {
+/** The id of a passage: no two tenants ever have the same one. */
+export function pointId(tenantUuid: string, kind: SearchKind, ref: string, part: number): string {
+  return uuidV5(POINTS_NAMESPACE, [tenantUuid, kind, ref, String(part)]);
+}
+
+/** The vectors of the texts as they are stored. Throws `upstream_invalid` for any that cannot be. */
+export async function embedAll(embedder: Embedder, texts: readonly string[], signal?: AbortSignal): Promise<GridVector[]> {
   const vectors = await embedder.embed(texts, signal);
   if (vectors.length !== texts.length) throw new Fault("upstream_invalid", `${vectors.length} vectors for ${texts.length} texts`);
   return vectors.map((vector) => toGrid(vector, embedder.dimensions));

@@ -13,6 +13,7 @@ export { identitySettings, type IdentitySettings, issuerSettings, type IssuerSet
 export {
   createSigningKey,
   createTokenIssuer,
+  OWN_ISSUER,
   ownSigningKey,
   exportSigningKey,
   parseSigningKey,

@@ -1,5 +1,8 @@
 export type { GatewayObject, GatewayObjects, GatewayWrite } from "./gateway-objects.ts";
 export type { KeyInsert, StoredKey } from "./key-store.ts";
+export { createRegistryLifecycle } from "./registry-lifecycle.ts";
+export type { TenantTombstone } from "./restored.ts";
+export type { RevocationNotes } from "./revocation-notes.ts";
 export { createRegistry, type Registry, REGISTRY_BOUNDS, type RegistryBounds, type RegistryPorts } from "./registry.ts";
 export {
   type Plan,

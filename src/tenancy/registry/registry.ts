@@ -8,7 +8,10 @@ import { insertKey, type KeyInsert, listKeys, readKeys, revokeKey, type StoredKe
 import { PlanList } from "./plan-list.ts";
 import { DEFAULT_PLANS } from "./plans.ts";
 import { type TenantRow, toTenant } from "./snapshot.ts";
+import type { RevocationNotes } from "./revocation-notes.ts";
+import { dropUnborn, insertTombstone, readStatuses, revokeAgain, type TenantTombstone } from "./restored.ts";
 import {
+  type Beginning,
   changeStatus,
   changeTenant,
   insertPlan,
@@ -34,6 +37,8 @@ export const REGISTRY_BOUNDS: RegistryBounds = { tenantsMax: 150_000, keysMax: 1
 /** What the registry is built over. `report` is told of faults that no caller can be told of. */
 export interface RegistryPorts extends TenantStorePorts {
   readonly report: (fault: Fault) => void;
+  /** Told of what a restored backup must not bring back. */
+  readonly notes: RevocationNotes;
 }
 
 /**
@@ -46,19 +51,28 @@ export interface Registry {
   /** The tenant whose verified domain this host is. */
   tenantOfHost(host: string): TenantId | undefined;
   list(after: string, limit: number): Promise<readonly Tenant[]>;
-  create(input: TenantCreate): Promise<Tenant>;
+  /** With `begin` the tenant is provisioning, and what `begin` writes is stored with it. */
+  create(input: TenantCreate, begin?: Beginning): Promise<Tenant>;
   update(id: TenantId, input: TenantUpdate): Promise<Tenant>;
   setStatus(id: TenantId, status: TenantStatus): Promise<Tenant>;
   secret(tenant: Tenant, name: SecretName): Promise<Secret | undefined>;
   /** Seals with the vault's key in force what was sealed before, or with an older key. After a kill it goes on when it is called again. */
   resealSecrets(signal?: AbortSignal): Promise<ResealReport>;
   /** The tenant's hosts, in order. */
-  domains(tenant: Tenant): Promise<readonly string[]>;
+  domains(tenant: Pick<Tenant, "uuid">): Promise<readonly string[]>;
   plans(): readonly Plan[];
   putPlan(plan: Plan): Promise<void>;
   createKey(key: KeyInsert): Promise<StoredKey>;
   keys(tenantUuid: string | null): Promise<readonly StoredKey[]>;
   revokeKey(tenantUuid: string | null, id: string): Promise<void>;
+  /** Revokes those of these keys that are there and not revoked, whoever's they are, and gives their ids. */
+  revokeAgain(ids: readonly string[]): Promise<readonly string[]>;
+  /** The names and statuses of those of these tenants (by internal id) that are there. */
+  statuses(uuids: readonly string[]): Promise<ReadonlyMap<string, { readonly id: TenantId; readonly status: TenantStatus }>>;
+  /** Takes name and internal id of an erased tenant that the database does not know, for good. False when the name is another tenant's. */
+  bury(tombstone: TenantTombstone): Promise<boolean>;
+  /** Takes away a tenant that was never served and has nothing left anywhere: its name is free again. False when it is not so. */
+  dropUnborn(tenant: TenantTombstone): Promise<boolean>;
   /**
    * Called with the ids of tenants whose own settings or status changed, after their snapshots did. After a long loss of the database, or
    * when very many changed at once, these are the ids of all that are in memory.
@@ -141,8 +155,8 @@ class LiveRegistry implements Registry {
     return entries.map(({ tenant }) => tenant);
   }
 
-  async create(input: TenantCreate): Promise<Tenant> {
-    await insertTenant(this.#ports, input);
+  async create(input: TenantCreate, begin?: Beginning): Promise<Tenant> {
+    await insertTenant(this.#ports, input, begin);
     return await this.#seen(input.id);
   }
 
@@ -152,7 +166,10 @@ class LiveRegistry implements Registry {
   }
 
   async setStatus(id: TenantId, status: TenantStatus): Promise<Tenant> {
+    const tenant = await this.find(id);
     await changeStatus(this.#ports, id, status);
+    if (tenant && status === "suspended") await this.#ports.notes.suspended(tenant);
+    if (tenant?.status === "suspended" && status === "active") await this.#ports.notes.resumed(tenant);
     return await this.#seen(id);
   }
 
@@ -164,7 +181,7 @@ class LiveRegistry implements Registry {
     return await resealTenantSecrets(this.#ports, this.#ports.report, signal);
   }
 
-  async domains(tenant: Tenant): Promise<readonly string[]> {
+  async domains(tenant: Pick<Tenant, "uuid">): Promise<readonly string[]> {
     return await readDomains(this.#ports.system, tenant.uuid);
   }
 
@@ -192,6 +209,30 @@ class LiveRegistry implements Registry {
   async revokeKey(tenantUuid: string | null, id: string): Promise<void> {
     await revokeKey(this.#ports.system, tenantUuid, id);
     await this.#feed.catchUp();
+    // whoever has the key can no longer use it, whether or not it can be noted
+    await this.#ports.notes.keyRevoked(id);
+  }
+
+  async revokeAgain(ids: readonly string[]): Promise<readonly string[]> {
+    const again = await revokeAgain(this.#ports.system, ids);
+    if (again.length > 0) await this.#feed.catchUp();
+    return again;
+  }
+
+  async statuses(uuids: readonly string[]): Promise<ReadonlyMap<string, { readonly id: TenantId; readonly status: TenantStatus }>> {
+    return await readStatuses(this.#ports.system, uuids);
+  }
+
+  async bury(tombstone: TenantTombstone): Promise<boolean> {
+    const buried = await insertTombstone(this.#ports.system, tombstone);
+    await this.#feed.catchUp();
+    return buried;
+  }
+
+  async dropUnborn(tenant: TenantTombstone): Promise<boolean> {
+    const dropped = await dropUnborn(this.#ports.system, tenant);
+    await this.#feed.catchUp();
+    return dropped;
   }
 
   onTenantChange(listener: (ids: readonly string[]) => void): void {

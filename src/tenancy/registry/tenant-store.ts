@@ -52,8 +52,14 @@ export async function listTenants(system: Queryable, after: string, limit: numbe
   return rows;
 }
 
-/** Adds a tenant, active at once. Throws `conflict` when the id or a domain is taken, `invalid_settings` when the plan is unknown. */
-export async function insertTenant(ports: TenantStorePorts, input: TenantCreate): Promise<void> {
+/** Stored with a new tenant, or not at all: what has to be done before it can be served. */
+export type Beginning = (tx: Queryable, uuid: string) => Promise<void>;
+
+/**
+ * Adds a tenant, active at once or, where something has to be done first, provisioning. Throws `conflict` when the id or a domain is taken,
+ * `invalid_settings` when the plan is unknown.
+ */
+export async function insertTenant(ports: TenantStorePorts, input: TenantCreate, begin?: Beginning): Promise<void> {
   const { id, plan, slack, discord, domains, ...document } = input;
   checkAgent(ports, document);
   const uuid = uuidV7(ports.clock, ports.random);
@@ -61,13 +67,15 @@ export async function insertTenant(ports: TenantStorePorts, input: TenantCreate)
   const secrets = (await ownerOf(ports.system, id)) ? [] : await sealTenantSecrets(ports, { uuid, id }, { slack, discord });
   await ports.system.transaction(async (tx) => {
     await assertPlan(tx, plan);
+    const status: TenantStatus = begin ? "provisioning" : "active";
     const { count } = await tx.query(sql`
       insert into freehold.tenants (uuid, id, plan, status, document)
-      values (${uuid}, ${id}, ${plan}, 'active', ${JSON.stringify(document)}::jsonb) on conflict (id) do nothing`);
+      values (${uuid}, ${id}, ${plan}, ${status}, ${JSON.stringify(document)}::jsonb) on conflict (id) do nothing`);
     if (count === 0)
       throw new Fault("conflict", `tenant ${id} exists`, { public: { detail: "A tenant with this id exists already.", field: "id" } });
     await writeSealedSecrets(tx, { uuid }, secrets);
     if (domains) await writeDomains(tx, uuid, domains);
+    await begin?.(tx, uuid);
   });
 }
 

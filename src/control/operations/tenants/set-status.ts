@@ -13,7 +13,7 @@ export function resumeTenant(services: Services): Operation {
   return statusOperation(services, "resume", "active", "Serve a suspended tenant again.");
 }
 
-function statusOperation(services: Services, verb: string, status: "active" | "suspended", summary: string): Operation {
+function statusOperation(services: Services, verb: "suspend" | "resume", status: "active" | "suspended", summary: string): Operation {
   return platformOperation(
     { role: "admin" },
     {
@@ -22,7 +22,7 @@ function statusOperation(services: Services, verb: string, status: "active" | "s
       summary,
       async run(call) {
         const { id } = await namedTenant(services.registry, call.params["id"]);
-        const tenant = await services.registry.setStatus(id, status);
+        const tenant = await services.lifecycle[verb](id);
         recordChange(services, call, `tenant_${status}`, id);
         return json(200, toView(tenant));
       },

@@ -8,6 +8,8 @@ const RELAY_PER_TENANT = 100;
 const FIRST = "00000000-0000-0000-0000-000000000000";
 const LAST = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 const CHANNEL = "freehold_events";
+/** What is noted of a delivery whose tenant is not served. */
+const PARKED = "tenant_suspended";
 
 type System = DataStore["system"];
 
@@ -36,6 +38,11 @@ export function createPostgresBus(data: DataStore, subscriptions: readonly Subsc
     extend: (deliveries, leaseMs) => extend(system, deliveries, leaseMs),
     settle: async (delivery, outcome) => (await settle(system, delivery, outcome)) > 0,
     redrive: async (tenantUuid, consumer, eventId) => consumers.has(consumer) && (await redrive(system, tenantUuid, consumer, eventId)) > 0,
+    unpark: async (tenantUuid) => {
+      await system.query(sql`
+        update freehold.deliveries set due_at = now()
+        where tenant_id = ${tenantUuid} and due_at is not null and lease is null and last_error = ${PARKED}`);
+    },
     wake: (onWake) => system.listen(CHANNEL, onWake, onWake),
   };
 }
