@@ -7,6 +7,7 @@ export {
   type PlatformPrincipal,
   type PlatformRole,
   type Principal,
+  PROVED_BY,
   type ProvedBy,
   type Scope,
   SCOPES,

@@ -28,6 +28,7 @@ export type {
 export { createHttpServer, type HttpServerOptions } from "./http-server.ts";
 export type { Lookup, ResolvedAddress } from "./lookup.ts";
 export { probe, type ProbeRequest } from "./probe.ts";
+export { titleOf, toProblem } from "./problem.ts";
 export { parseTarget } from "./target.ts";
 export { acceptWebSocket, type WebSocketBounds, type WebSocketConnection } from "./websocket.ts";
 export { type ApiCall, callApi } from "./api-client.ts";
