@@ -2,8 +2,8 @@ import type { GatewayDocument } from "../gateway/index.ts";
 import { Fault, parseTenantId, toFault } from "../kernel/index.ts";
 import type { Registry } from "../tenancy/registry/index.ts";
 
-/** The plan whose quotas a plan of the document begins with where the registry does not know it. */
-const MODEL_PLAN = "starter";
+/** The plan of a tenant for which the document names none. */
+const USUAL_PLAN = "starter";
 
 /**
  * Registers the plans and tenants that the document names and the registry does not know: one line makes a tenant. Nothing that is known is
@@ -14,8 +14,8 @@ export async function registerTenants(document: GatewayDocument, registry: Regis
     const tenantId = parseTenantId(id);
     if (tenantId === undefined || (await registry.find(tenantId))) continue;
     try {
-      if (plan !== undefined) await registerPlan(plan, registry);
-      await registry.create({ id: tenantId, name: id, plan: plan ?? MODEL_PLAN });
+      if (plan !== undefined) await registry.ensurePlan(plan);
+      await registry.create({ id: tenantId, name: id, plan: plan ?? USUAL_PLAN });
     } catch (error) {
       const fault = toFault(error);
       // another process has just made it
@@ -23,10 +23,4 @@ export async function registerTenants(document: GatewayDocument, registry: Regis
         report(new Fault(fault.code, `tenant ${id} of the gateway document: ${fault.message}`, { cause: error }));
     }
   }
-}
-
-async function registerPlan(name: string, registry: Registry): Promise<void> {
-  const plans = registry.plans();
-  const model = plans.find((plan) => plan.name === MODEL_PLAN);
-  if (model && !plans.some((plan) => plan.name === name)) await registry.putPlan({ ...model, name });
 }

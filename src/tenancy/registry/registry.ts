@@ -32,6 +32,9 @@ export interface RegistryBounds {
 /** Snapshots of 1.2 KB and keys of 0.6 KB: some 250 MB when both are full. Below them every tenant costs the same. */
 export const REGISTRY_BOUNDS: RegistryBounds = { tenantsMax: 150_000, keysMax: 150_000 };
 
+/** The plan whose defaults a plan begins with that is named and unknown. */
+const MODEL_PLAN = "starter";
+
 /** What the registry is built over. `report` is told of faults that no caller can be told of. */
 export interface RegistryPorts extends TenantStorePorts {
   readonly report: (fault: Fault) => void;
@@ -47,7 +50,8 @@ export interface Registry {
   /** The tenant whose verified domain this host is. */
   tenantOfHost(host: string): TenantId | undefined;
   list(after: string, limit: number): Promise<readonly Tenant[]>;
-  create(input: TenantCreate): Promise<Tenant>;
+  /** Registers a tenant. `uuid` is for one that another installation made and vouches for: everywhere it has the same internal id. */
+  create(input: TenantCreate, uuid?: string): Promise<Tenant>;
   update(id: TenantId, input: TenantUpdate): Promise<Tenant>;
   setStatus(id: TenantId, status: TenantStatus): Promise<Tenant>;
   secret(tenant: Tenant, name: SecretName): Promise<Secret | undefined>;
@@ -55,6 +59,8 @@ export interface Registry {
   domains(tenant: Tenant): Promise<readonly string[]>;
   plans(): readonly Plan[];
   putPlan(plan: Plan): Promise<void>;
+  /** Makes sure that there is a plan of this name: one that is missing begins with the defaults of `starter`. */
+  ensurePlan(name: string): Promise<void>;
   createKey(key: KeyInsert): Promise<StoredKey>;
   keys(tenantUuid: string | null): Promise<readonly StoredKey[]>;
   revokeKey(tenantUuid: string | null, id: string): Promise<void>;
@@ -140,8 +146,8 @@ class LiveRegistry implements Registry {
     return entries.map(({ tenant }) => tenant);
   }
 
-  async create(input: TenantCreate): Promise<Tenant> {
-    await insertTenant(this.#ports, input);
+  async create(input: TenantCreate, uuid?: string): Promise<Tenant> {
+    await insertTenant(this.#ports, input, uuid);
     return await this.#seen(input.id);
   }
 
@@ -170,6 +176,11 @@ class LiveRegistry implements Registry {
   async putPlan(plan: Plan): Promise<void> {
     await replacePlan(this.#ports.system, plan);
     await this.#feed.catchUp();
+  }
+
+  async ensurePlan(name: string): Promise<void> {
+    const model = this.plans().find((plan) => plan.name === MODEL_PLAN);
+    if (model && !this.plans().some((plan) => plan.name === name)) await this.putPlan({ ...model, name });
   }
 
   async createKey(key: KeyInsert): Promise<StoredKey> {

@@ -44,13 +44,13 @@ export async function listTenants(system: Queryable, after: string, limit: numbe
   return rows;
 }
 
-/** Adds a tenant, active at once. Throws `conflict` when the id or a domain is taken, `invalid_settings` when the plan is unknown. */
-export async function insertTenant(ports: TenantStorePorts, input: TenantCreate): Promise<void> {
+/** Adds a tenant, active at once; with the internal id that another installation gave it, where one is given. Throws `conflict` when the id or a domain is taken, `invalid_settings` when the plan is unknown. */
+export async function insertTenant(ports: TenantStorePorts, input: TenantCreate, givenUuid?: string): Promise<void> {
   const { id, plan, slack, discord, domains, ...document } = input;
   checkAgent(ports, document);
   await ports.system.transaction(async (tx) => {
     await assertPlan(tx, plan);
-    const uuid = uuidV7(ports.clock, ports.random);
+    const uuid = givenUuid ?? uuidV7(ports.clock, ports.random);
     const { count } = await tx.query(sql`
       insert into freehold.tenants (uuid, id, plan, status, document)
       values (${uuid}, ${id}, ${plan}, 'active', ${JSON.stringify(document)}::jsonb) on conflict (id) do nothing`);

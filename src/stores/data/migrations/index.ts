@@ -1,7 +1,8 @@
 import { registry } from "./0001-registry.ts";
 import { tenantData } from "./0002-tenant-data.ts";
 import { gateway } from "./0003-gateway.ts";
+import { subscriptions } from "./0022-subscriptions.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
-export const MIGRATIONS: readonly Migration[] = [registry, tenantData, gateway];
+export const MIGRATIONS: readonly Migration[] = [registry, tenantData, gateway, subscriptions];
