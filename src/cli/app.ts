@@ -11,18 +11,9 @@ import {
   type Pipeline,
   PLUGINS,
 } from "../gateway/index.ts";
-import {
-  createKeyring,
-  createTenantContext,
-  type Keyring,
-  Secret,
-  systemClock,
-  systemRandom,
-  type Tenant,
-  toFault,
-} from "../kernel/index.ts";
+import { createKeyring, type Keyring, Secret, systemClock, systemRandom, type Tenant, toFault } from "../kernel/index.ts";
 import { createDataStore, type DataStore } from "../stores/data/index.ts";
-import { type ContextOpener, createEventStore, createPostgresBus, createWorker, type EventWorker } from "../stores/events/index.ts";
+import { createEventStore, createPostgresBus, createWorker, type EventWorker } from "../stores/events/index.ts";
 import { createStores, type Stores } from "../stores/index.ts";
 import { createLexicalEmbedder, createOpenAiEmbedder, createSearchStore, type Embedder } from "../stores/search/index.ts";
 import { type Audit, createAudit } from "../tenancy/audit/index.ts";
@@ -33,6 +24,7 @@ import { createEgress, createHttpServer, createOutbound, type Egress, type HttpS
 import { certificatesOf } from "./certificates.ts";
 import { type DataPlaneRooms, openDataPlane } from "./data-plane.ts";
 import { registerTenants } from "./document-tenants.ts";
+import { createContextOpener, recordQuarantine } from "./event-ports.ts";
 import { openIdentity } from "./open-identity.ts";
 import { keepKeysCurrent, openVault } from "./open-vault.ts";
 import { carryOutJournal, openJournal, openLifecycle } from "./open-lifecycle.ts";
@@ -323,43 +315,12 @@ function openWorker(
     clock: systemClock,
     random: systemRandom,
     consumers,
-    openContext: contextOpener(registry),
+    openContext: createContextOpener(registry),
     report: {
       onFault: telemetry.report,
-      onQuarantine: async ({ reason, tenantUuid, consumer, eventId }) => {
-        audit.record({
-          action: "event_quarantined",
-          reason,
-          actor: null,
-          actorTenant: null,
-          targetTenant: null,
-          requestId: eventId,
-          source: "worker",
-          detail: { tenantUuid, consumer },
-        });
-      },
+      onQuarantine: async (quarantine) => recordQuarantine(audit, quarantine),
     },
   });
-}
-
-/** Events are handled as the tenant itself, with the rights of an admin of it, and only while it is served. */
-function contextOpener(registry: Registry): ContextOpener {
-  return async (tenantUuid, _tenantId, event) => {
-    const tenant = await registry.find(event.tenantId);
-    if (!tenant || tenant.uuid !== tenantUuid) return { ok: false, reason: "unknown" };
-    if (tenant.status === "deleting" || tenant.status === "erased") return { ok: false, reason: "deleted" };
-    if (tenant.status !== "active") return { ok: false, reason: "suspended" };
-    return {
-      ok: true,
-      context: createTenantContext({
-        tenant,
-        principal: { realm: "tenant", kind: "user", id: "event-worker", roles: ["admin"], scopes: [] },
-        provedBy: "event",
-        requestId: event.id,
-        trace: event.trace,
-      }),
-    };
-  };
 }
 
 /** Passages for the built-in agent: the best points of the tenant's documents. */

@@ -3,8 +3,8 @@ import { Fault, parseTenantId, toFault } from "../kernel/index.ts";
 import type { Lifecycle } from "../tenancy/lifecycle/index.ts";
 import type { Registry } from "../tenancy/registry/index.ts";
 
-/** The plan whose quotas a plan of the document begins with where the registry does not know it. */
-const MODEL_PLAN = "starter";
+/** The plan of a tenant for which the document names none. */
+const USUAL_PLAN = "starter";
 const BY_DOCUMENT = { actor: "gateway-document", requestId: "document", source: "document" } as const;
 
 /**
@@ -19,8 +19,8 @@ export async function registerTenants(
     const tenantId = parseTenantId(id);
     if (tenantId === undefined || (await registry.find(tenantId))) continue;
     try {
-      if (plan !== undefined) await registerPlan(plan, registry);
-      await lifecycle.create({ id: tenantId, name: id, plan: plan ?? MODEL_PLAN }, BY_DOCUMENT);
+      if (plan !== undefined) await registry.ensurePlan(plan);
+      await lifecycle.create({ id: tenantId, name: id, plan: plan ?? USUAL_PLAN }, BY_DOCUMENT);
     } catch (error) {
       const fault = toFault(error);
       // another process has just made it
@@ -28,10 +28,4 @@ export async function registerTenants(
         report(new Fault(fault.code, `tenant ${id} of the gateway document: ${fault.message}`, { cause: error }));
     }
   }
-}
-
-async function registerPlan(name: string, registry: Registry): Promise<void> {
-  const plans = registry.plans();
-  const model = plans.find((plan) => plan.name === MODEL_PLAN);
-  if (model && !plans.some((plan) => plan.name === name)) await registry.putPlan({ ...model, name });
 }

@@ -1,6 +1,6 @@
 import { Fault, type Keyring, systemClock, type Tenant } from "../kernel/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
-import { type ApiKeyRecord, createIdentity, type Identity, ownSigningKey } from "../tenancy/identity/index.ts";
+import { type ApiKeyRecord, createIdentity, type Identity, type IdentityAudit, ownSigningKey } from "../tenancy/identity/index.ts";
 import type { Registry, StoredKey } from "../tenancy/registry/index.ts";
 import type { Egress } from "../wire/index.ts";
 import type { Settings } from "./settings.ts";
@@ -30,21 +30,26 @@ export function openIdentity(
     tenantOfHost: (host) => registry.tenantOfHost(host),
     fetchBytes: async (url) => await fetchKeySet(egress, url),
     keySetFailed: (_issuer, fault) => telemetry.report(fault),
-    audit: (entry) => {
-      const { actorTenant, claimedTenant, remoteAddress, ...event } = entry;
-      const tenant = actorTenant === null ? undefined : registry.find(actorTenant);
-      const record = (found: Tenant | undefined): void =>
-        audit.record({
-          ...event,
-          source: remoteAddress,
-          targetTenant: claimedTenant,
-          // the trail of a tenant on its way out is erased: nothing is written to it again
-          actorTenant: found && found.status !== "deleting" && found.status !== "erased" ? { id: found.id, uuid: found.uuid } : null,
-        });
-      if (tenant instanceof Promise) tenant.then(record, () => record(undefined));
-      else record(tenant);
-    },
+    audit: createIdentityAudit(registry, audit),
   });
+}
+
+/** What identity has to say about who was refused, in the trails of their tenant and of the platform. */
+export function createIdentityAudit(registry: Pick<Registry, "find">, audit: Audit): (entry: IdentityAudit) => void {
+  return (entry) => {
+    const { actorTenant, claimedTenant, remoteAddress, ...event } = entry;
+    const tenant = actorTenant === null ? undefined : registry.find(actorTenant);
+    const record = (found: Tenant | undefined): void =>
+      audit.record({
+        ...event,
+        source: remoteAddress,
+        targetTenant: claimedTenant,
+        // the trail of a tenant on its way out is erased: nothing is written to it again
+        actorTenant: found && found.status !== "deleting" && found.status !== "erased" ? { id: found.id, uuid: found.uuid } : null,
+      });
+    if (tenant instanceof Promise) tenant.then(record, () => record(undefined));
+    else record(tenant);
+  };
 }
 
 async function fetchKeySet(egress: Egress, url: string): Promise<Uint8Array> {

@@ -12,7 +12,6 @@ export {
   tenantOperation,
   tenantSocket,
 } from "./operation.ts";
-export { titleOf } from "./problem.ts";
 export { createLiveRequests, type LiveRequests } from "./live-requests.ts";
 export { createPipeline, type Pipeline, type PipelinePorts, type RequestRecord } from "./pipeline.ts";
 export { createDataPlane } from "./proxy/data-plane.ts";

@@ -21,13 +21,13 @@ import {
   type HttpHandler,
   parseTarget,
   type RequestHead,
+  toProblem,
   type UpgradeExchange,
 } from "../wire/index.ts";
 import { readInput, readQuery } from "./input.ts";
 import type { LiveRequest, LiveRequests } from "./live-requests.ts";
 import type { AnyCall, Operation } from "./operation.ts";
 import { type OpenSocket, OpenSockets } from "./open-sockets.ts";
-import { toProblem } from "./problem.ts";
 import type { DataPlane } from "./proxy/ports.ts";
 import { createRouter, type Match, type Router } from "./router.ts";
 

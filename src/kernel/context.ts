@@ -12,8 +12,9 @@ export type PlatformRole = (typeof PLATFORM_ROLES)[number];
 export const SCOPES = ["chat", "search", "documents", "users", "tenant"] as const;
 export type Scope = (typeof SCOPES)[number];
 
+export const PROVED_BY = ["jwt", "api_key", "development_token"] as const;
 /** How the principal was proved. */
-export type ProvedBy = "jwt" | "api_key" | "development_token";
+export type ProvedBy = (typeof PROVED_BY)[number];
 
 /** Somebody or something inside one tenant. */
 export interface TenantPrincipal {

@@ -8,6 +8,7 @@ export {
   type PlatformPrincipal,
   type PlatformRole,
   type Principal,
+  PROVED_BY,
   type ProvedBy,
   type Scope,
   SCOPES,
@@ -42,4 +43,5 @@ export {
   type TenantStatus,
 } from "./tenant.ts";
 export { parseTenantId, TENANT_ID_LENGTH_MAX, type TenantId } from "./tenant-id.ts";
+export { parseTraceparent, toTraceparent } from "./trace.ts";
 export { createUuidSequence, isUuid, uuidV5, uuidV7 } from "./uuid.ts";

@@ -49,7 +49,7 @@ test("the ROCA key of Wycheproof is refused for being one", () => {
 });
 
 test("a header that names no allowed algorithm, a long key name, or its own key or rules is refused before any key is looked for", () => {
-  const parse = (header: unknown): unknown => parseToken(`${part(header)}.e30.AAAA`);
+  const parse = (header: unknown): unknown => parseToken(`${part(header)}.e30.AAAA`, isAnyType);
   assert.ok(parse({ alg: "ES256", kid: "k".repeat(256), typ: "JWT", x5t: "AAAA", cty: "x" }));
   for (const alg of ["none", "None", "HS256", "RSA1_5", "dir", "ES256K", "es256", "", null, undefined])
     assert.equal(parse({ alg }), undefined);
@@ -71,8 +71,13 @@ test("a header that names no allowed algorithm, a long key name, or its own key 
   }
 });
 
+/** Types are the business of each kind of token. */
+function isAnyType(): boolean {
+  return true;
+}
+
 async function accepts(set: unknown, jws: string): Promise<boolean> {
-  const token = parseToken(jws);
+  const token = parseToken(jws, isAnyType);
   const key = token && tryCheck(set)?.key(token.kid);
   return key !== undefined && token !== undefined && (await isSignedBy(key, token));
 }

@@ -1,6 +1,5 @@
 import { Fault, FAULTS, type FaultCode } from "../../kernel/index.ts";
-import type { Answer } from "../../wire/index.ts";
-import { toProblem } from "../problem.ts";
+import { type Answer, toProblem } from "../../wire/index.ts";
 import type { ProxyCall } from "./call.ts";
 
 /** Codes that the dialect's own gateway answers with a bare page; what is ours (tenants, credentials, limits) is a problem document everywhere. */

@@ -1,5 +1,16 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { Fault, isUuid, type Json, type Keyring, parseJson, parseTenantId, type TenantId, type Trace } from "../../kernel/index.ts";
+import {
+  Fault,
+  isUuid,
+  type Json,
+  type Keyring,
+  parseJson,
+  parseTenantId,
+  parseTraceparent,
+  type TenantId,
+  toTraceparent,
+  type Trace,
+} from "../../kernel/index.ts";
 
 /** Bytes of an event's data as JSON. */
 export const EVENT_DATA_BYTES_MAX = 256 * 1024;
@@ -54,10 +65,10 @@ export interface Envelopes {
   /** The envelope's text. Throws `malformed_request`, `invalid_json`, `body_too_large`, `body_too_deep` or `tenant_mismatch`. */
   seal(facts: EventFacts): string;
   /**
-   * The event, if the text is byte for byte what `seal` made, of the tenant and at the place where it was found.
+   * The event, if the text is byte for byte what `seal` made, of the tenant and at the place where it was found, where the place says so.
    * No other text is ever opened: not one with a space more, a name twice, or another order.
    */
-  open(text: string, place: EnvelopePlace): Opening;
+  open(text: string, place?: EnvelopePlace): Opening;
 }
 
 /** CloudEvents 1.0 in structured mode (JSON event format), in this order and without white space. */
@@ -81,7 +92,6 @@ const SEAL_FORMAT = "freehold-event/1";
 const ENVELOPE_BYTES_MAX = EVENT_DATA_BYTES_MAX + 8 * 1024;
 const OWN_TOPIC = /^x(?:\.[a-z0-9][a-z0-9_-]{0,62}){1,4}$/; // no wildcard of any bus
 const TYPE = /^[a-z][a-z0-9_]{0,62}(?:\.[a-z0-9_]{1,63}){0,5}$/;
-const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-0([01])$/;
 
 /** Envelopes sealed with the installation's key. */
 export function createEnvelopes(keyring: Keyring): Envelopes {
@@ -99,6 +109,7 @@ export function createEnvelopes(keyring: Keyring): Envelopes {
       const { attributes, data, seal, facts } = parts;
       if (!equal(seal, sealOf(key, attributes, data))) return { ok: false, reason: "seal_invalid" };
       if (facts.data.tenantId !== facts.tenantId) return { ok: false, reason: "tenant_disagreement" };
+      if (!place) return { ok: true, event: facts };
       if (facts.tenantUuid !== place.tenantUuid) return { ok: false, reason: "tenant_disagreement" };
       if (facts.id !== place.eventId || facts.key !== place.key) return { ok: false, reason: "row_disagreement" };
       return { ok: true, event: facts };
@@ -135,7 +146,7 @@ function attributesOf({ id, topic, type, key, time, tenantId, tenantUuid, trace 
     tenantid: tenantId,
     tenantuuid: tenantUuid,
     datacontenttype: "application/json",
-    traceparent: `00-${trace.traceId}-${trace.spanId}-0${trace.sampled ? 1 : 0}`,
+    traceparent: toTraceparent(trace),
   };
 }
 
@@ -201,17 +212,12 @@ function strictObject(text: string): Record<string, Json> | undefined {
 function factsOf(envelope: Record<string, Json>, data: Record<string, Json>): EventFacts | undefined {
   const { id, topic, type, subject: key, time, tenantuuid: tenantUuid, traceparent } = envelope;
   const tenantId = parseTenantId(envelope.tenantid);
-  const trace = typeof traceparent === "string" ? parseTrace(traceparent) : undefined;
+  const trace = typeof traceparent === "string" ? parseTraceparent(traceparent) : undefined;
   if (tenantId === undefined || trace === undefined) return undefined;
   if (typeof id !== "string" || !isUuid(id) || typeof tenantUuid !== "string" || !isUuid(tenantUuid)) return undefined;
   if (typeof topic !== "string" || !isTopic(topic) || typeof type !== "string" || !TYPE.test(type)) return undefined;
   if (typeof key !== "string" || !isKey(key) || typeof time !== "string" || !isTime(time)) return undefined;
   return { id, topic, type, key, time, tenantId, tenantUuid, trace, data };
-}
-
-function parseTrace(traceparent: string): Trace | undefined {
-  const [, traceId, spanId, sampled] = TRACEPARENT.exec(traceparent) ?? [];
-  return traceId === undefined || spanId === undefined ? undefined : { traceId, spanId, sampled: sampled === "1" };
 }
 
 function isTime(time: string): boolean {

@@ -2,8 +2,11 @@ import { sign } from "node:crypto";
 import type { Clock, TenantContext, TenantPrincipal } from "../../kernel/index.ts";
 import { OWN_ISSUER, type SigningKey } from "./token-issuer.ts";
 
-/** How long an upstream may believe a signed context, and how long one is used again before the next is made. */
-const LIFETIME_S = 300;
+/** The media type that keeps a context from being taken for an access token, and an access token for a context. */
+export const CONTEXT_TYPE = "tenant-context+jwt";
+/** How long an upstream may believe a signed context, in seconds. */
+export const CONTEXT_LIFETIME_S = 300;
+/** How long one is used again before the next is made. */
 const REUSED_MS = 240_000;
 /** Upstreams for which a principal's context is kept; a signature costs more than everything else on the way. */
 const AUDIENCES_MAX = 8;
@@ -20,7 +23,7 @@ interface Signed {
  * changed tenant gets a new one at once.
  */
 export function createContextSigner(key: SigningKey, clock: Clock): (context: TenantContext, audience: string) => string {
-  const header = encode({ alg: "EdDSA", kid: key.kid, typ: "tenant-context+jwt" });
+  const header = encode({ alg: "EdDSA", kid: key.kid, typ: CONTEXT_TYPE });
   const kept = new WeakMap<TenantPrincipal, Map<string, Signed>>();
 
   function make(context: TenantContext, audience: string): string {
@@ -31,12 +34,13 @@ export function createContextSigner(key: SigningKey, clock: Clock): (context: Te
       aud: audience,
       sub: principal.id,
       iat,
-      exp: iat + LIFETIME_S,
+      exp: iat + CONTEXT_LIFETIME_S,
       token_use: "context",
       tenant_id: tenant.id,
       tenant_uuid: tenant.uuid,
       tenant_tier: tenant.plan,
       tenant_features: tenant.features,
+      tenant_locale: tenant.locale,
       principal_kind: principal.kind,
       roles: principal.roles,
       scopes: principal.scopes,

@@ -49,8 +49,8 @@ export interface IdentityAudit {
   readonly remoteAddress: string;
 }
 
-/** What identity needs of the rest of the house: it stores nothing itself. */
-export interface IdentityPorts extends KeySetPorts {
+/** What proving needs of the rest of the house: it stores nothing itself. */
+export interface IdentificationPorts extends KeySetPorts {
   readonly keyring: Keyring;
   readonly findTenant: (id: TenantId) => Tenant | undefined | Promise<Tenant | undefined>;
   readonly findKey: (id: string) => ApiKeyRecord | undefined | Promise<ApiKeyRecord | undefined>;
@@ -58,24 +58,32 @@ export interface IdentityPorts extends KeySetPorts {
   readonly tenantOfHost: (host: string) => TenantId | undefined;
   /** Takes the entry and returns at once. */
   readonly audit: (entry: IdentityAudit) => void;
+}
+
+/** What the identity of a gateway needs besides. */
+export interface IdentityPorts extends IdentificationPorts {
   /** Signs the platform's own tokens. */
   readonly signingKey: SigningKey;
 }
 
-/** Proves principals and tenants. */
-export interface Identity {
+/** Proves who asks and for which tenant. */
+export interface Identification {
   /** The answer, at once when everything needed is in memory. Refusals are values; only a failing port makes it throw. */
   identify(head: RequestHead, requestId: string, trace: Trace): Identified | Promise<Identified>;
   /** The same as the function `agree`, and writes a disagreement to the audit trail. */
   agree(context: TenantContext, value: unknown, remoteAddress: string): void;
   /** The tenant that a key or the host stands for, from memory and without proof; undefined where that is not known at once. */
   claimedTenant(head: RequestHead): TenantId | undefined;
+  /** Fetches the issuers' keys ahead of the first request. */
+  warm(): Promise<void>;
+}
+
+/** The identity of a gateway: it proves, and it speaks for the platform. */
+export interface Identity extends Identification {
   /** Issues the platform's own tokens, which `identify` believes. */
   readonly tokens: TokenIssuer;
   /** The signed `X-Tenant-Context` for an upstream. */
   signContext(context: TenantContext, audience: string): string;
-  /** Fetches the issuers' keys ahead of the first request. */
-  warm(): Promise<void>;
 }
 
 /** The room of these settings. Throws `weak_key` for a bad key in them and `invalid_settings` for an issuer that calls itself ours. */
@@ -83,9 +91,15 @@ export function createIdentity(settings: IdentitySettings, ports: IdentityPorts)
   if (settings.issuers.some(({ issuer }) => issuer === OWN_ISSUER)) {
     throw new Fault("invalid_settings", `the issuer ${OWN_ISSUER} is the platform itself`, { public: { field: "issuers" } });
   }
+  const tokens = createTokenIssuer(ports.signingKey, ports.clock);
+  const identification = createIdentification({ ...settings, issuers: [...settings.issuers, tokens.trust()] }, ports);
+  return { ...identification, tokens, signContext: createContextSigner(ports.signingKey, ports.clock) };
+}
+
+/** Proves by these settings, and believes nobody else: not even the platform's own tokens. Throws `weak_key` for a bad key in them. */
+export function createIdentification(settings: IdentitySettings, ports: IdentificationPorts): Identification {
   const { clock, keyring, findKey, tenantOfHost } = ports;
-  const tokens = createTokenIssuer(ports.signingKey, clock);
-  const issuers = [...settings.issuers, tokens.trust()];
+  const { issuers } = settings;
   const keySets = createKeySets(issuers, ports);
   const verifier = createTokenVerifier(issuers, keySets, clock);
   const proofPorts: ProofPorts = {
@@ -117,8 +131,6 @@ export function createIdentity(settings: IdentitySettings, ports: IdentityPorts)
         const found = findKey(id);
         return found instanceof Promise ? undefined : found?.tenantId;
       }),
-    tokens,
-    signContext: createContextSigner(ports.signingKey, clock),
     warm: () => keySets.warm(),
   };
 }
@@ -142,14 +154,37 @@ export function unauthenticated(reason: string): Fault {
   return new Fault("unauthenticated", reason, { public: { headers: { "www-authenticate": "Bearer" } } });
 }
 
+/** The tenant if it is served; else the answer, and for the audit trail a reason where the answer hides it. */
+export type Served =
+  | { readonly ok: true; readonly tenant: Tenant }
+  | { readonly ok: false; readonly fault: Fault; readonly reason?: string };
+
+/** Whether the tenant of this id, as it was found, is served. One on its way out answers like one that never was. */
+export function asServed(tenant: Tenant | undefined, id: TenantId): Served {
+  if (tenant && tenant.id !== id) throw new Fault("isolation_violation", `asked for ${id}, got ${tenant.id}`);
+  switch (tenant?.status) {
+    case "active":
+    case "moving":
+      return { ok: true, tenant };
+    case "suspended":
+      return { ok: false, fault: new Fault("tenant_suspended", `${id} is suspended`) };
+    case "provisioning":
+      return { ok: false, fault: new Fault("tenant_not_ready", `${id} is being set up`) };
+    default: {
+      const reason = `tenant_${tenant?.status ?? "unknown"}`;
+      return { ok: false, fault: unauthenticated(reason), reason };
+    }
+  }
+}
+
 /** One request on its way from what it carries to what it is. */
 class IdentifiedRequest {
   readonly #head: RequestHead;
   readonly #requestId: string;
   readonly #trace: Trace;
-  readonly #ports: IdentityPorts;
+  readonly #ports: IdentificationPorts;
 
-  constructor(head: RequestHead, requestId: string, trace: Trace, ports: IdentityPorts) {
+  constructor(head: RequestHead, requestId: string, trace: Trace, ports: IdentificationPorts) {
     this.#head = head;
     this.#requestId = requestId;
     this.#trace = trace;
@@ -199,24 +234,13 @@ class IdentifiedRequest {
 
   #tenant(tenant: Tenant | undefined, proof: Proof & { ok: true; realm: "tenant" }, routePath: string): Identified {
     const { tenantId, principal, provedBy } = proof;
-    if (tenant && tenant.id !== tenantId) throw new Fault("isolation_violation", `asked for ${tenantId}, got ${tenant.id}`);
-    switch (tenant?.status) {
-      case "active":
-      case "moving": {
-        const context = createTenantContext({ tenant, principal, provedBy, requestId: this.#requestId, trace: this.#trace });
-        return { ok: true, realm: "tenant", context, routePath };
-      }
-      case "suspended":
-        return { ok: false, fault: new Fault("tenant_suspended", `${tenantId} is suspended`) };
-      case "provisioning":
-        return { ok: false, fault: new Fault("tenant_not_ready", `${tenantId} is being set up`) };
-      default: {
-        // deleting, erased or unknown: a tenant on its way out answers like one that never was
-        const reason = `tenant_${tenant?.status ?? "unknown"}`;
-        this.#audit("auth_failed", reason, { actor: principal.id, actorTenant: tenantId });
-        return { ok: false, fault: unauthenticated(reason) };
-      }
+    const served = asServed(tenant, tenantId);
+    if (served.ok) {
+      const context = createTenantContext({ tenant: served.tenant, principal, provedBy, requestId: this.#requestId, trace: this.#trace });
+      return { ok: true, realm: "tenant", context, routePath };
     }
+    if (served.reason !== undefined) this.#audit("auth_failed", served.reason, { actor: principal.id, actorTenant: tenantId });
+    return served;
   }
 
   #audit(

@@ -1,14 +1,20 @@
 export { type ApiKeyRecord, type MintedApiKey, mintApiKey, parseApiKey, type PresentedApiKey } from "./api-key.ts";
 export { SESSION_COOKIE } from "./carriers.ts";
+export { createContextSigner } from "./context-signer.ts";
+export { type ContextStatement, type ContextVerdict, createContextVerifier, type VouchedTenant } from "./context-verifier.ts";
 export {
   agree,
+  asServed,
+  createIdentification,
   createIdentity,
+  type Identification,
   type Identified,
   type Identity,
   type IdentityAudit,
   type IdentityPorts,
   unauthenticated,
 } from "./identify.ts";
+export { createKeySets, type KeySets } from "./jwks.ts";
 export { identitySettings, type IdentitySettings, issuerSettings, type IssuerSettings } from "./settings.ts";
 export {
   createSigningKey,

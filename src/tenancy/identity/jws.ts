@@ -17,9 +17,6 @@ const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]+)$/;
  */
 const HEADER_REFUSED = ["crit", "b64", "zip", "enc", "jku", "jwk", "x5u", "x5c"] as const;
 
-/** Media types an access token may have: not an ID token, a refresh token or anything else that is signed (RFC 9068, 2.1). */
-const TYPES: ReadonlySet<string> = new Set(["jwt", "at+jwt"]);
-
 /** A token whose form is right. Nothing in it is proved yet. */
 export interface UnverifiedToken {
   /** The one text this token can have. */
@@ -31,9 +28,10 @@ export interface UnverifiedToken {
 
 /**
  * The parts of a signed token in compact form (RFC 7515, 7.1), undefined when anything about its form or header is not exact.
- * Only canonical base64url passes, so that a token has one text: caches and revocation can go by it.
+ * Only canonical base64url passes, so that a token has one text: caches and revocation can go by it. `isType` is asked for the media type,
+ * in lower case: a token of one kind is never taken for one of another (RFC 8725, 3.11).
  */
-export function parseToken(text: string): UnverifiedToken | undefined {
+export function parseToken(text: string, isType: (typ: string | undefined) => boolean): UnverifiedToken | undefined {
   if (text.length > TOKEN_LENGTH_MAX) return undefined;
   const parts = COMPACT.exec(text)?.slice(1).map(decodeCanonical);
   const [head, payload, signature] = parts ?? [];
@@ -43,7 +41,7 @@ export function parseToken(text: string): UnverifiedToken | undefined {
   const { alg, kid, typ } = header;
   if (typeof alg !== "string" || !SIGNATURE_ALGS.has(alg)) return undefined;
   if (kid !== undefined && (typeof kid !== "string" || kid.length > KID_LENGTH_MAX)) return undefined;
-  if (typ !== undefined && (typeof typ !== "string" || !TYPES.has(typ.toLowerCase()))) return undefined;
+  if ((typ !== undefined && typeof typ !== "string") || !isType(typ?.toLowerCase())) return undefined;
   return { text, alg, kid, payload };
 }
 

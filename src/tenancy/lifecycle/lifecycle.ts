@@ -96,9 +96,11 @@ export function createLifecycle(ports: LifecyclePorts): Lifecycle {
 
 async function create(ports: LifecyclePorts, runner: Runner, input: TenantCreate, by: RequestedBy): Promise<Tenant> {
   const id = newRunId(ports);
-  const tenant = await ports.registry.create(input, async (tx, subject) => {
-    await insertRun(tx, { id, subject, kind: "provision", request: { by, name: input.id } });
-    await ports.reached?.("provision:begin");
+  const tenant = await ports.registry.create(input, {
+    begin: async (tx, subject) => {
+      await insertRun(tx, { id, subject, kind: "provision", request: { by, name: input.id } });
+      await ports.reached?.("provision:begin");
+    },
   });
   await runner.finished(id, CREATE_WAIT_MS);
   return (await ports.registry.find(tenant.id)) ?? tenant;
@@ -117,7 +119,9 @@ async function importTenant(
   try {
     const { settings } = await checkUpload(ports, upload);
     const input = { name, ...settings, id: name, plan } as TenantCreate; // the settings are some of its fields
-    tenant = await registry.create(input, (tx, subject) => insertRun(tx, { id, subject, kind: "import", request: { by, name, upload } }));
+    tenant = await registry.create(input, {
+      begin: (tx, subject) => insertRun(tx, { id, subject, kind: "import", request: { by, name, upload } }),
+    });
   } catch (error) {
     await dropUpload(folder, upload);
     throw error;

@@ -11,7 +11,7 @@ import { type TenantRow, toTenant } from "./snapshot.ts";
 import type { RevocationNotes } from "./revocation-notes.ts";
 import { dropUnborn, insertTombstone, readStatuses, revokeAgain, type TenantTombstone } from "./restored.ts";
 import {
-  type Beginning,
+  type CreateOptions,
   changeStatus,
   changeTenant,
   insertPlan,
@@ -34,6 +34,9 @@ export interface RegistryBounds {
 /** Snapshots of 1.2 KB and keys of 0.6 KB: some 250 MB when both are full. Below them every tenant costs the same. */
 export const REGISTRY_BOUNDS: RegistryBounds = { tenantsMax: 150_000, keysMax: 150_000 };
 
+/** The plan whose defaults a plan begins with that is named and unknown. */
+const MODEL_PLAN = "starter";
+
 /** What the registry is built over. `report` is told of faults that no caller can be told of. */
 export interface RegistryPorts extends TenantStorePorts {
   readonly report: (fault: Fault) => void;
@@ -51,8 +54,8 @@ export interface Registry {
   /** The tenant whose verified domain this host is. */
   tenantOfHost(host: string): TenantId | undefined;
   list(after: string, limit: number): Promise<readonly Tenant[]>;
-  /** With `begin` the tenant is provisioning, and what `begin` writes is stored with it. */
-  create(input: TenantCreate, begin?: Beginning): Promise<Tenant>;
+  /** Registers a tenant, which is active at once unless `options` say otherwise. */
+  create(input: TenantCreate, options?: CreateOptions): Promise<Tenant>;
   update(id: TenantId, input: TenantUpdate): Promise<Tenant>;
   setStatus(id: TenantId, status: TenantStatus): Promise<Tenant>;
   secret(tenant: Tenant, name: SecretName): Promise<Secret | undefined>;
@@ -62,6 +65,8 @@ export interface Registry {
   domains(tenant: Pick<Tenant, "uuid">): Promise<readonly string[]>;
   plans(): readonly Plan[];
   putPlan(plan: Plan): Promise<void>;
+  /** Makes sure that there is a plan of this name: one that is missing begins with the defaults of `starter`. */
+  ensurePlan(name: string): Promise<void>;
   createKey(key: KeyInsert): Promise<StoredKey>;
   keys(tenantUuid: string | null): Promise<readonly StoredKey[]>;
   revokeKey(tenantUuid: string | null, id: string): Promise<void>;
@@ -155,8 +160,8 @@ class LiveRegistry implements Registry {
     return entries.map(({ tenant }) => tenant);
   }
 
-  async create(input: TenantCreate, begin?: Beginning): Promise<Tenant> {
-    await insertTenant(this.#ports, input, begin);
+  async create(input: TenantCreate, options?: CreateOptions): Promise<Tenant> {
+    await insertTenant(this.#ports, input, options);
     return await this.#seen(input.id);
   }
 
@@ -192,6 +197,11 @@ class LiveRegistry implements Registry {
   async putPlan(plan: Plan): Promise<void> {
     await replacePlan(this.#ports.system, plan);
     await this.#feed.catchUp();
+  }
+
+  async ensurePlan(name: string): Promise<void> {
+    const model = this.plans().find((plan) => plan.name === MODEL_PLAN);
+    if (model && !this.plans().some((plan) => plan.name === name)) await this.putPlan({ ...model, name });
   }
 
   async createKey(key: KeyInsert): Promise<StoredKey> {

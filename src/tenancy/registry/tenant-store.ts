@@ -52,22 +52,27 @@ export async function listTenants(system: Queryable, after: string, limit: numbe
   return rows;
 }
 
-/** Stored with a new tenant, or not at all: what has to be done before it can be served. */
-export type Beginning = (tx: Queryable, uuid: string) => Promise<void>;
+/** How a tenant is made besides what is said about it. */
+export interface CreateOptions {
+  /** Stored with the tenant, or not at all: what has to be done before it can be served. Until then it is provisioning. */
+  readonly begin?: (tx: Queryable, uuid: string) => Promise<void>;
+  /** For a tenant that another installation made and vouches for: everywhere it has the same internal id. */
+  readonly uuid?: string;
+}
 
 /**
  * Adds a tenant, active at once or, where something has to be done first, provisioning. Throws `conflict` when the id or a domain is taken,
  * `invalid_settings` when the plan is unknown.
  */
-export async function insertTenant(ports: TenantStorePorts, input: TenantCreate, begin?: Beginning): Promise<void> {
+export async function insertTenant(ports: TenantStorePorts, input: TenantCreate, options: CreateOptions = {}): Promise<void> {
   const { id, plan, slack, discord, domains, ...document } = input;
   checkAgent(ports, document);
-  const uuid = uuidV7(ports.clock, ports.random);
+  const uuid = options.uuid ?? uuidV7(ports.clock, ports.random);
   // a tenant that exists costs no key
   const secrets = (await ownerOf(ports.system, id)) ? [] : await sealTenantSecrets(ports, { uuid, id }, { slack, discord });
   await ports.system.transaction(async (tx) => {
     await assertPlan(tx, plan);
-    const status: TenantStatus = begin ? "provisioning" : "active";
+    const status: TenantStatus = options.begin ? "provisioning" : "active";
     const { count } = await tx.query(sql`
       insert into freehold.tenants (uuid, id, plan, status, document)
       values (${uuid}, ${id}, ${plan}, ${status}, ${JSON.stringify(document)}::jsonb) on conflict (id) do nothing`);
@@ -75,7 +80,7 @@ export async function insertTenant(ports: TenantStorePorts, input: TenantCreate,
       throw new Fault("conflict", `tenant ${id} exists`, { public: { detail: "A tenant with this id exists already.", field: "id" } });
     await writeSealedSecrets(tx, { uuid }, secrets);
     if (domains) await writeDomains(tx, uuid, domains);
-    await begin?.(tx, uuid);
+    await options.begin?.(tx, uuid);
   });
 }
 

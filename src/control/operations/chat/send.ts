@@ -1,6 +1,7 @@
 import { collect, type Reply } from "../../../agents/index.ts";
 import { Fault, toFault } from "../../../kernel/index.ts";
-import { json, type Operation, type TenantCall, tenantOperation, titleOf } from "../../../gateway/index.ts";
+import { json, type Operation, type TenantCall, tenantOperation } from "../../../gateway/index.ts";
+import { titleOf } from "../../../wire/index.ts";
 import type { Services } from "../../services.ts";
 import { assertWebEnabled } from "./web-channel.ts";
 import { chatInput, toIncoming } from "./chat-input.ts";

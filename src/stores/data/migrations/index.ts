@@ -4,7 +4,8 @@ import { gateway } from "./0003-gateway.ts";
 import { homes } from "./0004-homes.ts";
 import { vault } from "./0005-vault.ts";
 import { lifecycle } from "./0006-lifecycle.ts";
+import { subscriptions } from "./0007-subscriptions.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
-export const MIGRATIONS: readonly Migration[] = [registry, tenantData, gateway, homes, vault, lifecycle];
+export const MIGRATIONS: readonly Migration[] = [registry, tenantData, gateway, homes, vault, lifecycle, subscriptions];

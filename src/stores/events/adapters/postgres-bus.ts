@@ -14,20 +14,27 @@ const PARKED = "tenant_suspended";
 type System = DataStore["system"];
 
 /**
- * A bus of two tables beside the outbox. Several processes may use it at once.
- * `subscriptions` must be the same in all of them: an event is sent to who is subscribed at the moment it leaves the outbox.
+ * A bus of two tables beside the outbox. Several processes may use it at once, each with consumers of its own: their subscriptions are put
+ * down in the database when the bus is first used, and an event is sent to whoever is subscribed at the moment it leaves the outbox,
+ * whichever process moves it. A consumer keeps its subscriptions while none of its processes runs.
  */
 export function createPostgresBus(data: DataStore, subscriptions: readonly Subscription[]): EventBus {
   const { system } = data;
   const consumers = new Set(subscriptions.map(({ name }) => name));
   if (consumers.size !== subscriptions.length) throw new RangeError("two consumers have the same name");
-  const routes = subscriptions.flatMap(({ name, topics }) => [...new Set(topics)].map((topic) => ({ name, topic })));
+  let subscribing: Promise<void> | undefined;
+  const subscribed = (): Promise<void> =>
+    (subscribing ??= subscribe(system, subscriptions).catch((error: unknown) => {
+      subscribing = undefined; // tried again with the next use
+      throw error;
+    }));
   const relayTurns = createTurns();
   const claimTurns = new Map(subscriptions.map(({ name }) => [name, createTurns()]));
 
   return {
     async relay() {
-      const moved = await relayTurns.next(RELAY_BATCH, (span, limit) => moveBatch(system, routes, span, limit));
+      await subscribed();
+      const moved = await relayTurns.next(RELAY_BATCH, (span, limit) => moveBatch(system, span, limit));
       return moved.length;
     },
     async claim(consumer, bounds) {
@@ -45,6 +52,13 @@ export function createPostgresBus(data: DataStore, subscriptions: readonly Subsc
     },
     wake: (onWake) => system.listen(CHANNEL, onWake, onWake),
   };
+}
+
+/** Ends the subscriptions of a consumer that is no more, and drops what waits for it. Its dead letters stay. */
+export async function endSubscriptions({ system }: DataStore, consumer: string): Promise<void> {
+  await system.query(sql`
+    with ended as (delete from freehold.subscriptions where consumer = ${consumer})
+    delete from freehold.deliveries where consumer = ${consumer}`);
 }
 
 /** Tenants whose id is above `after` and not above `until`. */
@@ -74,9 +88,17 @@ function createTurns(): Turns {
   };
 }
 
-interface Route {
-  readonly name: string;
-  readonly topic: string;
+/** Puts down exactly the given topics for these consumers, and leaves those of others as they are. */
+async function subscribe(system: System, subscriptions: readonly Subscription[]): Promise<void> {
+  const routes = subscriptions.flatMap(({ name, topics }) => [...new Set(topics)].map((topic) => ({ name, topic })));
+  const [names, topics] = [routes.map(({ name }) => name), routes.map(({ topic }) => topic)];
+  await system.query(sql`
+    with wanted as (select * from unnest(${names}::text[], ${topics}::text[]) w (consumer, topic)),
+    ended as (
+      delete from freehold.subscriptions s where s.consumer = any (${subscriptions.map(({ name }) => name)}::text[])
+        and not exists (select from wanted w where w.consumer = s.consumer and w.topic = s.topic)
+    )
+    insert into freehold.subscriptions (consumer, topic) select w.consumer, w.topic from wanted w on conflict do nothing`);
 }
 
 /**
@@ -84,12 +106,7 @@ interface Route {
  * Two relays wait for each other at the first row that both want, in one order for all (tenant, seq): so neither can overtake the other
  * with a younger event of the same key, and neither holds what the other waits for.
  */
-async function moveBatch(
-  system: System,
-  routes: readonly Route[],
-  { after, until }: Span,
-  limit: number,
-): Promise<readonly { tenantUuid: string }[]> {
+async function moveBatch(system: System, { after, until }: Span, limit: number): Promise<readonly { tenantUuid: string }[]> {
   const { rows } = await system.query<{ tenantUuid: string }>(sql`
     with recursive tenants (tenant_id) as (
       (select o.tenant_id from freehold.outbox o where o.tenant_id > ${after} and o.tenant_id <= ${until} order by o.tenant_id limit 1)
@@ -109,8 +126,7 @@ async function moveBatch(
     sent as (
       insert into freehold.deliveries (tenant_id, consumer, event_id, seq, partition_key, envelope, created_at)
       select m.tenant_id, r.consumer, m.id, m.seq, m.partition_key, m.envelope, m.created_at
-      from moved m join unnest(${routes.map(({ name }) => name)}::text[], ${routes.map(({ topic }) => topic)}::text[]) r (consumer, topic)
-        on r.topic = m.topic
+      from moved m join freehold.subscriptions r on r.topic = m.topic
       order by m.tenant_id, m.seq
       on conflict do nothing
     )

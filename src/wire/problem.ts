@@ -1,5 +1,5 @@
 import { type Fault, FAULTS, type Tenant } from "../kernel/index.ts";
-import type { Answer } from "../wire/index.ts";
+import type { Answer } from "./http.ts";
 
 /**
  * The answer to a fault: RFC 9457 problem details with the code, the request id and what the fault says publicly. The title is the tenant's
