@@ -88,8 +88,8 @@ class RunningDataPlane implements DataPlane {
     this.#forwarding = {
       budget: new RetryBudget(),
       names: new NameResolver(ports.clock),
-      succeeded: (upstream, node, status) => health.answered(upstream, node, status),
-      failed: (upstream, node, kind) => health.failed(upstream, node, kind),
+      succeeded: (upstream, node, status, tenant) => health.answered(upstream, node, status, tenant),
+      failed: (upstream, node, kind, tenant) => health.failed(upstream, node, kind, tenant),
       used: (upstream) => health.begin(upstream),
     };
   }
