@@ -175,6 +175,7 @@ async function openGateway(inputs: AppInputs, rooms: DataPlaneRooms, closing: Cl
     file,
     objects: registry.gateway,
     variable: inputs.readVariable,
+    storedVariables: inputs.settings.gateway.storedVariables,
     report: telemetry.report,
     warn: (message) => telemetry.log.warn(message),
   });

@@ -2,13 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { randomBytes } from "node:crypto";
-import {
-  type AccessRecord,
-  createDataPlane,
-  createLiveRequests,
-  type DataPlane,
-  type DataPlanePorts,
-} from "../../src/gateway/index.ts";
+import { type AccessRecord, createDataPlane, createLiveRequests, type DataPlane, type DataPlanePorts } from "../../src/gateway/index.ts";
 import { parseGatewayDocument } from "../../src/gateway/dialect/index.ts";
 import { PLUGINS } from "../../src/gateway/plugins/index.ts";
 import type { Plugin, Profile } from "../../src/gateway/proxy/plugin.ts";

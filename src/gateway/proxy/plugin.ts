@@ -38,6 +38,8 @@ export interface Plugin<Settings = unknown, ConsumerSettings = unknown> {
    * only once a consumer is proved.
    */
   hazards?(settings: Settings, profile: Profile, place?: "route" | "consumer"): readonly string[];
+  /** Ids of the document's upstreams that these settings send calls to. */
+  upstreamIds?(settings: Settings): readonly string[];
   /** Called once for each place where it is configured, with checked settings. Everything that can be made ahead is made here. */
   create(settings: Settings, owner: PluginOwner, ports: PluginPorts): PluginInstance;
 }
