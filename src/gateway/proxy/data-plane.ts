@@ -79,7 +79,7 @@ class RunningDataPlane implements DataPlane {
       outer: ports,
       profile: ports.profile,
       trusted: ports.trustedAddresses.length === 0 ? undefined : compileAddresses(ports.trustedAddresses),
-      claimOf: (head) => claimOf(head, ports),
+      claimOf: (head) => claimOf(head, ports, (of) => this.#program?.claimedConsumer(of)),
       stop: (call, fault) => {
         call.fault = fault;
         call.exchange.stop(() => this.#fail(call, fault));
