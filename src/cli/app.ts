@@ -190,6 +190,7 @@ async function openGateway(
     file,
     objects: registry.gateway,
     variable: inputs.readVariable,
+    storedVariables: inputs.settings.gateway.storedVariables,
     report: telemetry.report,
     warn: (message) => telemetry.log.warn(message),
   });

@@ -107,6 +107,11 @@ export const settingsSchema = z
       .strictObject({
         /** The gateway document (YAML or JSON); what the admin API stores comes beside it. */
         file: z.string().min(1).optional(),
+        /** Environment variables that objects of the admin API may use (`$env://NAME`). Those of the file may use any. */
+        storedVariables: z
+          .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be the name of a variable"))
+          .max(1_000)
+          .default([]),
         /** How the document is read: by our own rules, or as Apache APISIX reads it, with a warning for each hazard. */
         profile: z.enum(["strict", "apisix"]).default("strict"),
         /** Whether a route that says nothing about it is for proved tenants only. */

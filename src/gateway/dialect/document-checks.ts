@@ -39,7 +39,7 @@ export function checkGroups(items: ItemsOfDocument, plugins: PluginChecks, findi
 }
 
 /** What refers to something that is not there. It is served in the apisix profile, and answers as that does. */
-export function checkReferences(items: ItemsOfDocument, findings: Findings): void {
+export function checkReferences(items: ItemsOfDocument, plugins: PluginChecks, findings: Findings): void {
   for (const kind of ["services", "consumers", "routes"] as const) {
     for (const { place, object } of items[kind].values()) {
       for (const { field, kind: target } of REFERENCES) {
@@ -54,7 +54,30 @@ export function checkReferences(items: ItemsOfDocument, findings: Findings): voi
     if (typeof certificate === "string" && !items.ssls.has(certificate))
       findings.doubt(place, `client_cert_id ${certificate} leads to nothing`);
     if (upstream["discovery_type"] !== undefined) findings.doubt(place, "there is no service discovery here: the upstream has no nodes");
+    const { scheme } = upstream;
+    if (plugins.profile === "strict" && typeof scheme === "string" && !SPOKEN.has(scheme))
+      findings.doubt(place, `has the scheme ${scheme}, which is not spoken`);
   }
+  // the dialect's own gateway takes them, and answers when such a call comes
+  for (const { place, object } of plugins.profile === "strict" ? holdersOf(items) : []) {
+    for (const [name, settings] of pluginsOf(object)) {
+      for (const id of plugins.find(name)?.upstreamIds?.(settings) ?? [])
+        if (!items.upstreams.has(id)) findings.doubt(place, `${name}: upstream_id ${id} leads to nothing`);
+    }
+  }
+}
+
+/** Schemes of upstreams that are spoken. */
+const SPOKEN: ReadonlySet<string> = new Set(["http", "https"]);
+const HOLDERS = ["routes", "services", "plugin_configs", "consumer_groups", "global_rules", "consumers"] as const;
+
+/** Everything that has plugins. */
+function holdersOf(items: ItemsOfDocument): readonly Item[] {
+  return HOLDERS.flatMap((kind) => [...items[kind].values()]);
+}
+
+function pluginsOf(object: Item["object"]): readonly (readonly [name: string, settings: unknown])[] {
+  return isRecord(object["plugins"]) ? Object.entries(object["plugins"]) : [];
 }
 
 /** Credentials that two consumers share would prove one of them for the other; a credential without its consumer proves nobody. */
@@ -71,14 +94,17 @@ export function checkCredentials(consumers: Map<string, Item>, plugins: PluginCh
       const other = owners.get(credential.key);
       owners.set(credential.key, item);
       if (!other) continue;
-      findings.doubt(item.place, `has the same ${credential.name} as ${other.place}: a credential belongs to one consumer only`);
+      findings.doubt(
+        item.place,
+        `has the same ${credential.name} as ${other.place.text}: a credential belongs to one consumer only`,
+        other.place,
+      );
     }
   }
 }
 
 function credentialsIn({ object }: Item, plugins: PluginChecks): { readonly key: string; readonly name: string }[] {
-  const set = isRecord(object["plugins"]) ? object["plugins"] : {};
-  return Object.entries(set).flatMap(([name, settings]) => {
+  return pluginsOf(object).flatMap(([name, settings]) => {
     const unique = plugins.find(name)?.consumer?.unique;
     const value = unique === undefined || !isRecord(settings) ? undefined : settings[unique];
     return typeof value === "string" ? [{ key: JSON.stringify([name, value]), name: `${name} ${unique}` }] : [];
@@ -87,10 +113,8 @@ function credentialsIn({ object }: Item, plugins: PluginChecks): { readonly key:
 
 /** What plugins themselves say about dangerous settings, and what the dialect's own fields bring with them. */
 export function sayHazards(items: ItemsOfDocument, plugins: PluginChecks, findings: Findings): void {
-  const holders = ["routes", "services", "plugin_configs", "consumer_groups", "global_rules", "consumers"] as const;
-  for (const item of holders.flatMap((kind) => [...items[kind].values()])) {
-    const set = isRecord(item.object["plugins"]) ? item.object["plugins"] : {};
-    for (const [name, settings] of Object.entries(set)) {
+  for (const item of holdersOf(items)) {
+    for (const [name, settings] of pluginsOf(item.object)) {
       const plugin = plugins.find(name);
       // a plugin of kind `auth` reads its route settings here; what stands on a consumer are credentials
       const isCredential = plugin?.kind === "auth" && item.kind !== "routes" && (item.kind === "consumers" || item.kind === "credential");
@@ -101,10 +125,10 @@ export function sayHazards(items: ItemsOfDocument, plugins: PluginChecks, findin
   }
   const seen = new Map<string, Item>();
   for (const item of items.global_rules.values()) {
-    for (const name of Object.keys(isRecord(item.object["plugins"]) ? item.object["plugins"] : {})) {
+    for (const [name] of pluginsOf(item.object)) {
       const other = seen.get(name);
       seen.set(name, item);
-      if (other) findings.doubt(item.place, `${name} is in ${other.place} too, and then in neither`);
+      if (other) findings.doubt(item.place, `${name} is in ${other.place.text} too, and then in neither`, other.place);
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { Findings } from "./findings.ts";
 import { type ObjectChecks, type ObjectKind, toId } from "./object-checks.ts";
+import { entryOf, partOf, type Place } from "./place.ts";
 import { resolveReferences } from "./references.ts";
 import { isRecord } from "./schema/compiler.ts";
 import type { Kind } from "./schemas/kinds.ts";
@@ -8,7 +9,7 @@ import type { Kind } from "./schemas/kinds.ts";
 export interface Item {
   readonly kind: ObjectKind;
   readonly id: string;
-  readonly place: string;
+  readonly place: Place;
   readonly object: Readonly<Record<string, unknown>>;
 }
 
@@ -33,13 +34,13 @@ export function readItems(
   const items = new Map<string, Item>();
   if (list === undefined || list === null) return items;
   if (!Array.isArray(list)) {
-    findings.refuse(kind, "must be a list");
+    findings.refuse(partOf(kind), "must be a list");
     return items;
   }
   for (const [at, value] of list.entries()) {
     const item = readItem(kind, at, value, checks, findings, variable);
     if (!item) continue;
-    if (items.has(item.id)) findings.doubt(item.place, "has the id of another, and the later of the two counts");
+    if (items.has(item.id)) findings.doubt(item.place, "has the id of another, and the later of the two counts", items.get(item.id)?.place);
     items.delete(item.id); // the later one also stands in the later place
     items.set(item.id, item);
   }
@@ -55,13 +56,13 @@ function readItem(
   variable: (name: string) => string | undefined,
 ): Item | undefined {
   if (!isRecord(value)) {
-    findings.refuse(`${kind}[${at}]`, "must be an object");
+    findings.refuse({ ...partOf(kind), text: `${kind}[${at}]` }, "must be an object");
     return undefined;
   }
   const credential = kind === "consumers" ? parseCredentialId(value["id"]) : undefined;
   const id = toId(kind === "consumers" && !credential ? value["username"] : value["id"]) ?? `arr_${at + 1}`;
-  const place = `${kind}[${at}] (id ${id})`;
-  const { value: object, unresolved } = resolveReferences(structuredClone(value), variable);
+  const place = entryOf(kind, at, id);
+  const { value: object, unresolved } = resolveReferences(value, variable);
   if (!isRecord(object)) return undefined;
   if (unresolved.length > 0 && (checks.plugins.profile === "strict" || SECRET_KINDS.has(kind))) {
     findings.refuse(place, `${unresolved.join(", ")} cannot be resolved`);

@@ -1,11 +1,12 @@
-import { Fault, type Json, toFault } from "../../kernel/index.ts";
+import { Fault, toFault } from "../../kernel/index.ts";
 import type { GatewayObject, GatewayObjects, GatewayWrite } from "../../tenancy/registry/index.ts";
 import type { Plugin, Profile } from "../proxy/plugin.ts";
 import type { DocumentFile } from "./document-file.ts";
 import { openDocumentFile } from "./document-file.ts";
 import { ObjectChecks } from "./object-checks.ts";
 import type { GatewayDocument } from "./objects.ts";
-import { parseGatewayDocument, type ParsedDocument } from "./parse-document.ts";
+import { fitStored, type FittedDocument, type StoredObject } from "./fit-stored.ts";
+import type { ParsedDocument } from "./parse-document.ts";
 import { isRecord } from "./schema/compiler.ts";
 import { mergeDocuments, type SourceDocument, splitDocument } from "./source-document.ts";
 
@@ -18,6 +19,8 @@ export interface GatewayConfigPorts {
   readonly objects: GatewayObjects;
   /** Variables that `${{NAME}}` and `$env://NAME` stand for. */
   readonly variable: (name: string) => string | undefined;
+  /** Names of those that stored objects may use too: whoever may write them is not to read the rest. */
+  readonly storedVariables: readonly string[];
   /** Takes faults that no caller can be told of: a bad file, a stored object that no longer fits. What was served goes on. */
   readonly report: (fault: Fault) => void;
   /** Takes each warning about what is served now. */
@@ -65,7 +68,7 @@ class LiveConfig implements GatewayConfig {
   readonly #listeners: ConfigListener[] = [];
   #fileSource: SourceDocument = {};
   #stored: readonly GatewayObject[] = [];
-  #parsed: ParsedDocument;
+  #parsed: FittedDocument;
   /** Changes are taken in one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   #freshNext = false;
@@ -75,12 +78,12 @@ class LiveConfig implements GatewayConfig {
     this.profile = ports.profile;
     this.checks = new ObjectChecks(ports);
     this.#file = ports.file === undefined ? undefined : openDocumentFile(ports.file, ports.variable);
-    this.#parsed = parseGatewayDocument({}, ports);
+    this.#parsed = this.#fit({}, []);
   }
 
   async start(): Promise<void> {
     this.#fileSource = this.#readFile();
-    this.#parsed = parseGatewayDocument(this.#fileSource, this.#ports);
+    this.#parsed = this.#fit(this.#fileSource, []);
     this.#ports.objects.onChange(
       () => void this.#inTurn(() => this.#reload()).catch((error: unknown) => this.#ports.report(toFault(error))),
     );
@@ -119,7 +122,8 @@ class LiveConfig implements GatewayConfig {
       const detail = `${kind} ${id} stands in the settings file: change it there`;
       throw new Fault("conflict", detail, { public: { detail } });
     }
-    const parsed = parseGatewayDocument(mergeDocuments(this.#fileSource, afterwards(this.#stored, change)).document, this.#ports);
+    const parsed = this.#fit(this.#fileSource, afterwards(this.#stored, change));
+    this.#assertKept(parsed);
     // nothing that is written may be left out; what was doubtful before the change does not hinder it
     const wrong = parsed.refused.find((text) => !this.#parsed.refused.includes(text));
     const doubt = change.remove === "everything" ? undefined : parsed.doubts.find((text) => !this.#parsed.doubts.includes(text));
@@ -155,6 +159,21 @@ class LiveConfig implements GatewayConfig {
     return turn;
   }
 
+  #fit(file: SourceDocument, stored: readonly StoredObject[]): FittedDocument {
+    const { profile, plugins, variable, storedVariables } = this.#ports;
+    const storedVariable = (name: string): string | undefined => (storedVariables.includes(name) ? variable(name) : undefined);
+    return fitStored(file, stored, { profile, plugins, variable, storedVariable });
+  }
+
+  /** A change may not leave out what is served, nor what it brings itself. */
+  #assertKept(next: FittedDocument): void {
+    for (const [name, reason] of next.leftOut) {
+      if (this.#parsed.leftOut.has(name)) continue;
+      const detail = `${name}: ${reason}`;
+      throw new Fault("invalid_settings", detail, { public: { detail } });
+    }
+  }
+
   #readFile(): SourceDocument {
     const source = this.#file?.read() ?? {};
     if (isRecord(source)) return source;
@@ -167,7 +186,9 @@ class LiveConfig implements GatewayConfig {
     const before = this.#fileSource;
     try {
       this.#fileSource = this.#readFile();
-      await this.#apply();
+      const parsed = this.#fit(this.#fileSource, this.#stored);
+      this.#assertKept(parsed);
+      await this.#apply(parsed);
     } catch (error) {
       this.#fileSource = before; // the last good one is served on
       throw error;
@@ -181,16 +202,14 @@ class LiveConfig implements GatewayConfig {
     const before = this.#stored;
     try {
       this.#stored = stored;
-      await this.#apply();
+      await this.#apply(this.#fit(this.#fileSource, stored));
     } catch (error) {
       this.#stored = before;
       throw error;
     }
   }
 
-  async #apply(): Promise<void> {
-    const { document, hidden } = mergeDocuments(this.#fileSource, this.#stored);
-    const parsed = parseGatewayDocument(document, this.#ports);
+  async #apply(parsed: FittedDocument): Promise<void> {
     const before = this.#parsed;
     const fresh = this.#freshNext;
     this.#parsed = parsed;
@@ -201,16 +220,13 @@ class LiveConfig implements GatewayConfig {
       throw error;
     }
     this.#freshNext = false;
-    for (const name of hidden) this.#ports.warn(`${name}: stands in the settings file too, and that is served`);
+    for (const name of parsed.hidden) this.#ports.warn(`${name}: stands in the settings file too, and that is served`);
     for (const warning of parsed.warnings) if (!before.warnings.includes(warning)) this.#ports.warn(warning);
   }
 }
 
 /** The stored objects as they would be after the change. */
-function afterwards(
-  stored: readonly Pick<GatewayObject, "kind" | "id" | "value">[],
-  { put, remove }: GatewayWrite,
-): readonly { readonly kind: string; readonly id: string; readonly value: Json }[] {
+function afterwards(stored: readonly StoredObject[], { put, remove }: GatewayWrite): readonly StoredObject[] {
   const is = (a: { kind: string; id: string }, b: { kind: string; id: string }): boolean => a.kind === b.kind && a.id === b.id;
   const kept = stored.flatMap((each) => {
     const changed = put.find((other) => is(each, other));

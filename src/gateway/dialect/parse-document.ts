@@ -1,7 +1,7 @@
 import type { Plugin, Profile } from "../proxy/plugin.ts";
 import { checkCredentials, checkGroups, checkReferences, type ItemsOfDocument, sayHazards } from "./document-checks.ts";
 import { type Item, parseCredentialId, readItems } from "./document-items.ts";
-import { Findings } from "./findings.ts";
+import { Findings, type Problem, sayProblem } from "./findings.ts";
 import { ObjectChecks } from "./object-checks.ts";
 import type {
   ConsumerSettings,
@@ -12,6 +12,7 @@ import type {
   SslSettings,
   UpstreamSettings,
 } from "./objects.ts";
+import { partOf } from "./place.ts";
 import { isRecord } from "./schema/compiler.ts";
 import { type Kind, KINDS, OTHER_KINDS } from "./schemas/kinds.ts";
 import { readTenantLines } from "./tenant-lines.ts";
@@ -41,11 +42,24 @@ const NAMES: ReadonlySet<string> = new Set([...KINDS, ...OTHER_KINDS, "tenants",
  * once in an `invalid_settings`; in the apisix profile an item that cannot be served is left out, and each hazard is a warning.
  */
 export function parseGatewayDocument(value: unknown, options: DocumentOptions): ParsedDocument {
+  const read = readGatewayDocument(value, options);
+  read.settle();
+  return read;
+}
+
+/** A document as far as it can be read, with what refuses it. */
+export interface ReadDocument extends ParsedDocument {
+  readonly problems: readonly Problem[];
+  /** Throws `invalid_settings` with all problems, if there are any. */
+  settle(): void;
+}
+
+/** The same without refusing: for whoever can leave out what does not fit. */
+export function readGatewayDocument(value: unknown, options: DocumentOptions): ReadDocument {
   const findings = new Findings(options.profile);
   const document = readDocument(value, options, findings);
-  findings.settle();
-  const { warnings, refused, doubts } = findings;
-  return { document, warnings, refused, doubts };
+  const { warnings, refused, doubts, problems } = findings;
+  return { document, warnings, refused, doubts, problems, settle: () => findings.settle() };
 }
 
 /** Everything that refuses the document in this profile, and everything that is worth knowing about it, each with the place first. */
@@ -55,15 +69,15 @@ export function checkGatewayDocument(
 ): { readonly problems: readonly string[]; readonly warnings: readonly string[] } {
   const findings = new Findings(options.profile);
   readDocument(value, options, findings);
-  return { problems: findings.problems(), warnings: findings.warnings };
+  return { problems: findings.problems.map(sayProblem), warnings: findings.warnings };
 }
 
 function readDocument(value: unknown, options: DocumentOptions, findings: Findings): GatewayDocument {
   const given = value ?? {};
-  if (!isRecord(given)) findings.refuse("document", "must be an object with lists of routes, upstreams, consumers and so on");
+  if (!isRecord(given)) findings.refuse(partOf("document"), "must be an object with lists of routes, upstreams, consumers and so on");
   const source = isRecord(given) ? given : {};
   checkNames(source, findings);
-  const checks = new ObjectChecks({ ...options, warn: (message) => findings.warn("document", message) });
+  const checks = new ObjectChecks({ ...options, warn: (message) => findings.warn(partOf("document"), message) });
   const lines = readTenantLines(source["tenants"], source["plans"], findings);
   const ruleOfPlugins = isRecord(source["plugins"]) ? [{ id: "plugins", plugins: source["plugins"] }] : [];
   const lists: Record<string, unknown> = {
@@ -76,7 +90,7 @@ function readDocument(value: unknown, options: DocumentOptions, findings: Findin
   const read = (kind: Kind): Map<string, Item> => readItems(kind, lists[kind], checks, findings, variable);
   const items = Object.fromEntries(KINDS.map((kind) => [kind, read(kind)])) as unknown as ItemsOfDocument; // every kind is there
   checkGroups(items, checks.plugins, findings);
-  checkReferences(items, findings);
+  checkReferences(items, checks.plugins, findings);
   checkCredentials(items.consumers, checks.plugins, findings);
   sayHazards(items, checks.plugins, findings);
   return toDocument(items, source["plugins"], lines);
@@ -90,8 +104,8 @@ function joined(list: unknown, made: readonly unknown[]): unknown {
 
 function checkNames(source: Readonly<Record<string, unknown>>, findings: Findings): void {
   for (const name of Object.keys(source)) {
-    if (OTHER_KINDS.includes(name)) findings.refuse(name, "there is nothing here that serves them");
-    else if (!NAMES.has(name) && !name.endsWith("_conf_version")) findings.refuse(name, "is no part of a document");
+    if (OTHER_KINDS.includes(name)) findings.refuse(partOf(name), "there is nothing here that serves them");
+    else if (!NAMES.has(name) && !name.endsWith("_conf_version")) findings.refuse(partOf(name), "is no part of a document");
   }
 }
 

@@ -1,4 +1,3 @@
-import type { GatewayObject } from "../../tenancy/registry/index.ts";
 import { parseCredentialId } from "./document-items.ts";
 import { toId } from "./object-checks.ts";
 import { isRecord } from "./schema/compiler.ts";
@@ -18,6 +17,11 @@ export interface SourceObject {
   readonly kind: string;
   readonly id: string;
   readonly value: unknown;
+}
+
+/** One object by name: kinds have no spaces, so two names are the same for the same object only. */
+export function nameOf({ kind, id }: Pick<SourceObject, "kind" | "id">): string {
+  return `${kind} ${id}`;
 }
 
 /** The id of an entry of a list: its own, or the username of a consumer. */
@@ -49,13 +53,13 @@ export function splitDocument(document: SourceDocument): SourceObject[] {
 /** A document of the file's parts and the stored objects. Of an id that both have the file's is taken; those of the store are named. */
 export function mergeDocuments(
   file: SourceDocument,
-  stored: readonly Pick<GatewayObject, "kind" | "id" | "value">[],
+  stored: readonly SourceObject[],
 ): { readonly document: SourceDocument; readonly hidden: readonly string[] } {
-  const taken = new Set(splitDocument(file).map(({ kind, id }) => JSON.stringify([kind, id])));
+  const taken = new Set(splitDocument(file).map(nameOf));
   const document: Record<string, unknown> = { ...file };
   const hidden: string[] = [];
   for (const { kind, id, value } of stored) {
-    if (taken.has(JSON.stringify([kind, id]))) hidden.push(`${kind} ${id}`);
+    if (taken.has(nameOf({ kind, id }))) hidden.push(nameOf({ kind, id }));
     else add(document, kind, id, value);
   }
   return { document, hidden };

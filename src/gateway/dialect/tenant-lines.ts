@@ -1,5 +1,6 @@
 import { parseTenantId } from "../../kernel/index.ts";
 import type { Findings } from "./findings.ts";
+import { lineOf, partOf } from "./place.ts";
 import { isRecord, type SchemaCheck } from "./schema/compiler.ts";
 import { createSchemaCheck } from "./schema/schema-check.ts";
 import { PLAN_LINE, TENANT_LINE } from "./schemas/kinds.ts";
@@ -30,7 +31,7 @@ export function readTenantLines(tenants: unknown, plans: unknown, findings: Find
 }
 
 function drop(lines: Map<string, unknown>, id: string, findings: Findings, text: string): void {
-  findings.refuse(`tenants.${id}`, text);
+  findings.refuse(lineOf("tenants", id), text);
   lines.delete(id);
 }
 
@@ -38,7 +39,7 @@ function readLines<Line>(name: string, value: unknown, schema: unknown, findings
   const lines = new Map<string, Line>();
   if (value === undefined || value === null) return lines;
   if (!isRecord(value)) {
-    findings.refuse(name, "must be a mapping of names to settings");
+    findings.refuse(partOf(name), "must be a mapping of names to settings");
     return lines;
   }
   const check: SchemaCheck = createSchemaCheck(schema, { emptyIsEither: true });
@@ -46,7 +47,7 @@ function readLines<Line>(name: string, value: unknown, schema: unknown, findings
     const line = structuredClone(given ?? {}); // `acme:` alone is a tenant without settings
     const wrong = check(line);
     if (wrong === undefined) lines.set(id, line as Line); // the schema says the same as the type
-    else findings.refuse(`${name}.${id}`, `invalid configuration: ${wrong}`);
+    else findings.refuse(lineOf(name, id), `invalid configuration: ${wrong}`);
   }
   return lines;
 }

@@ -1,6 +1,7 @@
 import { parseTenantId, type Tenant, type TenantId } from "../../kernel/index.ts";
 import type { RequestHead } from "../../wire/index.ts";
 import type { Claim } from "../routing/request-view.ts";
+import type { Consumer } from "./plugin.ts";
 import type { DataPlanePorts } from "./ports.ts";
 
 const BEARER = /^bearer +(\S+)$/i;
@@ -8,19 +9,25 @@ const BEARER = /^bearer +(\S+)$/i;
 const PAYLOAD_CHARACTERS_MAX = 8 * 1024;
 
 /**
- * What the request says about its tenant, read without proving anything: the field, the path, the bearer token, a platform key or a custom
- * host. It may choose a route, because whoever then proves to be somebody else is refused.
+ * What the request says about its tenant, read without proving anything: the field, the path, the bearer token, a key of a consumer or
+ * of the platform, or a custom host. It may choose a route, because whoever then proves to be somebody else is refused.
  */
-export function claimOf(head: RequestHead, ports: Pick<DataPlanePorts, "claimedTenant" | "findTenant">): Claim {
+export function claimOf(
+  head: RequestHead,
+  ports: Pick<DataPlanePorts, "claimedTenant" | "findTenant">,
+  claimedConsumer: (head: RequestHead) => Consumer | undefined,
+): Claim {
   const token = readBearer(head);
-  const named = head.headers.all("x-tenant-id")[0] ?? pathTenant(head) ?? token?.tenantId ?? ports.claimedTenant(head);
+  const consumer = claimedConsumer(head);
+  const named =
+    head.headers.all("x-tenant-id")[0] ?? pathTenant(head) ?? token?.tenantId ?? ports.claimedTenant(head) ?? consumer?.tenantId;
   const tenantId = parseTenantId(named);
   const tenant = tenantId === undefined ? undefined : ports.findTenant(tenantId);
   return {
     tenantId,
     // a tenant that is not in memory is fetched before the match where the plan matters
     tenantTier: tenant instanceof Promise ? undefined : tenant?.plan,
-    principal: token?.principal,
+    principal: token?.principal ?? (consumer?.tenantId === undefined ? undefined : consumer.username),
   };
 }
 

@@ -80,7 +80,7 @@ class RunningDataPlane implements DataPlane {
       outer: ports,
       profile: ports.profile,
       trusted: ports.trustedAddresses.length === 0 ? undefined : compileAddresses(ports.trustedAddresses),
-      claimOf: (head) => claimOf(head, ports),
+      claimOf: (head) => claimOf(head, ports, (of) => this.#program?.claimedConsumer(of)),
       stop: (call, fault) => {
         call.fault = fault;
         call.exchange.stop(() => this.#fail(call, fault));
@@ -89,8 +89,8 @@ class RunningDataPlane implements DataPlane {
     this.#forwarding = {
       budget: new RetryBudget(),
       names: new NameResolver(ports.clock),
-      succeeded: (upstream, node, status) => health.answered(upstream, node, status),
-      failed: (upstream, node, kind) => health.failed(upstream, node, kind),
+      succeeded: (upstream, node, status, tenant) => health.answered(upstream, node, status, tenant),
+      failed: (upstream, node, kind, tenant) => health.failed(upstream, node, kind, tenant),
       used: (upstream) => health.begin(upstream),
     };
   }

@@ -17,8 +17,8 @@ export interface Forwarding {
   readonly budget: RetryBudget;
   readonly names: NameResolver;
   /** A node has answered. */
-  succeeded(upstream: Upstream, node: Node, status: number): void;
-  failed(upstream: Upstream, node: Node, kind: ForwardFailure["kind"]): void;
+  succeeded(upstream: Upstream, node: Node, status: number, tenant: string | undefined): void;
+  failed(upstream: Upstream, node: Node, kind: ForwardFailure["kind"], tenant: string | undefined): void;
   /** The first request to this upstream: its checks begin. */
   used(upstream: Upstream): void;
 }
@@ -91,7 +91,15 @@ function firstTry(call: ProxyCall, upstream: Upstream, forwarding: Forwarding): 
 }
 
 function pick(call: ProxyCall, upstream: Upstream, nowMs: number): Node | undefined {
-  return upstream.pick({ source: call, nowMs, placement: call.context?.tenant.isolationLevel, tried: call.tried });
+  return upstream.pick({ source: call, nowMs, placement: call.context?.tenant.isolationLevel, tried: call.tried, tenant: judgeOf(call) });
+}
+
+/**
+ * Whose opinion of nodes the call's outcome changes: its tenant's, and in strict nobody's in particular is one by itself. In the apisix profile
+ * a call without a tenant speaks for all, as it does there.
+ */
+function judgeOf({ context, profile }: ProxyCall): string | undefined {
+  return context?.tenant.uuid ?? (profile === "strict" ? "" : undefined);
 }
 
 function refused(call: ProxyCall, code: FaultCode, reason: string): Answer {
@@ -169,7 +177,7 @@ class Attempt implements Forward {
     call.upstreamMs = nowMs - this.#startedMs;
     call.upstreamStatuses.push(head.status);
     this.#upstream.answered(this.#node, call.upstreamMs, nowMs);
-    this.#forwarding.succeeded(this.#upstream, this.#node, head.status);
+    this.#forwarding.succeeded(this.#upstream, this.#node, head.status, judgeOf(call));
     const draft = new AnswerDraft(head.status, head.headers.edit(), true);
     if (call.profile === "apisix" && head.status >= 500) {
       draft.headers.set("X-APISIX-Upstream-Status", call.upstreamStatuses.join(", "));
@@ -188,7 +196,7 @@ class Attempt implements Forward {
     this.#node.busy--;
     call.node = undefined;
     call.upstreamStatuses.push(FAULTS[code].status);
-    this.#forwarding.failed(this.#upstream, this.#node, failure.kind);
+    this.#forwarding.failed(this.#upstream, this.#node, failure.kind, judgeOf(call));
     const next = this.#mayRetry(failure, nowMs) ? pick(call, this.#upstream, nowMs) : undefined;
     if (next && this.#mayPay(nowMs)) return new Attempt(call, this.#upstream, next, this.#forwarding, this.#firstMs, nowMs);
     return refused(call, this.#isLate(nowMs) && failure.retryable ? "upstream_unreachable" : code, failure.reason);

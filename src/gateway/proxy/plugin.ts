@@ -40,8 +40,18 @@ export interface Plugin<Settings = unknown, ConsumerSettings = unknown> {
    * only once a consumer is proved.
    */
   hazards?(settings: Settings, profile: Profile, place?: "route" | "consumer"): readonly string[];
+  /** For plugins of kind `auth`: the credentials that a request claims to have, by its head alone and without proving anything. It does not throw. */
+  claims?(settings: Settings, head: RequestHead, profile: Profile): readonly ClaimedCredential[];
+  /** Ids of the document's upstreams that these settings send calls to. */
+  upstreamIds?(settings: Settings): readonly string[];
   /** Called once for each place where it is configured, with checked settings. Everything that can be made ahead is made here. */
   create(settings: Settings, owner: PluginOwner, ports: PluginPorts): PluginInstance;
+}
+
+/** A credential by the plugin that would check it and the value of that plugin's `unique`. */
+export interface ClaimedCredential {
+  readonly plugin: string;
+  readonly value: string;
 }
 
 /** Where a plugin's settings stand. Counters are keyed by it, so that two routes do not share one unless they say so. */

@@ -1,4 +1,5 @@
 import { BoundedMap } from "../../kernel/index.ts";
+import type { RequestHead } from "../../wire/index.ts";
 import type { GatewayDocument } from "../dialect/objects.ts";
 import { RouteMatcher } from "../routing/matcher.ts";
 import type { RequestView } from "../routing/request-view.ts";
@@ -6,8 +7,17 @@ import { isBodyVariable } from "../routing/variables.ts";
 import type { Upstream } from "../upstreams/upstream.ts";
 import { assertSpoken, type CompiledRoute, type JoinedRoute, joinRoute, routeBasics, toRule } from "./compiled-route.ts";
 import { ConsumerIndex } from "./consumer-index.ts";
-import type { Plugin, Profile } from "./plugin.ts";
-import { type ChainMaker, createChain, EMPTY_CHAIN, mergeLayers, type Placement, PluginChain, type PluginLayer } from "./plugin-chain.ts";
+import type { Consumer, Plugin, Profile } from "./plugin.ts";
+import {
+  type ChainMaker,
+  createChain,
+  EMPTY_CHAIN,
+  mergeLayers,
+  type Placement,
+  PluginChain,
+  type PluginLayer,
+  type Step,
+} from "./plugin-chain.ts";
 import type { PluginInstances } from "./plugin-instances.ts";
 import type { UpstreamBook } from "./upstream-book.ts";
 
@@ -54,6 +64,8 @@ export class Program {
   readonly #taken = new Set<string>();
   readonly #opened: Upstream[] = [];
   readonly #overlays = new BoundedMap<string, Overlay>(OVERLAYS_MAX);
+  /** Auth plugins as they are configured, each once. */
+  readonly #claimants: readonly Pick<Step, "plugin" | "settings">[];
   #retired = false;
 
   constructor(document: GatewayDocument, ports: ProgramPorts) {
@@ -79,11 +91,23 @@ export class Program {
       const variables = rules.flatMap(({ vars }) => vars?.variables ?? []);
       this.matchesBody = variables.some(isBodyVariable);
       this.matchesTier = variables.includes("tenant_tier");
+      this.#claimants = claimantsIn([this.global, ...this.routes.map(({ chain }) => chain)]);
       this.#keepInstances();
     } catch (error) {
       void this.#release(); // what could be made is given back; closing reports for itself
       throw error;
     }
+  }
+
+  /** The consumer that a request says it is, by any auth plugin of the document that can tell without proof. */
+  claimedConsumer(head: RequestHead): Consumer | undefined {
+    for (const { plugin, settings } of this.#claimants) {
+      for (const { plugin: name, value } of plugin.claims?.(settings, head, this.#ports.profile) ?? []) {
+        const found = this.consumers.find(name, value);
+        if (found) return found.consumer;
+      }
+    }
+    return undefined;
   }
 
   match(view: RequestView): CompiledRoute | undefined {
@@ -207,6 +231,14 @@ export class Program {
       }
     }
   }
+}
+
+/** Each way in which some route proves consumers that shows in the head of a request. */
+function claimantsIn(chains: readonly PluginChain[]): readonly Pick<Step, "plugin" | "settings">[] {
+  const found = new Map<string, Pick<Step, "plugin" | "settings">>();
+  for (const { steps } of chains)
+    for (const { plugin, settings } of steps) if (plugin.claims) found.set(JSON.stringify([plugin.name, settings]), { plugin, settings });
+  return [...found.values()];
 }
 
 function flagOf(settings: unknown, name: string): unknown {

@@ -27,14 +27,14 @@ export class HealthChecks {
     this.#checkers.set(upstream, new Checker(upstream, checks, this.#ports));
   }
 
-  /** A request was answered by this node. */
-  answered(upstream: Upstream, node: Node, status: number): void {
-    this.#checkers.get(upstream)?.answered(node, status);
+  /** A request was answered by this node. `tenant` is whose; undefined where what it comes to counts for all. */
+  answered(upstream: Upstream, node: Node, status: number, tenant: string | undefined): void {
+    this.#checkers.get(upstream)?.answered(node, status, tenant);
   }
 
   /** A request got no answer from this node. */
-  failed(upstream: Upstream, node: Node, kind: ForwardFailure["kind"]): void {
-    this.#checkers.get(upstream)?.failed(node, kind);
+  failed(upstream: Upstream, node: Node, kind: ForwardFailure["kind"], tenant: string | undefined): void {
+    this.#checkers.get(upstream)?.failed(node, kind, tenant);
   }
 
   end(upstream: Upstream): void {
@@ -69,20 +69,24 @@ class Checker {
     this.#headers = Object.fromEntries((settings.active.req_headers ?? []).map(splitField));
     const { healthy, unhealthy } = settings.active;
     this.#every(healthy.interval, (node) => node.usable);
-    this.#every(unhealthy.interval, (node) => !node.usable);
+    this.#every(unhealthy.interval, (node) => !node.usable || upstream.tenantHealth.isAvoided(node));
   }
 
-  answered(node: Node, status: number): void {
+  answered(node: Node, status: number, tenant: string | undefined): void {
     const { passive } = this.#settings;
-    if (!passive || !this.#passive) return;
-    if (passive.healthy.http_statuses.includes(status)) this.#counters.get(node)?.report("success", this.#passive);
-    else if (passive.unhealthy.http_statuses.includes(status)) this.#counters.get(node)?.report("http_failure", this.#passive);
+    if (passive?.healthy.http_statuses.includes(status)) this.#found(node, "success", tenant);
+    else if (passive?.unhealthy.http_statuses.includes(status)) this.#found(node, "http_failure", tenant);
   }
 
-  failed(node: Node, kind: ForwardFailure["kind"]): void {
-    if (!this.#passive) return;
+  failed(node: Node, kind: ForwardFailure["kind"], tenant: string | undefined): void {
     const timedOut = kind === "connect_timeout" || kind === "send_timeout" || kind === "read_timeout";
-    this.#counters.get(node)?.report(timedOut ? "timeout" : "tcp_failure", this.#passive);
+    this.#found(node, timedOut ? "timeout" : "tcp_failure", tenant);
+  }
+
+  #found(node: Node, finding: Finding, tenant: string | undefined): void {
+    if (!this.#passive) return;
+    if (tenant === undefined) this.#counters.get(node)?.report(finding, this.#passive);
+    else this.#upstream.tenantHealth.report(tenant, node, finding, this.#passive);
   }
 
   close(): void {
@@ -120,6 +124,7 @@ class Checker {
     if (!finding) return;
     const before = node.usable;
     this.#counters.get(node)?.report(finding, this.#active);
+    if (finding === "success") this.#upstream.tenantHealth.passed(node, this.#active);
     if (before !== node.usable) {
       this.#ports.warn(`${node.address} of the upstream ${this.#upstream.id} is ${node.health} (${active.type} check: ${finding})`);
     }

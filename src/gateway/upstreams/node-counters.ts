@@ -1,4 +1,4 @@
-import type { Node } from "./node.ts";
+import type { NodeHealth } from "./node.ts";
 
 /** What a check or a request has found. */
 export type Finding = "success" | "http_failure" | "tcp_failure" | "timeout";
@@ -8,12 +8,18 @@ export type FindingLimits = Readonly<Record<Finding, number>>;
 
 const FAILURES: readonly Finding[] = ["http_failure", "tcp_failure", "timeout"];
 
+/** A node, or somebody's opinion of it. */
+export interface Judged {
+  health: NodeHealth;
+  readonly usable: boolean;
+}
+
 /** Counts what is found about one node and sets its health. A success clears the failures and the other way round; what confirms the present opinion is not counted. */
 export class NodeCounters {
-  readonly #node: Node;
+  readonly #node: Judged;
   readonly #counts: Record<Finding, number> = { success: 0, http_failure: 0, tcp_failure: 0, timeout: 0 };
 
-  constructor(node: Node) {
+  constructor(node: Judged) {
     this.#node = node;
   }
 

@@ -10,6 +10,7 @@ import { Ewma } from "./balancers/ewma.ts";
 import { LeastConnections } from "./balancers/least-connections.ts";
 import { RoundRobin } from "./balancers/round-robin.ts";
 import { Node } from "./node.ts";
+import { TenantHealth } from "./tenant-health.ts";
 
 /** What an upstream is built with. */
 export interface UpstreamPorts {
@@ -27,6 +28,8 @@ export interface PickRequest {
   readonly nowMs: number;
   readonly placement: IsolationLevel | undefined;
   readonly tried: readonly Node[];
+  /** Whose requests say what nodes are like besides the checks; undefined where they say it for all. */
+  readonly tenant: string | undefined;
 }
 
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -57,11 +60,13 @@ class NodeSet {
     });
   }
 
-  pick(request: PickRequest, random: Random): Node | undefined {
-    const { tried } = request;
-    // nobody is helped by refusing everything: when no node is healthy, all are taken
-    const anyUsable = this.nodes.some((node) => node.usable && node.weight > 0);
-    const allows = (node: Node): boolean => (node.usable || !anyUsable) && !tried.includes(node);
+  pick(request: PickRequest, random: Random, health: TenantHealth): Node | undefined {
+    const { tried, tenant } = request;
+    const checked = (node: Node): boolean => node.usable && node.weight > 0;
+    const own = (node: Node): boolean => checked(node) && (tenant === undefined || health.usable(tenant, node));
+    // nobody is helped by refusing everything: where no node is well for the tenant, those well for the checks are taken, else all
+    const usable = this.nodes.some(own) ? own : this.nodes.some(checked) ? checked : () => true;
+    const allows = (node: Node): boolean => usable(node) && !tried.includes(node);
     const choice: Choice = { source: request.source, random, nowMs: request.nowMs, allows };
     for (const { balancer } of this.#groups) {
       const node = balancer.pick(choice);
@@ -87,6 +92,7 @@ export class Upstream {
   readonly retryTimeoutMs: number;
   readonly fair: FairQueue | undefined;
   readonly nodes: readonly Node[];
+  readonly tenantHealth = new TenantHealth();
   readonly #all: NodeSet;
   readonly #byPlacement: ReadonlyMap<string, NodeSet>;
   readonly #random: Random;
@@ -121,7 +127,7 @@ export class Upstream {
     const [only] = set.nodes;
     // a single node may be tried again
     if (only && set.nodes.length === 1) return only.weight > 0 || this.#loneNodeServes ? only : undefined;
-    return set.pick(request, this.#random);
+    return set.pick(request, this.#random, this.tenantHealth);
   }
 
   /** The head of an answer came from this node after `ms`. */

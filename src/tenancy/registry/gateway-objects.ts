@@ -6,7 +6,10 @@ import { open, seal } from "./sealed-secret.ts";
 export interface GatewayObject {
   readonly kind: string;
   readonly id: string;
+  /** Null where it is unreadable. */
   readonly value: Json;
+  /** It was damaged, or sealed with another key. */
+  readonly unreadable?: boolean;
   readonly createdIndex: number;
   readonly modifiedIndex: number;
 }
@@ -44,10 +47,19 @@ export async function readGatewayObjects(system: SystemData, keyring: Keyring): 
   return rows.map(({ kind, id, sealed, created, modified }) => ({
     kind,
     id,
-    value: JSON.parse(open(key, [kind, id], sealed)) as Json, // written below
+    ...valueOf(key, kind, id, sealed),
     createdIndex: Number(created),
     modifiedIndex: Number(modified),
   }));
+}
+
+/** One that cannot be opened must not take the others with it. */
+function valueOf(key: Buffer, kind: string, id: string, sealed: Buffer): Pick<GatewayObject, "value" | "unreadable"> {
+  try {
+    return { value: JSON.parse(open(key, [kind, id], sealed)) as Json }; // written below
+  } catch {
+    return { value: null, unreadable: true }; // whoever reads it says so, by name
+  }
 }
 
 /** Writes and removes objects in one transaction. */

@@ -73,3 +73,44 @@ test("a node that refuses connections is found by its requests, and checks end w
   await plane.apply({ routes: [] });
   assert.deepEqual(plane.plane.health(), []);
 });
+
+test("what the requests of one tenant come to takes no node from another, nor do those of nobody", async (t) => {
+  const [a, b] = [await startEcho(t), await startEcho(t)];
+  const passive = {
+    unhealthy: { http_statuses: [500], http_failures: 1, tcp_failures: 1 },
+    healthy: { http_statuses: [200], successes: 1 },
+  };
+  const active = { http_path: "/status", healthy: { interval: 3600 }, unhealthy: { interval: 1, http_statuses: [500] } };
+  let well = false;
+  for (const echo of [a, b]) {
+    echo.answer = ({ target }, response) => {
+      const isBad = target === "/status" ? !well : echo === a && target.startsWith("/provoke");
+      response.writeHead(isBad ? 500 : 200, { "x-echo": String(echo.port) }).end();
+    };
+  }
+  const upstream = { type: "roundrobin", nodes: { [a.node]: 1, [b.node]: 1 }, checks: { active, passive } };
+  for (const profile of ["strict", "apisix"] as const) {
+    well = false;
+    const open = { "tenant-resolver": { required: false } };
+    const plane = await startPlane(t, { routes: [{ id: "1", uri: "/*", plugins: open, upstream }] }, { profile });
+    const nodesOf = async (as: string | undefined): Promise<number> => {
+      const ports = new Set();
+      for (let i = 0; i < 4; i++) ports.add((await plane.send("/x", as === undefined ? {} : { as })).headers["x-echo"]);
+      return ports.size;
+    };
+    const provoke = async (as: string | undefined): Promise<void> => {
+      for (let i = 0; i < 2; i++) await plane.send("/provoke", as === undefined ? {} : { as });
+    };
+    await provoke("globex");
+    assert.equal(await nodesOf("globex"), 1, `${profile}: it keeps away from what fails for it`);
+    assert.equal(await nodesOf("acme"), 2, `${profile}: another tenant has both`);
+    assert.equal(healthOf(plane, a.port), "healthy");
+    if (profile === "strict") {
+      await provoke(undefined);
+      assert.equal(await nodesOf(undefined), 1);
+      assert.equal(await nodesOf("acme"), 2, "nobody in particular takes nothing from a tenant");
+    }
+    well = true;
+    await until(`${profile}: the checks give it back`, async () => (await nodesOf("globex")) === 2);
+  }
+});

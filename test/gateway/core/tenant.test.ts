@@ -167,10 +167,52 @@ test("a claim that decided a route is held against the proof also where a consum
   const named = await plane.send("/x", { headers: { apikey: "key-of-acme-0123456789", "X-Tenant-ID": "acme" } });
   assert.equal(named.status, 200);
   assert.equal(named.echoed().headers["x-tenant-id"], "acme");
-  // nobody is claimed, so the route for others is taken, and the proof says acme
-  const hidden = await plane.send("/x", { headers: { apikey: "key-of-acme-0123456789" } });
-  assert.equal(hidden.status, 403);
-  assert.equal(hidden.json()["code"], "tenant_mismatch");
+  // the route for others is taken for what the field says, and the proof says acme
+  const lied = await plane.send("/x", { headers: { apikey: "key-of-acme-0123456789", "X-Tenant-ID": "globex" } });
+  assert.equal(lied.status, 403);
+  assert.equal(lied.json()["code"], "tenant_mismatch");
+});
+
+test("a consumer's own credential says its tenant before the match, and proves nothing there", async (t) => {
+  const echo = await startEcho(t);
+  const upstream = { type: "roundrobin", nodes: { [echo.node]: 1 } };
+  const basic = (user: string, password: string): string => `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+  const ways = { "key-auth": { header: "x-key" }, "basic-auth": {}, mark: { text: "acme" } };
+  const others = { ...ways, mark: { text: "others" } };
+  const anyOf = ({ mark, ...auth }: typeof ways) => ({
+    mark,
+    "multi-auth": { auth_plugins: Object.entries(auth).map(([name, settings]) => ({ [name]: settings })) },
+  });
+  const consumer = (name: string, tenant: string) => ({
+    username: name,
+    plugins: {
+      "key-auth": { key: `key-of-${name}-0123456789` },
+      "basic-auth": { username: name, password: "correct" },
+      "tenant-context": { tenant_id: tenant },
+    },
+  });
+  const plane = await startPlane(
+    t,
+    {
+      consumers: [consumer("jack", "acme"), consumer("jill", "globex")],
+      routes: [
+        { id: "acme", uri: "/*", vars: [["tenant_id", "==", "acme"]], upstream, plugins: anyOf(ways) },
+        { id: "others", uri: "/*", priority: -1, upstream, plugins: anyOf(others) },
+      ],
+    },
+    { plugins: MARKED },
+  );
+  const answer = async (headers: Record<string, string>): Promise<unknown> => {
+    const reply = await plane.send("/x", { headers });
+    return reply.status === 200 ? [reply.echoed().headers["x-mark"], reply.echoed().headers["x-tenant-id"]] : reply.status;
+  };
+  assert.deepEqual(await answer({ "x-key": "key-of-jack-0123456789" }), ["mark@route:acme=acme", "acme"]);
+  assert.deepEqual(await answer({ "x-key": "key-of-jill-0123456789" }), ["mark@route:others=others", "globex"]);
+  assert.deepEqual(await answer({ authorization: basic("jack", "correct") }), ["mark@route:acme=acme", "acme"]);
+  const before = echo.received.length;
+  assert.equal(await answer({ authorization: basic("jack", "wrong") }), 401);
+  assert.equal(await answer({ "x-key": "key-of-nobody-012345678" }), 401);
+  assert.equal(echo.received.length, before);
 });
 
 test("a tenant that is not served gets nothing through", async (t) => {

@@ -13,6 +13,7 @@ import { type Freehold, startFreehold } from "../../support/freehold.ts";
 import { until } from "../../support/until.ts";
 
 const ROUTE = { uri: "/hello", upstream: { type: "roundrobin", nodes: { "127.0.0.1:1980": 1 } } };
+const ENVIRONMENT: Readonly<Record<string, string>> = { ALLOWED: "the value that may be used", SECRET: "the-process-secret" };
 const FILE = path.join(temporaryFolder(), "gateway.yaml");
 
 describe("the admin API of the gateway", () => {
@@ -31,7 +32,8 @@ describe("the admin API of the gateway", () => {
         plugins: PLUGINS,
         file,
         objects,
-        variable: () => undefined,
+        variable: (name) => ENVIRONMENT[name],
+        storedVariables: ["ALLOWED"],
         report: (fault) => void reports.push(fault),
         warn: () => undefined,
       });
@@ -103,6 +105,28 @@ describe("the admin API of the gateway", () => {
     assert.match(String((await call("PUT", "/routes/1", "{")).body["error_msg"]), /^invalid request body/);
     assert.equal((await call("PUT", "/routes/fixed", ROUTE)).status, 409);
     assert.equal((await call("GET", "/routes")).body["total"], 0);
+  });
+
+  test("an object reads no variable of the process but those that the settings allow", async () => {
+    const route = (text: string) => ({ uri: "/variable", plugins: { mocking: { response_example: text } } });
+    for (const text of ["$env://SECRET", "$ENV://SECRET", "$env://SECRET/part"]) {
+      const refused = await call("PUT", "/routes/variable", route(text));
+      assert.equal(refused.status, 400, text);
+      assert.match(String(refused.body["error_msg"]), /gateway\.storedVariables/);
+      const whole = { tenants: { acme: { keys: [text] } } };
+      assert.equal((await call("PUT", "/configs", whole, { "x-digest": text })).status, 400);
+      assert.equal((await call("POST", "/configs/validate", whole)).status, 400);
+      assert.ok(!JSON.stringify(refused.body).includes("the-process-secret"));
+    }
+    assert.equal((await call("GET", "/routes")).body["total"], 0);
+    assert.equal((await call("PUT", "/routes/variable", route("$env://ALLOWED"))).status, 201);
+    const served = config.current().routes.find(({ id }) => id === "variable");
+    assert.ok(JSON.stringify(served).includes(String(ENVIRONMENT["ALLOWED"])));
+    assert.ok(
+      !JSON.stringify((await call("GET", "/routes/variable")).body).includes(String(ENVIRONMENT["ALLOWED"])),
+      "it is kept as it was written",
+    );
+    assert.equal((await call("DELETE", "/routes/variable")).status, 200);
   });
 
   test("an operator who may only look, a tenant and nobody change nothing", async () => {

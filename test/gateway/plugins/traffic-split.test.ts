@@ -39,7 +39,7 @@ describe("traffic-split", () => {
       assert.deepEqual([reply.status, reply.text], [500, "failed to fetch upstream info by upstream id: missing"]);
     }
     assert.equal(own.received.length, 0);
-    await assert.rejects(startPlane(t, document), /names an upstream missing that there is not/);
+    await assert.rejects(startPlane(t, document), /upstream_id missing leads to nothing/);
   });
 
   it("wrong settings are refused with the dialect's words", async (t) => {

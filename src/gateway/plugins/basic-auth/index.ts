@@ -31,6 +31,10 @@ export const basicAuth: Plugin<Settings> = {
     },
     unique: "username",
   },
+  claims(_settings, head, profile) {
+    const credentials = readCredentials(head.headers.all("authorization")[0] ?? "", profile === "strict");
+    return credentials ? [{ plugin: "basic-auth", value: credentials.username }] : [];
+  },
   create(settings, owner, ports) {
     const strict = owner.profile === "strict";
     return createAuthInstance(

@@ -1,4 +1,5 @@
-import type { Plugin } from "../../proxy/plugin.ts";
+import type { Plugin, Profile } from "../../proxy/plugin.ts";
+import { parseQueryArguments } from "../../routing/query-arguments.ts";
 import { ANONYMOUS_CONSUMER, realmSchema } from "../shared/auth-schema.ts";
 import { createAuthInstance } from "../shared/authenticate.ts";
 import { type CredentialPlaces, hideCredential, readCredential } from "../shared/credential-place.ts";
@@ -32,13 +33,15 @@ export const keyAuth: Plugin<Settings> = {
     schema: { type: "object", properties: { key: { type: "string" } }, required: ["key"] },
     unique: "key",
   },
+  claims(settings, head, profile) {
+    const { header, query } = placesOf(settings, profile);
+    const inQuery = query === undefined || head.target.query === "" ? undefined : parseQueryArguments(head.target.query).get(query);
+    const value = head.headers.all(header)[0] ?? inQuery;
+    return value === undefined ? [] : [{ plugin: "key-auth", value }];
+  },
   create(settings, owner, ports) {
     const strict = owner.profile === "strict";
-    const places: CredentialPlaces = {
-      header: settings.header,
-      query: settings.query ?? (strict ? undefined : "apikey"),
-      cookie: undefined,
-    };
+    const places = placesOf(settings, owner.profile);
     return createAuthInstance(
       {
         name: "key-auth",
@@ -57,3 +60,7 @@ export const keyAuth: Plugin<Settings> = {
     );
   },
 };
+
+function placesOf({ header, query }: Settings, profile: Profile): CredentialPlaces {
+  return { header, query: query ?? (profile === "strict" ? undefined : "apikey"), cookie: undefined };
+}

@@ -34,6 +34,8 @@ export function multiAuth(plugins: readonly Plugin[]): Plugin<Settings> {
       }
       return undefined;
     },
+    claims: ({ auth_plugins: ways }, head, profile) =>
+      ways.flatMap((way) => Object.entries(way).flatMap(([name, settings]) => byName.get(name)?.claims?.(settings, head, profile) ?? [])),
     create: (settings, owner) => new MultiAuth(settings, owner),
   };
 }

@@ -66,6 +66,8 @@ export const trafficSplit: Plugin<Settings> = {
     },
   },
   check,
+  upstreamIds: ({ rules = [] }) =>
+    rules.flatMap(({ weighted_upstreams: shares }) => shares.flatMap(({ upstream_id: id }) => (id === undefined ? [] : [String(id)]))),
   create,
 };
 
