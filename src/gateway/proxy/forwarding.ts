@@ -83,10 +83,9 @@ function firstTry(call: ProxyCall, upstream: Upstream, forwarding: Forwarding): 
   setRequestHeaders(call, upstream.id);
   if (!node.isName) return new Attempt(call, upstream, node, forwarding, nowMs, nowMs);
   const found = forwarding.names.has(node.host);
+  const nameless = upstream.settings.of_split === true ? "upstream_unreachable" : "dependency_unavailable";
   const start = (isThere: boolean): Forward | Answer =>
-    isThere
-      ? new Attempt(call, upstream, node, forwarding, nowMs, nowMs)
-      : refused(call, "dependency_unavailable", `${node.host} has no address`);
+    isThere ? new Attempt(call, upstream, node, forwarding, nowMs, nowMs) : refused(call, nameless, `${node.host} has no address`);
   return found instanceof Promise ? found.then(start) : start(found);
 }
 
