@@ -16,7 +16,7 @@ export function parseHost(value: string): string {
   return value === last.value && value !== "" ? last.host : remember(value);
 }
 
-/** The same for ports whose own rules say what a host is: labels may also have underscores, and a dot may end the name. */
+/** The same for ports whose own rules say what a host is: labels may also have underscores, and a dot may begin or end the name. */
 export function parseLenientHost(value: string): string {
   return value === lastLenient.value && value !== "" ? lastLenient.host : rememberLenient(value);
 }
@@ -36,7 +36,7 @@ function rememberLenient(value: string): string {
 }
 
 function isLenientName(host: string): boolean {
-  return isHostName(host.replace(/\.$/, "").replaceAll("_", "0"));
+  return isHostName(host.replaceAll(/^\.|\.$/g, "").replaceAll("_", "0"));
 }
 
 function check(value: string, isName: (host: string) => boolean): string {

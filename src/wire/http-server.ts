@@ -149,8 +149,8 @@ function tickFor(bounds: HttpBounds): number {
 }
 
 function endsOf(socket: Socket, scheme: "http" | "https"): Ends {
-  const { remoteAddress = "", remotePort = 0, localPort = 0 } = socket;
-  return { remoteAddress: toPlainAddress(remoteAddress), remotePort, localPort, scheme };
+  const { remoteAddress = "", remotePort = 0, localAddress = "", localPort = 0 } = socket;
+  return { remoteAddress: toPlainAddress(remoteAddress), remotePort, localAddress: toPlainAddress(localAddress), localPort, scheme };
 }
 
 /** An IPv4 caller of a dual-stack socket under its own address, so that rules about addresses see one spelling. */

@@ -69,6 +69,7 @@ export interface RequestHead {
   readonly version: "1.0" | "1.1" | "2";
   readonly remoteAddress: string;
   readonly remotePort: number;
+  readonly localAddress: string;
   readonly localPort: number;
 }
 

@@ -15,6 +15,7 @@ export function requestHead(fields: Fields = [], target = "/api/chat", host = "a
     version: "1.1",
     remoteAddress: "192.0.2.7",
     remotePort: 50_000,
+    localAddress: "127.0.0.1",
     localPort: 8080,
   };
 }

@@ -89,7 +89,7 @@ function readByUs(text: string, cut: number): Message[] {
   };
   const rules = toRules(BOUNDS.fieldsMax, new Set(METHODS), "lenient", []);
   const wire = new Wire();
-  const ends = { remoteAddress: "", remotePort: 0, localPort: 0, scheme: "http" } as const;
+  const ends = { remoteAddress: "", remotePort: 0, localAddress: "", localPort: 0, scheme: "http" } as const;
   // what the connection uses of a socket is here
   const connection = new CallerConnection(
     { handler, bounds: BOUNDS, rules, wheel, closing: false, forget: () => undefined },

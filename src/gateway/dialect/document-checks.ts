@@ -51,8 +51,8 @@ export function checkReferences(items: ItemsOfDocument, plugins: PluginChecks, f
   for (const { place, object } of [...items.routes.values(), ...items.services.values(), ...items.upstreams.values()]) {
     const upstream = isRecord(object["upstream"]) ? object["upstream"] : object;
     const certificate = isRecord(upstream["tls"]) ? upstream["tls"]["client_cert_id"] : undefined;
-    if (typeof certificate === "string" && !items.ssls.has(certificate))
-      findings.doubt(place, `client_cert_id ${certificate} leads to nothing`);
+    if (typeof certificate === "string" && items.ssls.get(certificate)?.object["type"] !== "client")
+      findings.doubt(place, `client_cert_id ${certificate} leads to no certificate of the type client`);
     if (upstream["discovery_type"] !== undefined) findings.doubt(place, "there is no service discovery here: the upstream has no nodes");
     const { scheme } = upstream;
     if (plugins.profile === "strict" && typeof scheme === "string" && !SPOKEN.has(scheme))

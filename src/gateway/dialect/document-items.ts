@@ -65,10 +65,10 @@ function readItem(
   const { value: object, unresolved } = resolveReferences(value, variable);
   if (!isRecord(object)) return undefined;
   if (unresolved.length > 0 && (checks.plugins.profile === "strict" || SECRET_KINDS.has(kind))) {
-    findings.refuse(place, `${unresolved.join(", ")} cannot be resolved`);
+    findings.postpone(place, `${unresolved.join(", ")} cannot be resolved`);
     return undefined;
   }
-  if (unresolved.length > 0) findings.doubt(place, `${unresolved.join(", ")} cannot be resolved and is taken as it stands`);
+  if (unresolved.length > 0) findings.warn(place, `${unresolved.join(", ")} cannot be resolved and is taken as it stands`);
   object["id"] = credential ? credential.id : id;
   const objectKind = credential ? "credential" : kind;
   const wrong = checks.check(objectKind, object);

@@ -39,6 +39,12 @@ export class Findings {
     else this.warnings.push(`${place.text}: ${text}`);
   }
 
+  /** Something that cannot be served for now: refused in the strict profile, else stored and left out until what it needs is there. */
+  postpone(place: string, text: string): void {
+    if (this.#profile === "strict") this.refuse(place, text);
+    else this.warnings.push(`${place}: ${text}; it is left out`);
+  }
+
   /** Something that is allowed and dangerous. */
   warn(place: Place, text: string): void {
     this.warnings.push(`${place.text}: ${text}`);

@@ -95,7 +95,7 @@ export class ObjectChecks {
       return "`upstream_host` can't be empty when `pass_host` is `rewrite`";
     const port = toNodeList(upstream);
     if (port !== undefined || type !== "chash" || hashOn === "consumer") return port;
-    return key === undefined ? "missing key" : this.#hashKeyProblem(hashOn, String(key));
+    return typeof key === "string" ? this.#hashKeyProblem(hashOn, key) : "missing key";
   }
 
   /** In the apisix profile only the dialect's own keys, so that a document that is taken here is taken there. */

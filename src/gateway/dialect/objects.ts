@@ -78,8 +78,11 @@ export interface UpstreamSettings extends Partial<Named> {
   readonly timeout?: TimeoutSettings;
   readonly pass_host: "pass" | "node" | "rewrite";
   readonly upstream_host?: string;
-  /** Ours, set by traffic-split: `pass_host: node` sends the name of the node without its port. */
-  readonly node_host_alone?: boolean;
+  /**
+   * Ours, set by traffic-split in the apisix profile: there `pass_host: node` sends the name without its port unless the scheme is https, and
+   * a name without address is answered with 502.
+   */
+  readonly of_split?: boolean;
   readonly keepalive_pool?: { readonly size: number; readonly idle_timeout: number; readonly requests: number };
   readonly tls?: {
     readonly client_cert?: string;

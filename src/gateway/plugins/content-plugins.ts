@@ -3,6 +3,7 @@ import { cors } from "./cors/index.ts";
 import { faultInjection } from "./fault-injection/index.ts";
 import { forwardAuth } from "./forward-auth/index.ts";
 import { httpLogger } from "./http-logger/index.ts";
+import { opa } from "./opa/index.ts";
 import { mocking } from "./mocking/index.ts";
 import { prometheus } from "./prometheus/index.ts";
 import { proxyCache } from "./proxy-cache/index.ts";
@@ -20,6 +21,7 @@ export const CONTENT_PLUGINS: readonly Plugin[] = [
   cors,
   requestValidation,
   forwardAuth,
+  opa,
   proxyCache,
   proxyRewrite,
   redirect,

@@ -7,7 +7,8 @@ import type { Node } from "../upstreams/node.ts";
 import type { Upstream } from "../upstreams/upstream.ts";
 import { lateVariable } from "./call-variables.ts";
 import type { CompiledRoute } from "./compiled-route.ts";
-import type { Call, ConsumerCredential, UpstreamDraft, UpstreamTarget } from "./plugin.ts";
+import type { Call, CallObjects, ConsumerCredential, UpstreamDraft, UpstreamTarget } from "./plugin.ts";
+import { objectsOf } from "./call-objects.ts";
 import { EMPTY_CHAIN, type PluginChain, type Step } from "./plugin-chain.ts";
 import type { EndListener, DataPlanePorts } from "./ports.ts";
 import type { Overlay, Program } from "./program.ts";
@@ -129,6 +130,10 @@ export class ProxyCall extends RequestView implements Call, Stoppable {
 
   override variable(name: string): string | number | undefined {
     return super.variable(name) ?? lateVariable(name, this);
+  }
+
+  objects(): CallObjects {
+    return objectsOf(this, this.program.document);
   }
 
   attachConsumer(found: ConsumerCredential): void {

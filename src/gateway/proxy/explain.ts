@@ -72,6 +72,7 @@ function toHead({ method, host, path, headers = {} }: ExplainRequest): RequestHe
     version: "1.1",
     remoteAddress: "127.0.0.1",
     remotePort: 0,
+    localAddress: "",
     localPort: 0,
   };
 }

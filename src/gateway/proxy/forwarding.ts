@@ -78,16 +78,22 @@ function firstTry(call: ProxyCall, upstream: Upstream, forwarding: Forwarding): 
   const { context, outer } = call;
   const nowMs = outer.clock.monotonic();
   if (context && upstream.retries > 0) forwarding.budget.count(context.tenant.uuid, nowMs);
+  if (lacksCertificate(call, upstream)) return refused(call, "upstream_unreachable", "its client certificate is not there");
   const node = pick(call, upstream, nowMs);
   if (!node) return refused(call, "dependency_unavailable", "no node");
   setRequestHeaders(call, upstream.id);
   if (!node.isName) return new Attempt(call, upstream, node, forwarding, nowMs, nowMs);
   const found = forwarding.names.has(node.host);
+  const nameless = upstream.settings.of_split === true ? "upstream_unreachable" : "dependency_unavailable";
   const start = (isThere: boolean): Forward | Answer =>
-    isThere
-      ? new Attempt(call, upstream, node, forwarding, nowMs, nowMs)
-      : refused(call, "dependency_unavailable", `${node.host} has no address`);
+    isThere ? new Attempt(call, upstream, node, forwarding, nowMs, nowMs) : refused(call, nameless, `${node.host} has no address`);
   return found instanceof Promise ? found.then(start) : start(found);
+}
+
+/** Without the certificate that its settings name an upstream would take the gateway for anybody. */
+function lacksCertificate({ program }: ProxyCall, { settings: { tls, scheme } }: Upstream): boolean {
+  const id = tls?.client_cert_id;
+  return id !== undefined && scheme === "https" && program.document.ssls.get(id)?.type !== "client";
 }
 
 function pick(call: ProxyCall, upstream: Upstream, nowMs: number): Node | undefined {

@@ -151,6 +151,16 @@ export interface RouteFacts {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/**
+ * The objects of the document behind a call, for those who decide by them. In the strict profile without their plugins, which may hold what
+ * proves somebody; never with upstreams.
+ */
+export interface CallObjects {
+  readonly route?: Readonly<Record<string, unknown>> | undefined;
+  readonly service?: Readonly<Record<string, unknown>> | undefined;
+  readonly consumer?: Readonly<Record<string, unknown>> | undefined;
+}
+
 /** One request on its way through the data plane. */
 export interface Call {
   readonly exchange: Exchange;
@@ -167,6 +177,7 @@ export interface Call {
   context: TenantContext | undefined;
   readonly consumer: Consumer | undefined;
   readonly credentialId: string | undefined;
+  objects(): CallObjects;
   /** Lays the consumer's and its group's plugins over the route's and sets the X-Consumer fields for the upstream. */
   attachConsumer(found: ConsumerCredential): void;
   /**

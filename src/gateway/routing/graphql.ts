@@ -42,7 +42,7 @@ function documentIn(contentType: string | undefined, body: Uint8Array | undefine
 }
 
 /** The first operation of a document; undefined for a text that is no document. */
-export function parseGraphql(text: string): GraphqlOperation | undefined {
+function parseGraphql(text: string): GraphqlOperation | undefined {
   const tokens = tokenise(text);
   if (!tokens || !isBalanced(tokens)) return undefined;
   let at = 0;

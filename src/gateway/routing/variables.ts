@@ -22,6 +22,7 @@ const FIXED: Readonly<Record<string, VariableGetter>> = {
   request_method: (view) => view.head.method,
   scheme: (view) => view.head.scheme,
   https: (view) => (view.head.scheme === "https" ? "on" : ""),
+  server_addr: (view) => view.head.localAddress,
   server_port: (view) => view.head.localPort,
   server_name: () => "_",
   server_protocol: (view) => (view.head.version === "2" ? "HTTP/2.0" : `HTTP/${view.head.version}`),

@@ -36,7 +36,8 @@ export class Node {
     this.priority = settings.priority ?? 0;
     const shown = this.host.includes(":") ? `[${this.host}]` : this.host;
     this.address = `${shown}:${this.port}`;
-    this.authority = this.port === standard || upstream.node_host_alone === true ? shown : this.address;
+    const isBare = upstream.of_split === true && upstream.scheme !== "https";
+    this.authority = this.port === standard || isBare ? shown : this.address;
     this.isName = !ipaddr.isValid(this.host);
     const serverName = tls?.serverName ?? (this.isName ? this.host : undefined);
     this.origin = { host: this.host, port: this.port, tls: tls && { ...tls, serverName } };

@@ -42,6 +42,7 @@ export function toRules(
 export interface Ends {
   readonly remoteAddress: string;
   readonly remotePort: number;
+  readonly localAddress: string;
   readonly localPort: number;
   readonly scheme: "http" | "https";
 }
@@ -87,6 +88,10 @@ export class Head implements RequestHead {
 
   get remotePort(): number {
     return this.#ends.remotePort;
+  }
+
+  get localAddress(): string {
+    return this.#ends.localAddress;
   }
 
   get localPort(): number {

@@ -130,8 +130,7 @@ function compile({ match, weighted_upstreams: shares }: RuleSettings, owner: Plu
 function withNodeList(upstream: UpstreamSettings, profile: Profile): UpstreamSettings {
   const copy: Record<string, unknown> = { ...upstream };
   toNodeList(copy);
-  // the dialect's own gateway does not know the scheme's port yet when it takes the name from here
-  if (profile === "apisix" && upstream.scheme !== "https") copy["node_host_alone"] = true;
+  if (profile === "apisix") copy["of_split"] = true;
   return copy as unknown as UpstreamSettings; // the same settings, with the list form of their nodes
 }
 
