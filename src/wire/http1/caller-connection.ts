@@ -134,7 +134,8 @@ export class CallerConnection implements CallerPort {
     const size = (end === -1 ? bytes.length : end + 4) - start;
     if (size > bounds.headerBytesMax) throw refused("The header fields are too large.");
     if (end === -1) {
-      if (size > 0 && TOKEN[bytes[start] ?? 0] !== 1) throw refused("The request is not HTTP/1.1.");
+      const half = size === 1 && start === at && bytes[at] === CR; // of that empty line
+      if (size > 0 && TOKEN[bytes[start] ?? 0] !== 1 && !half) throw refused("The request is not HTTP/1.1.");
       this.#limits.headBegins(bounds.headersTimeoutMs);
       return false;
     }
