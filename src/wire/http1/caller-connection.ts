@@ -5,7 +5,7 @@ import type { CallerPort, RequestSink } from "../caller-port.ts";
 import { WireExchange } from "../exchange.ts";
 import type { Answer, HeaderEdit } from "../http.ts";
 import type { House } from "../house.ts";
-import { answerHead, CONTINUE, switchHead } from "./answer-head.ts";
+import { answerHead, CONTINUE, interimHead, switchHead } from "./answer-head.ts";
 import { AnswerWriter } from "./answer-writer.ts";
 import { BodyDecoder, type BodySink, NO_BODY } from "./body-decoder.ts";
 import { CallerInput } from "./caller-input.ts";
@@ -254,6 +254,13 @@ export class CallerConnection implements CallerPort {
 
   // --- the answer
 
+  interim(status: number, fields: HeaderEdit): void {
+    // HTTP/1.0 has none, and whoever takes nothing shall not have more waiting
+    if (this.#queue.first?.head.version !== "1.1" || this.#out.blocked) return;
+    this.#out.text(interimHead(status, fields));
+    this.#out.flush();
+  }
+
   begin(status: number, fields: HeaderEdit, length: number | undefined, bodyless: boolean): void {
     const exchange = this.#queue.first;
     if (!exchange) return;
@@ -287,10 +294,10 @@ export class CallerConnection implements CallerPort {
     return this.#out.flush();
   }
 
-  finish(): void {
+  finish(trailers?: HeaderEdit): void {
     const exchange = this.#queue.first;
     if (!exchange) return;
-    this.#writer.end();
+    this.#writer.end(trailers);
     this.flush();
     this.#queue.shift();
     exchange.close(false);
