@@ -116,6 +116,13 @@ export class Forwarding implements AnswerSource, Seeker {
     if (this.#plan?.kind === "pass" || this.#plan?.kind === "map") this.#flushAnswer();
   }
 
+  onSpoilt(): void {
+    if (this.#pass?.repeatable === false) return this.onFail("closed", "the idle connection was spoilt");
+    const forward = this.#forward;
+    this.#letGo();
+    if (forward && this.wanted) this.try(forward);
+  }
+
   onFail(kind: ForwardFailure["kind"], reason: string): void {
     const forward = this.#forward;
     this.#letGo();
@@ -288,6 +295,7 @@ const NOBODY: UpstreamUser = {
   onBodyEnd: () => undefined,
   onRead: () => undefined,
   onWritable: () => undefined,
+  onSpoilt: () => undefined,
   onFail: () => undefined,
 };
 

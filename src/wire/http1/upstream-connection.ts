@@ -24,6 +24,8 @@ export interface UpstreamUser extends BodySink {
   onRead(): void;
   /** The upstream takes bytes again. */
   onWritable(): void;
+  /** The idle connection that was lent was no good and is gone. Nothing was sent on it: another one serves as well. */
+  onSpoilt(): void;
   /** No complete answer will come. The connection is gone. */
   onFail(kind: ForwardFailure["kind"], reason: string): void;
 }
@@ -211,6 +213,7 @@ export class UpstreamConnection implements Timed {
     if (this.#joined) return this.#joined(bytes);
     // nobody asked: whatever this is, it must not become the answer to the next request
     if (!this.#user) return this.destroy();
+    if (!this.#out.sent) return this.reject("an answer before its request");
     if (this.#requestDone) this.#keeper.wheel.set(this, this.#readMs);
     try {
       this.#take(bytes);
@@ -292,7 +295,8 @@ export class UpstreamConnection implements Timed {
     const user = this.#user;
     this.#user = undefined;
     this.#release();
-    user?.onFail(kind, reason);
+    if (this.reused && !this.#out.sent) user?.onSpoilt();
+    else user?.onFail(kind, reason);
   }
 
   #release(): void {
