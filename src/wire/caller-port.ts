@@ -24,14 +24,16 @@ export interface CallerPort {
   takeBody(exchange: WireExchange, sink: RequestSink): void;
   pauseBody(): void;
   resumeBody(): void;
+  /** The head of an interim answer before it. Lost where a caller cannot have one, or takes nothing at the moment. */
+  interim(status: number, fields: HeaderEdit): void;
   /** The head of the answer. `length` is the body's; undefined when it is not known. `bodyless`: none will follow, whatever its length. */
   begin(status: number, fields: HeaderEdit, length: number | undefined, bodyless: boolean): void;
   /** Body bytes, which must not change afterwards. */
   write(bytes: Uint8Array): void;
   /** Body bytes as latin1. */
   writeText(latin1: string): void;
-  /** The proper end of the answer. The exchange is over for the caller then. */
-  finish(): void;
+  /** The proper end of the answer, with the fields behind its body, if {@link WireExchange.trails}. The exchange is over for the caller then. */
+  finish(trailers?: HeaderEdit): void;
   /** Sends what is there. False when the caller takes no more for now: `onDrain` of the exchange follows. */
   flush(): boolean;
   /** Answers with 101 and joins the caller's connection with the upstream's. Only after a request to change the protocol. */

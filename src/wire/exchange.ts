@@ -39,6 +39,8 @@ export class WireExchange implements Exchange {
   #abort: AbortController | undefined;
   #listeners: ((end: ExchangeEnd) => void) | ((end: ExchangeEnd) => void)[] | undefined;
   ended = false;
+  /** Fields may follow the body of its answer. */
+  trails = false;
   status = 0;
   bytesIn = 0;
   bytesOut = 0;
@@ -160,9 +162,9 @@ export class WireExchange implements Exchange {
   }
 
   /** The answer is complete. */
-  finish(): void {
+  finish(trailers?: HeaderEdit): void {
     this.#source = undefined;
-    this.port.finish();
+    this.port.finish(trailers);
   }
 
   onDrain(): void {

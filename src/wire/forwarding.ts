@@ -1,12 +1,14 @@
 import { Fault, toFault } from "../kernel/index.ts";
 import { GrowingBuffer } from "./body.ts";
 import type { AnswerSource, WireExchange } from "./exchange.ts";
-import type { Answer, Forward, ForwardFailure, ResponsePlan } from "./http.ts";
+import type { Answer, Forward, ForwardFailure, HeaderEdit, ResponsePlan } from "./http.ts";
 import { TOKEN } from "./http1/characters.ts";
+import { KIND } from "./http1/field-names.ts";
 import type { UpstreamHead } from "./http1/response-parser.ts";
 import type { UpstreamConnection, UpstreamUser } from "./http1/upstream-connection.ts";
 import { ConnectionPool, type Seeker } from "./http1/upstream-pool.ts";
 import { RequestPass, TEXT_BYTES_MAX } from "./request-pass.ts";
+import { interimFields, mayTrail, trailerFields } from "./side-fields.ts";
 
 /** How much of an unwanted answer is read so that its connection can be used again. */
 const DRAIN_BYTES_MAX = 64 * 1024;
@@ -15,6 +17,8 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT"
 /** Methods whose body is expected, so that its absence is said (RFC 9110, 8.6). */
 const WITH_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 const VISIBLE = /^[!-~]+$/;
+/** RFC 9110, 10.1.4: the field is for the next connection only, which Connection says. */
+const TRAILERS_WANTED = "connection: te\r\nte: trailers\r\n";
 
 /** One exchange at upstreams, over any number of tries: what the caller sends goes there, what comes back goes to the caller by the plan. */
 export class Forwarding implements AnswerSource, Seeker {
@@ -25,6 +29,7 @@ export class Forwarding implements AnswerSource, Seeker {
   #pass: RequestPass | undefined;
   #plan: ResponsePlan | undefined;
   #collected: GrowingBuffer | undefined;
+  #trailers: HeaderEdit | undefined;
   /** The caller gets a head only. */
   #bodyless = false;
   #sent = false;
@@ -69,6 +74,10 @@ export class Forwarding implements AnswerSource, Seeker {
     this.#exchange.port.resumeBody();
   }
 
+  onInterim(head: UpstreamHead): void {
+    if (this.#forward && this.wanted) this.#exchange.port.interim(head.status, interimFields(head.headers));
+  }
+
   onHead(head: UpstreamHead): void {
     const forward = this.#forward;
     if (!forward) return;
@@ -89,6 +98,10 @@ export class Forwarding implements AnswerSource, Seeker {
     else if (plan.kind === "collect" && this.#collected?.add(bytes.subarray(start, end)) === false) this.#collectedAll(plan, undefined);
   }
 
+  onTrailers(lines: string): void {
+    if (this.#exchange.trails) this.#trailers = trailerFields(lines);
+  }
+
   onBodyEnd(): void {
     const plan = this.#plan;
     this.#letGo();
@@ -96,11 +109,18 @@ export class Forwarding implements AnswerSource, Seeker {
     if (plan.kind === "collect") return this.#collectedAll(plan, this.#collected?.bytes());
     if (plan.kind === "map" && !this.#bodyless) this.#map(plan.map, undefined);
     // a function that failed has broken the answer off
-    if (this.wanted && !this.#failed) this.#exchange.finish();
+    if (this.wanted && !this.#failed) this.#exchange.finish(this.#trailers);
   }
 
   onRead(): void {
     if (this.#plan?.kind === "pass" || this.#plan?.kind === "map") this.#flushAnswer();
+  }
+
+  onSpoilt(): void {
+    if (this.#pass?.repeatable === false) return this.onFail("closed", "the idle connection was spoilt");
+    const forward = this.#forward;
+    this.#letGo();
+    if (forward && this.wanted) this.try(forward);
   }
 
   onFail(kind: ForwardFailure["kind"], reason: string): void {
@@ -140,11 +160,12 @@ export class Forwarding implements AnswerSource, Seeker {
     if (!IDEMPOTENT.has(method) && !WITH_BODY.has(method)) checkMethod(method);
     if (!VISIBLE.test(target)) throw new Error("the target has a character that is not allowed");
     const host = headers.get("host") === undefined ? `host: ${hostOf(forward)}\r\n` : "";
-    const upgrade = forward.upgrade && this.#exchange.joinable ? this.#upgradeFields() : "";
-    return `${method} ${target} HTTP/1.1\r\n${host}${headers.text()}${upgrade}${this.#framing(method, body)}\r\n`;
+    return `${method} ${target} HTTP/1.1\r\n${host}${headers.text()}${this.#options(forward)}${this.#framing(method, body)}\r\n`;
   }
 
-  #upgradeFields(): string {
+  /** What is asked of the next connection: another protocol, or the trailers that the caller reads. */
+  #options(forward: Forward): string {
+    if (!forward.upgrade || !this.#exchange.joinable) return this.#exchange.head.trailers ? TRAILERS_WANTED : "";
     const protocol = this.#exchange.head.headers.all("upgrade").join(", ");
     return `connection: upgrade\r\nupgrade: ${protocol}\r\n`;
   }
@@ -180,8 +201,19 @@ export class Forwarding implements AnswerSource, Seeker {
     }
     const { status } = plan;
     this.#bodyless = this.#exchange.head.method === "HEAD" || status === 204 || status === 304;
+    if (plan.kind === "pass" && head.framing.kind === "chunked" && !this.#bodyless) this.#allowTrailers(head, plan.headers);
     const length = plan.kind === "map" ? undefined : this.#lengthFor(head, status);
     this.#exchange.begin(status, plan.headers, length, this.#bodyless);
+  }
+
+  /** Trailers go where they can be read, with what was said of them ahead. Whoever changes a body makes those of the old one wrong. */
+  #allowTrailers(head: UpstreamHead, headers: HeaderEdit): void {
+    const { version, trailers } = this.#exchange.head;
+    this.#exchange.trails = version === "2" || (trailers && version === "1.1");
+    if (!this.#exchange.trails || (head.headers.seen & (1 << KIND.trailer)) === 0) return;
+    const said = head.headers.all("trailer").flatMap((names) => names.split(","));
+    const names = said.map((name) => name.trim()).filter((name) => name !== "" && mayTrail(name));
+    if (names.length > 0) headers.set("trailer", names.join(", "));
   }
 
   /** The length that the caller is told. */
@@ -256,11 +288,14 @@ export class Forwarding implements AnswerSource, Seeker {
 /** Reads what nobody wants. */
 const NOBODY: UpstreamUser = {
   onReady: (connection) => connection.destroy(),
+  onInterim: () => undefined,
   onHead: () => undefined,
   piece: () => undefined,
+  onTrailers: () => undefined,
   onBodyEnd: () => undefined,
   onRead: () => undefined,
   onWritable: () => undefined,
+  onSpoilt: () => undefined,
   onFail: () => undefined,
 };
 

@@ -1,3 +1,5 @@
+import { TEXT_BYTES_MAX } from "../../src/wire/request-pass.ts";
+
 /** Random numbers that a seed repeats. */
 export class Dice {
   #state: number;
@@ -80,6 +82,9 @@ const CHUNKS = [
   "-1\r\n",
   "1\r\na\r\n1\r\nb\r\n000\r\n\r\n",
   '5;a="b"\r\nhello\r\n0\r\n\r\n',
+  "0\r\nX-Sum: 1\r\nx-sum:\t2 \r\nContent-Length: 3\r\n\r\n",
+  "0\r\n folded: a\r\n\r\n",
+  "0\r\nX-A : b\r\n\r\n",
 ] as const;
 const STATUS_LINES = [
   "HTTP/1.1 200 OK",
@@ -99,8 +104,26 @@ const STATUS_LINES = [
 /** A few requests, latin1, some as they should be and most with something wrong. */
 export function makeRequests(dice: Dice): string {
   let text = "";
-  for (let i = dice.roll(3); i >= 0; i--) text += makeRequest(dice);
+  // most are few and short; some are many in one read, and some are longer than what is made into text at once
+  for (let i = dice.roll(dice.roll(20) === 0 ? 12 : 3); i >= 0; i--) text += makeRequest(dice);
   return mutate(text, dice);
+}
+
+/** Cuts bytes into reads of any size: one, a few, or many small ones; at times next to a border that the readers know. */
+export function cut(bytes: Buffer, dice: Dice): Buffer[] {
+  const places = new Set<number>();
+  const kind = dice.roll(8);
+  if (kind < 5) for (let i = dice.roll(5); i > 0; i--) places.add(dice.roll(bytes.length + 1));
+  else if (kind === 5) for (let at = 0; at < bytes.length; at += 1 + dice.roll(40)) places.add(at);
+  else if (kind === 6) for (const at of [TEXT_BYTES_MAX - 1, TEXT_BYTES_MAX, TEXT_BYTES_MAX + 1]) places.add(Math.min(at, bytes.length));
+  else for (let at = bytes.indexOf("\r\n"); at !== -1; at = bytes.indexOf("\r\n", at + 1)) places.add(at + dice.roll(3));
+  const pieces: Buffer[] = [];
+  let from = 0;
+  for (const to of [...places, bytes.length].toSorted((a, b) => a - b)) {
+    if (to > from) pieces.push(bytes.subarray(from, to));
+    from = Math.max(from, to);
+  }
+  return pieces;
 }
 
 /** One answer of an upstream, latin1. */
@@ -115,22 +138,30 @@ function makeRequest(dice: Dice): string {
     ? `${METHODS[dice.roll(7)]} ${TARGETS[dice.roll(4)]} HTTP/1.1`
     : `${dice.pick(METHODS)} ${dice.pick(TARGETS)} ${dice.pick(VERSIONS)}`;
   const lines = [first, "Host: a.example", ...makeLines(dice)];
-  return `${lines.join("\r\n")}\r\n\r\n${makeBody(lines, dice)}`;
+  return `${dice.roll(12) === 0 ? "\r\n" : ""}${lines.join("\r\n")}\r\n\r\n${makeBody(lines, dice)}`;
 }
 
 function makeLines(dice: Dice): string[] {
   const lines: string[] = [];
   for (let i = dice.roll(4); i > 0; i--) lines.push(dice.roll(4) === 0 ? dice.pick(LINES) : (LINES[dice.roll(9)] ?? ""));
+  if (dice.roll(60) === 0) lines.push(`X-Pad: ${"p".repeat(dice.roll(12_000))}`);
   const framing = dice.roll(5);
-  if (framing === 0) lines.push("Content-Length: 5");
+  if (dice.roll(60) === 0) lines.push(`Content-Length: ${dice.roll(20_000)}`);
+  else if (framing === 0) lines.push("Content-Length: 5");
   if (framing === 1) lines.push("Transfer-Encoding: chunked");
   return lines;
 }
 
 function makeBody(lines: readonly string[], dice: Dice): string {
   const chunked = lines.some((line) => line.startsWith("Transfer-Encoding"));
-  if (chunked) return dice.pick(CHUNKS);
-  return lines.includes("Content-Length: 5") ? "hello" : "";
+  if (chunked) return dice.roll(30) === 0 ? makeLongChunk(dice) : dice.pick(CHUNKS);
+  const length = lines.find((line) => /^Content-Length: [0-9]+$/.test(line))?.slice(16) ?? 0;
+  return length === "5" ? "hello" : "b".repeat(Number(length));
+}
+
+function makeLongChunk(dice: Dice): string {
+  const length = 1 + dice.roll(20_000);
+  return `${length.toString(16)}\r\n${"c".repeat(length)}\r\n${dice.pick(CHUNKS)}`;
 }
 
 /** None, one or a few changes anywhere. */

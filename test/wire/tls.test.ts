@@ -1,17 +1,15 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { type ClientHttp2Session, connect as connectHttp2, constants, type IncomingHttpHeaders } from "node:http2";
+import { type ClientHttp2Session, constants, type IncomingHttpHeaders } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { connect, createServer } from "node:tls";
 import { describe, test } from "node:test";
 import type { Origin, ServerTls } from "../../src/wire/index.ts";
 import { until } from "../support/until.ts";
 import { A_EXAMPLE, AUTHORITY, B_EXAMPLE, CLIENT, type TestCertificate } from "./certificates.ts";
+import { session, TLS } from "./h2-session.ts";
 import { bodyOf, type Ending, exchangeRaw, gate, get, statuses } from "./loopback.ts";
 import { type GatewayOptions, startEcho, startGateway, type TestGateway } from "./proxying.ts";
-
-const NAMES: Readonly<Record<string, TestCertificate>> = { "a.example": A_EXAMPLE, "b.example": B_EXAMPLE };
-const TLS: ServerTls = { certificateOf: (name) => NAMES[name ?? ""], http2: true };
 
 interface Secure {
   readonly at: TestGateway;
@@ -102,17 +100,6 @@ describe("an upstream with a certificate", () => {
     });
   }
 });
-
-/** A session and what its server said to it. */
-async function session(ending: Ending, at: TestGateway): Promise<ClientHttp2Session> {
-  const made = connectHttp2("https://a.example", {
-    createConnection: () => connect({ port: at.port, host: "127.0.0.1", servername: "a.example", ca: AUTHORITY, ALPNProtocols: ["h2"] }),
-  });
-  made.on("error", () => undefined);
-  ending.after(() => made.destroy());
-  await once(made, "connect");
-  return made;
-}
 
 async function call(
   made: ClientHttp2Session,

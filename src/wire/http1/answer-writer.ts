@@ -1,3 +1,4 @@
+import type { HeaderEdit } from "../http.ts";
 import { TEXT_BYTES_MAX } from "../request-pass.ts";
 import type { SocketWriter } from "./socket-writer.ts";
 
@@ -29,8 +30,8 @@ export class AnswerWriter {
     this.#writer.text(this.#chunked ? `${latin1.length.toString(16)}\r\n${latin1}\r\n` : latin1);
   }
 
-  end(): void {
-    if (this.#chunked) this.#writer.text("0\r\n\r\n");
+  end(trailers?: HeaderEdit): void {
+    if (this.#chunked) this.#writer.text(trailers ? `0\r\n${trailers.text()}\r\n` : "0\r\n\r\n");
     this.#chunked = false;
   }
 }

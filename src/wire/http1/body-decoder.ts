@@ -23,6 +23,9 @@ const SIZE_DIGITS_MAX = 8;
 const EXTENSION_BYTES_MAX = 4 * 1024;
 const TRAILER_BYTES_MAX = 8 * 1024;
 
+/** A second framing, behind the body: some readers take it for the next message's. */
+const FRAMING = /^(?:content-length|transfer-encoding):/im;
+
 const STATE = {
   done: 0,
   data: 1,
@@ -41,8 +44,8 @@ const STATE = {
 } as const;
 
 /**
- * Finds the end of bodies, one after the other. Chunk extensions and trailers are checked, bounded and dropped: whoever sends on makes its
- * own framing.
+ * Finds the end of bodies, one after the other. Chunk extensions are checked, bounded and dropped: whoever sends on makes its own framing.
+ * Trailers are checked, bounded and kept for whoever asks for them.
  */
 export class BodyDecoder {
   #state: number = STATE.done;
@@ -53,6 +56,7 @@ export class BodyDecoder {
   #begun = false;
   #valued = false;
   #trailer = 0;
+  #trailers = "";
 
   get done(): boolean {
     return this.#state === STATE.done;
@@ -63,7 +67,13 @@ export class BodyDecoder {
     return this.#state === STATE.untilClose;
   }
 
+  /** The trailer section of the last body, without its empty line: field lines in latin1, each with its end. Empty when there was none. */
+  get trailers(): string {
+    return this.#trailers;
+  }
+
   begin(framing: Framing): void {
+    this.#trailers = "";
     if (framing.kind === "length") {
       this.#left = framing.length;
       this.#state = framing.length > 0 ? STATE.data : STATE.done;
@@ -158,12 +168,17 @@ export class BodyDecoder {
   #inTrailer(code: number): void {
     if (++this.#trailer > TRAILER_BYTES_MAX) throw malformed();
     const state = this.#state;
-    if (state === STATE.trailerStart && code === CR) this.#state = STATE.lastLf;
-    else if ((state === STATE.trailerStart || state === STATE.trailerName) && TOKEN[code] === 1) this.#state = STATE.trailerName;
+    if (state === STATE.trailerStart && code === CR) {
+      if (this.#trailers !== "" && FRAMING.test(this.#trailers)) throw malformed();
+      this.#state = STATE.lastLf;
+      return;
+    }
+    if ((state === STATE.trailerStart || state === STATE.trailerName) && TOKEN[code] === 1) this.#state = STATE.trailerName;
     else if (state === STATE.trailerName && code === COLON) this.#state = STATE.trailerValue;
     else if (state === STATE.trailerValue && code === CR) this.#state = STATE.trailerLf;
     else if (state === STATE.trailerLf && code === LF) this.#state = STATE.trailerStart;
     else if (state !== STATE.trailerValue || TEXT[code] !== 1) throw malformed();
+    this.#trailers += String.fromCharCode(code);
   }
 }
 

@@ -5,7 +5,7 @@ import type { CallerPort, RequestSink } from "../caller-port.ts";
 import { WireExchange } from "../exchange.ts";
 import type { Answer, HeaderEdit } from "../http.ts";
 import type { House } from "../house.ts";
-import { answerHead, CONTINUE, switchHead } from "./answer-head.ts";
+import { answerHead, CONTINUE, interimHead, switchHead } from "./answer-head.ts";
 import { AnswerWriter } from "./answer-writer.ts";
 import { BodyDecoder, type BodySink, NO_BODY } from "./body-decoder.ts";
 import { CallerInput } from "./caller-input.ts";
@@ -134,7 +134,8 @@ export class CallerConnection implements CallerPort {
     const size = (end === -1 ? bytes.length : end + 4) - start;
     if (size > bounds.headerBytesMax) throw refused("The header fields are too large.");
     if (end === -1) {
-      if (size > 0 && TOKEN[bytes[start] ?? 0] !== 1) throw refused("The request is not HTTP/1.1.");
+      const half = size === 1 && start === at && bytes[at] === CR; // of that empty line
+      if (size > 0 && TOKEN[bytes[start] ?? 0] !== 1 && !half) throw refused("The request is not HTTP/1.1.");
       this.#limits.headBegins(bounds.headersTimeoutMs);
       return false;
     }
@@ -253,6 +254,13 @@ export class CallerConnection implements CallerPort {
 
   // --- the answer
 
+  interim(status: number, fields: HeaderEdit): void {
+    // HTTP/1.0 has none, and whoever takes nothing shall not have more waiting
+    if (this.#queue.first?.head.version !== "1.1" || this.#out.blocked) return;
+    this.#out.text(interimHead(status, fields));
+    this.#out.flush();
+  }
+
   begin(status: number, fields: HeaderEdit, length: number | undefined, bodyless: boolean): void {
     const exchange = this.#queue.first;
     if (!exchange) return;
@@ -286,10 +294,10 @@ export class CallerConnection implements CallerPort {
     return this.#out.flush();
   }
 
-  finish(): void {
+  finish(trailers?: HeaderEdit): void {
     const exchange = this.#queue.first;
     if (!exchange) return;
-    this.#writer.end();
+    this.#writer.end(trailers);
     this.flush();
     this.#queue.shift();
     exchange.close(false);

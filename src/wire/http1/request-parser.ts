@@ -62,6 +62,8 @@ export class Head implements RequestHead {
   readonly waits: boolean;
   /** It asks for another protocol. */
   readonly upgrade: boolean;
+  /** The caller reads fields behind the body of an answer (RFC 9110, 10.1.4). */
+  readonly trailers: boolean;
   readonly #ends: Ends;
 
   constructor(ends: Ends, facts: Omit<Head, keyof Ends>) {
@@ -76,6 +78,7 @@ export class Head implements RequestHead {
     this.keepAlive = facts.keepAlive;
     this.waits = facts.waits;
     this.upgrade = facts.upgrade;
+    this.trailers = facts.trailers;
   }
 
   get scheme(): "http" | "https" {
@@ -128,6 +131,7 @@ export function parseRequestHead(text: string, rules: RequestRules, ends: Ends, 
     keepAlive: version === "1.1" && (connection === "" || !hasOption(fields, connection, "close")),
     waits: waits(fields, version),
     upgrade: (fields.seen & (1 << KIND.upgrade)) !== 0 && hasOption(fields, connection, "upgrade"),
+    trailers: (fields.seen & (1 << KIND.te)) !== 0 && readsTrailers(fields),
   });
 }
 
@@ -144,6 +148,7 @@ export function brokenHead(ends: Ends): Head {
     keepAlive: false,
     waits: false,
     upgrade: false,
+    trailers: false,
   });
 }
 
@@ -241,6 +246,11 @@ function hasOption(fields: Fields, first: string, option: string): boolean {
   const again = (fields.repeated & (1 << KIND.connection)) !== 0;
   const all = again ? fields.all("connection").join(",").toLowerCase() : first;
   return all.includes(option) && all.split(",").some((one) => one.trim() === option);
+}
+
+function readsTrailers(fields: Fields): boolean {
+  const codings = fields.all("te").join(",").toLowerCase().split(",");
+  return codings.some((coding) => coding.trim() === "trailers");
 }
 
 function malformed(detail: string): Fault {

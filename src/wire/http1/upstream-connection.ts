@@ -13,13 +13,19 @@ import { SocketWriter } from "./socket-writer.ts";
 export interface UpstreamUser extends BodySink {
   /** The connection is there and nothing was sent on it. */
   onReady(connection: UpstreamConnection): void;
+  /** An answer that precedes the final one, other than 100 and 101. */
+  onInterim(head: UpstreamHead): void;
   onHead(head: UpstreamHead): void;
+  /** Field lines that followed the body, latin1, each with its end. */
+  onTrailers(lines: string): void;
   /** The answer is complete. The connection is no longer the user's. */
   onBodyEnd(): void;
   /** All that came at once was given. */
   onRead(): void;
   /** The upstream takes bytes again. */
   onWritable(): void;
+  /** The idle connection that was lent was no good and is gone. Nothing was sent on it: another one serves as well. */
+  onSpoilt(): void;
   /** No complete answer will come. The connection is gone. */
   onFail(kind: ForwardFailure["kind"], reason: string): void;
 }
@@ -33,8 +39,11 @@ export interface ConnectionKeeper {
   drop(connection: UpstreamConnection): void;
 }
 
-/** Interim answers before the final one. */
+/** Interim answers before the final one, and all their bytes. */
 const INTERIM_MAX = 8;
+const INTERIM_BYTES_MAX = RESPONSE_HEAD_BYTES_MAX;
+/** Whether a caller may send its body was decided here, not by the upstream: Expect is for one connection. */
+const CONTINUE_STATUS = 100;
 /** What is written is kept for this long before the kernel asks whether the other side is still there. */
 const PROBE_AFTER_MS = 30_000;
 
@@ -55,6 +64,7 @@ export class UpstreamConnection implements Timed {
   #gone = false;
   #inBody = false;
   #interim = 0;
+  #interimBytes = 0;
   #requestDone = false;
   /** The answer's head came when the request was complete, and the connection may live on. */
   #reusable = false;
@@ -109,7 +119,7 @@ export class UpstreamConnection implements Timed {
     this.#sendMs = timeouts.sendMs;
     this.#readMs = timeouts.readMs;
     this.#inBody = this.#requestDone = this.#reusable = false;
-    this.#interim = 0;
+    this.#interim = this.#interimBytes = 0;
     this.#out.begin(head);
     this.#keeper.wheel.clear(this);
   }
@@ -203,6 +213,7 @@ export class UpstreamConnection implements Timed {
     if (this.#joined) return this.#joined(bytes);
     // nobody asked: whatever this is, it must not become the answer to the next request
     if (!this.#user) return this.destroy();
+    if (!this.#out.sent) return this.reject("an answer before its request");
     if (this.#requestDone) this.#keeper.wheel.set(this, this.#readMs);
     try {
       this.#take(bytes);
@@ -235,9 +246,12 @@ export class UpstreamConnection implements Timed {
         text === undefined
           ? parseResponseHead(bytes.toString("latin1", start, end + 4), this.#method)
           : parseResponseHead(text, this.#method, start, end + 4);
+      const from = start;
       start = end + 4;
       if (head.status >= 200 || head.status === 101) return this.#begun(head, bytes, start);
-      if (++this.#interim > INTERIM_MAX) throw new Error("too many interim answers");
+      this.#interimBytes += start - from;
+      if (++this.#interim > INTERIM_MAX || this.#interimBytes > INTERIM_BYTES_MAX) throw new Error("too many interim answers");
+      if (head.status !== CONTINUE_STATUS) this.#user?.onInterim(head);
     }
   }
 
@@ -257,6 +271,7 @@ export class UpstreamConnection implements Timed {
     const end = this.#decoder.decode(bytes, start, user, text);
     if (this.#user !== user) return;
     if (!this.#decoder.done) return user.onRead();
+    if (this.#decoder.trailers !== "") user.onTrailers(this.#decoder.trailers);
     // more than one answer: the connection is out of step
     this.#finish(user, this.#reusable && end === bytes.length);
   }
@@ -280,7 +295,8 @@ export class UpstreamConnection implements Timed {
     const user = this.#user;
     this.#user = undefined;
     this.#release();
-    user?.onFail(kind, reason);
+    if (this.reused && !this.#out.sent) user?.onSpoilt();
+    else user?.onFail(kind, reason);
   }
 
   #release(): void {

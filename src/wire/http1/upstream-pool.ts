@@ -17,7 +17,8 @@ export function createUpstreamPool(options: UpstreamPoolOptions = {}): UpstreamP
 const TICK_MS = 50;
 /**
  * An idle connection is only taken when everything that waited to be read at most this long ago has been read: otherwise an answer that
- * nobody asked for could lie on it, and would be taken for the answer to what is sent next.
+ * nobody asked for could lie on it, and would be taken for the answer to what is sent next. What comes between the taking and the sending
+ * is seen as well, see {@link UpstreamConnection}. A look at the socket itself, right before, would cost 3 µs of a request's 20.
  */
 const PROVED_MS = 3;
 /** How often that is tried before a new connection is opened instead. */

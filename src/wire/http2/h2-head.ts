@@ -33,9 +33,9 @@ export function toHead(raw: readonly string[], rules: RequestRules, bytesMax: nu
   return new Head(ends, { ...facts(head), version: "2", framing: framingOf(head, hasBody), keepAlive: true, upgrade: false });
 }
 
-function facts(head: Head): Pick<Head, "method" | "target" | "headers" | "host" | "authority" | "waits"> {
-  const { method, target, headers, host, authority, waits } = head;
-  return { method, target, headers, host, authority, waits };
+function facts(head: Head): Pick<Head, "method" | "target" | "headers" | "host" | "authority" | "waits" | "trailers"> {
+  const { method, target, headers, host, authority, waits, trailers } = head;
+  return { method, target, headers, host, authority, waits, trailers };
 }
 
 /** Frames say where the body ends; a length that is said as well has been checked by the library. */

@@ -10,6 +10,9 @@ import type { UpstreamConnection } from "../http1/upstream-connection.ts";
 import type { Timed } from "../timer-wheel.ts";
 import { toHead } from "./h2-head.ts";
 
+/** Fields by their name in lower case, as the library takes them. */
+type H2Fields = Record<string, string | string[]>;
+
 /** One request over HTTP/2, which is an exchange like any other: what is sent on is HTTP/1.1. */
 export class H2Stream implements CallerPort, Timed {
   deadline = Infinity;
@@ -21,6 +24,7 @@ export class H2Stream implements CallerPort, Timed {
   readonly #ends: Ends;
   #exchange: WireExchange | undefined;
   #sink: RequestSink | undefined;
+  #trailers: HeaderEdit | undefined;
   #bodyDone = false;
   #waits = false;
   #blocked = false;
@@ -72,17 +76,29 @@ export class H2Stream implements CallerPort, Timed {
     if (this.#sink) this.#stream.resume();
   }
 
+  interim(status: number, fields: HeaderEdit): void {
+    const stream = this.#stream;
+    if (stream.destroyed || stream.headersSent || this.#blocked) return;
+    try {
+      stream.additionalHeaders({ ":status": String(status), ...toH2Fields(fields) });
+    } catch {
+      // a field that HTTP/2 has no place for, or twice; the final answer comes all the same
+    }
+  }
+
   begin(status: number, fields: HeaderEdit, length: number | undefined, bodyless: boolean): void {
     const stream = this.#stream;
     if (stream.destroyed || stream.headersSent) return;
-    const headers: Record<string, string | string[]> = { ":status": String(status) };
-    for (const [name, value] of fields.fields()) {
-      const lower = name.toLowerCase();
-      const known = headers[lower];
-      headers[lower] = known === undefined ? value : [...(typeof known === "string" ? [known] : known), value];
-    }
+    const headers: H2Fields = { ":status": String(status), ...toH2Fields(fields) };
     if (length !== undefined) headers["content-length"] = String(length);
-    stream.respond(headers, { endStream: bodyless });
+    const trails = this.#exchange?.trails === true;
+    if (trails) stream.once("wantTrailers", () => this.#sendTrailers());
+    stream.respond(headers, { endStream: bodyless, waitForTrailers: trails });
+  }
+
+  /** The end of the stream, also when there are none. */
+  #sendTrailers(): void {
+    if (!this.#stream.destroyed) this.#stream.sendTrailers(this.#trailers ? toH2Fields(this.#trailers) : {});
   }
 
   write(bytes: Uint8Array): void {
@@ -93,7 +109,8 @@ export class H2Stream implements CallerPort, Timed {
     if (latin1 !== "") this.write(Buffer.from(latin1, "latin1"));
   }
 
-  finish(): void {
+  finish(trailers?: HeaderEdit): void {
+    this.#trailers = trailers;
     const exchange = this.#exchange;
     const stream = this.#stream;
     if (stream.writable) stream.end();
@@ -178,4 +195,14 @@ export class H2Stream implements CallerPort, Timed {
   #arm(): void {
     this.#house.wheel.setDeadline(this, Math.min(this.#bodyBy, this.#stallBy));
   }
+}
+
+function toH2Fields(fields: HeaderEdit): H2Fields {
+  const made = Object.create(null) as H2Fields; // a field may be called constructor
+  for (const [name, value] of fields.fields()) {
+    const lower = name.toLowerCase();
+    const known = made[lower];
+    made[lower] = known === undefined ? value : [...(typeof known === "string" ? [known] : known), value];
+  }
+  return made;
 }
