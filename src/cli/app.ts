@@ -33,6 +33,7 @@ import { certificatesOf } from "./certificates.ts";
 import { type DataPlaneRooms, openDataPlane } from "./data-plane.ts";
 import { registerTenants } from "./document-tenants.ts";
 import { openIdentity } from "./open-identity.ts";
+import { openCacheAndFiles } from "./open-stores.ts";
 import { keepKeysCurrent, openVault } from "./open-vault.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
 import type { Settings } from "./settings.ts";
@@ -128,8 +129,14 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const keeping = keepKeysCurrent(vault, registry, telemetry);
   closing.add(() => keeping.stop());
 
+  const { cache, files } = await openCacheAndFiles(storePorts, vault);
+  closing.add(() => cache.close());
+  closing.add(() => files.close());
   const stores = createStores({
     data,
+    vault,
+    cache,
+    files,
     search: createSearchStore({ data, embedder: createEmbedder(inputs, egress) }),
     events: createEventStore({ keyring, clock: systemClock, random: systemRandom }),
   });

@@ -2,7 +2,8 @@ import { registry } from "./0001-registry.ts";
 import { tenantData } from "./0002-tenant-data.ts";
 import { gateway } from "./0003-gateway.ts";
 import { vault } from "./0004-vault.ts";
+import { files } from "./0005-files.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
-export const MIGRATIONS: readonly Migration[] = [registry, tenantData, gateway, vault];
+export const MIGRATIONS: readonly Migration[] = [registry, tenantData, gateway, vault, files];
