@@ -19,7 +19,7 @@ export interface FileStoreOptions {
 }
 
 /** Uploads of one tenant under way in one process; each holds up to some 16 MiB. */
-export const UPLOADS_MAX = 16;
+const UPLOADS_MAX = 16;
 const SWEEP_MS = 60_000;
 const SWEEP_PAGE = 1_000;
 

@@ -32,7 +32,7 @@ export type SendToS3 = (request: S3Request) => Promise<{
 }>;
 
 /** Bytes of one part of an upload; S3 takes no smaller ones but the last. */
-export const S3_PART_BYTES = 8 * 1024 * 1024;
+const S3_PART_BYTES = 8 * 1024 * 1024;
 /** Bytes that one request reads. */
 const READ_BYTES = 4 * 1024 * 1024;
 const TIMEOUT_MS = 60_000;
