@@ -139,6 +139,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     audit,
     worker,
     keyring,
+    vault,
     chat: createChat({ invoker, clock: systemClock, random: systemRandom }),
     clock: systemClock,
     random: systemRandom,

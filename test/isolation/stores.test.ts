@@ -121,6 +121,34 @@ describe("the stores of the whole program", () => {
     for (const text of shown) for (const form of forms) assert.ok(!text.includes(form), text.slice(0, 300));
   });
 
+  test("are told of their keys, given new ones, and put under a root key of their own, by an operator", async () => {
+    const client = freehold.trusted(platform.admin);
+    const own = `arn:aws:kms:${REGION}:444455556666:key/of-${randomBytes(4).toString("hex")}`;
+    const id = `owner-${randomBytes(4).toString("hex")}`;
+    await client.post("/admin/v1/tenants", { id, name: "Owner", slack: { botToken: "xoxb-of-the-owner" } });
+    const rotated = await client.post(`/admin/v1/tenants/${id}/vault/rotate`, { purpose: "secrets" });
+    assert.deepEqual([rotated.status, rotated.json()], [200, { purpose: "secrets", version: 2 }]);
+    const wrong = await client.send("PUT", `/admin/v1/tenants/${id}/vault/root`, { json: { root: `aws-kms:${own}` } });
+    assert.deepEqual([wrong.status, wrong.code], [422, "invalid_settings"]);
+    const tenant = await app.services.registry.find(contextOf(id).tenant.id);
+    assert.ok(tenant);
+    kms.keys.set(own, { enabled: true, tenant: tenant.uuid });
+    const right = await client.send("PUT", `/admin/v1/tenants/${id}/vault/root`, { json: { root: `aws-kms:${own}` } });
+    const described = right.json<{ root: string; keys: { purpose: string; version: number; root: string }[] }>();
+    assert.deepEqual([right.status, described.root], [200, `aws-kms:${own}`]);
+    assert.deepEqual(
+      described.keys.map(({ purpose, version, root }) => [purpose, version, root]),
+      [1, 2].map((version) => ["secrets", version, `aws-kms:${own}`]),
+    );
+    assert.deepEqual((await client.get(`/admin/v1/tenants/${id}/vault`)).json(), right.json());
+    const rewrapped = await client.post("/admin/v1/vault/rewrap", {});
+    assert.equal(rewrapped.status, 200, rewrapped.text);
+    assert.equal((await app.services.registry.secret(tenant, "slack.botToken"))?.reveal(), "xoxb-of-the-owner");
+    await app.services.audit.flush();
+    const actions = (await client.get("/admin/v1/audit")).text;
+    for (const action of ["vault_key_rotated", "vault_root_changed", "vault_rewrapped"]) assert.ok(actions.includes(action), action);
+  });
+
   test("end with the tenant, one after the other, and nothing of it is left in any of them", async () => {
     const context = contextOf(`leaving-${randomBytes(4).toString("hex")}`);
     const scope = app.stores.scope(context);
