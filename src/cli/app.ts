@@ -12,7 +12,7 @@ import {
   PLUGINS,
 } from "../gateway/index.ts";
 import { createKeyring, type Keyring, Secret, systemClock, systemRandom, type Tenant, toFault } from "../kernel/index.ts";
-import { createDataStore, type DataStore } from "../stores/data/index.ts";
+import type { DataStore } from "../stores/data/index.ts";
 import { createEventStore, createPostgresBus, createWorker, type EventWorker } from "../stores/events/index.ts";
 import { createStores, type Stores } from "../stores/index.ts";
 import { createLexicalEmbedder, createOpenAiEmbedder, createSearchStore, type Embedder } from "../stores/search/index.ts";
@@ -20,14 +20,15 @@ import { type Audit, createAudit } from "../tenancy/audit/index.ts";
 import { createRateLimiter } from "../tenancy/limits/index.ts";
 import type { Lifecycle } from "../tenancy/lifecycle/index.ts";
 import { createRegistry, type Registry } from "../tenancy/registry/index.ts";
-import { createEgress, createHttpServer, createOutbound, type Egress, type HttpServer, type HttpServerOptions } from "../wire/index.ts";
+import { createEgress, createHttpServer, type Egress, type HttpServer, type HttpServerOptions } from "../wire/index.ts";
 import { certificatesOf } from "./certificates.ts";
 import { type DataPlaneRooms, openDataPlane } from "./data-plane.ts";
 import { registerTenants } from "./document-tenants.ts";
 import { createContextOpener, recordQuarantine } from "./event-ports.ts";
 import { openIdentity } from "./open-identity.ts";
-import { keepKeysCurrent, openVault } from "./open-vault.ts";
 import { carryOutJournal, openJournal, openLifecycle } from "./open-lifecycle.ts";
+import { openStorage } from "./open-storage.ts";
+import { keepKeysCurrent } from "./open-vault.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
 import type { Settings } from "./settings.ts";
 import type { Siblings } from "./siblings.ts";
@@ -101,16 +102,11 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const egress = createEgress({ policy: { loopback: settings.profile === "development", ports: EGRESS_PORTS } });
   closing.add(() => egress.close());
 
-  const data = await openData(settings, keyring, telemetry);
-  closing.add(() => data.close());
+  const storage = await openStorage({ settings, keyring, readVariable: inputs.readVariable, telemetry }, (step) => closing.add(step));
+  const { data, vault } = storage;
   const journal = openJournal(settings, keyring);
   const audit = createAudit({ data, clock: systemClock, random: systemRandom, report: telemetry.report });
   closing.add(() => audit.close());
-  const outbound = createOutbound();
-  closing.add(() => outbound.close());
-  const storePorts = { settings, data, keyring, readVariable: inputs.readVariable, outbound, telemetry };
-  const vault = await openVault(storePorts);
-  closing.add(() => vault.close());
   const registry = await createRegistry({
     system: data.system,
     vault,
@@ -127,7 +123,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
 
   const embedder = createEmbedder(inputs, egress);
   const stores = createStores({
-    data,
+    ...storage,
     search: createSearchStore({ data, embedder }),
     events: createEventStore({ keyring, clock: systemClock, random: systemRandom }),
   });
@@ -145,6 +141,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     worker,
     lifecycle,
     keyring,
+    vault,
     chat: createChat({ invoker, clock: systemClock, random: systemRandom }),
     clock: systemClock,
     random: systemRandom,
@@ -202,13 +199,6 @@ async function openGateway(
   config.onChange((document, { fresh }) => serve(document, fresh));
   await serve(config.current(), false);
   return { config, dataPlane: plane.dataPlane };
-}
-
-async function openData(settings: Settings, keyring: Keyring, telemetry: Telemetry): Promise<DataStore> {
-  const { url, connectionsMax } = settings.database;
-  const location =
-    url === undefined ? { kind: "embedded" as const, folder: settings.data } : { kind: "postgres" as const, url, connectionsMax };
-  return await createDataStore(location, { keyring, random: systemRandom, report: telemetry.report });
 }
 
 /** The listening ports: for callers, for operators, and for callers over TLS where that is wanted. */

@@ -9,6 +9,8 @@ const variableName = z.string().regex(/^[A-Z][A-Z0-9_]*$/, "use the name of an e
 /** An address without a path; over `http:` only on this machine. */
 const originSchema = z.string().refine(isOrigin, "use https:// and a host, without a path");
 
+const redisUrl = z.string().regex(/^rediss?:\/\//, "must begin with redis://");
+
 const awsCredentials = {
   region: z.string().regex(/^[a-z0-9-]{1,32}$/, "use a region such as eu-central-1"),
   accessKeyIdEnv: variableName.default("AWS_ACCESS_KEY_ID"),
@@ -102,6 +104,45 @@ export const settingsSchema = z
         keyTtlMs: z.int().min(1_000).max(3_600_000).default(60_000),
       })
       .prefault({}),
+    /** Values that can be made again. */
+    cache: z
+      .discriminatedUnion("kind", [
+        z.strictObject({
+          kind: z.literal("memory"),
+          /** Of each process. */
+          bytesMax: z
+            .int()
+            .min(1_000_000)
+            .max(1024 ** 4)
+            .default(64 * 1024 ** 2),
+          bytesPerTenantMax: z
+            .int()
+            .min(1_000_000)
+            .max(1024 ** 4)
+            .default(8 * 1024 ** 2),
+        }),
+        z.strictObject({ kind: z.literal("redis"), url: redisUrl }),
+      ])
+      .prefault({ kind: "memory" }),
+    /** The contents of files. */
+    files: z
+      .discriminatedUnion("kind", [
+        // beside the embedded database unless it is named
+        z.strictObject({ kind: z.literal("folder"), folder: z.string().min(1).optional() }),
+        z.strictObject({
+          kind: z.literal("s3"),
+          /** With `{tenant}` in it every tenant has a bucket of its own. */
+          bucket: z.string().refine(isBucket, "use the name of a bucket, 3 to 63 characters with a tenant's 36 in place of {tenant}"),
+          prefix: z
+            .string()
+            .regex(/^(?:[A-Za-z0-9_-]{1,100}\/){0,5}$/, "use names that each end with a slash")
+            .default("freehold/"),
+          /** Default: AWS's own address in the region. */
+          endpoint: originSchema.optional(),
+          ...awsCredentials,
+        }),
+      ])
+      .prefault({ kind: "folder" }),
     /** The data plane: what is proxied, for whom and how. */
     gateway: z
       .strictObject({
@@ -129,10 +170,7 @@ export const settingsSchema = z
         /** A port for TLS besides the plain one; certificates are the document's `ssls`. */
         tlsPort: port.optional(),
         /** Limits that several machines share: `redis://…`. Without it each machine has its own. */
-        redis: z
-          .string()
-          .regex(/^rediss?:\/\//, "must begin with redis://")
-          .optional(),
+        redis: redisUrl.optional(),
         /** Machines that share the limits at least; what a limit is divided by while Redis was never reached. */
         machinesMin: z.int().min(1).max(1_000).default(1),
       })
@@ -166,6 +204,10 @@ export const settingsSchema = z
   });
 
 export type Settings = z.output<typeof settingsSchema>;
+
+function isBucket(name: string): boolean {
+  return /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name.replace("{tenant}", "0".repeat(36)));
+}
 
 function isOrigin(text: string): boolean {
   const url = URL.parse(text);

@@ -1,6 +1,7 @@
 import type { Chat } from "../agents/index.ts";
 import type { Clock, Keyring, Random } from "../kernel/index.ts";
 import type { EventWorker } from "../stores/events/index.ts";
+import type { VaultStore } from "../stores/vault/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import type { Identity } from "../tenancy/identity/index.ts";
 import type { Lifecycle } from "../tenancy/lifecycle/index.ts";
@@ -21,6 +22,7 @@ export interface Services {
   readonly worker: EventWorker;
   readonly lifecycle: Lifecycle;
   readonly keyring: Keyring;
+  readonly vault: VaultStore;
   readonly clock: Clock;
   readonly random: Random;
   readonly health: () => Promise<HealthReport>;

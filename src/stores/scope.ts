@@ -1,7 +1,10 @@
-import type { TenantContext } from "../kernel/index.ts";
+import type { StoreLifecycle, TenantContext } from "../kernel/index.ts";
+import type { CacheStore, TenantCache } from "./cache/index.ts";
 import type { DataCapabilities, DataStore, TenantData } from "./data/index.ts";
 import type { EventStore, TenantEvents } from "./events/index.ts";
+import type { FileStore, TenantFiles } from "./files/index.ts";
 import type { SearchStore, TenantSearch } from "./search/index.ts";
+import type { TenantVault, VaultStore } from "./vault/index.ts";
 
 /** Everything one tenant has, and nothing of anybody else. The only way to a store. */
 export interface TenantScope {
@@ -11,16 +14,31 @@ export interface TenantScope {
   readonly platform: TenantData;
   readonly search: TenantSearch;
   readonly events: TenantEvents;
+  readonly vault: TenantVault;
+  readonly cache: TenantCache;
+  readonly files: TenantFiles;
+}
+
+/** The stores of an installation. */
+export interface StoreParts {
+  readonly data: DataStore;
+  readonly search: SearchStore;
+  readonly events: EventStore;
+  readonly vault: VaultStore;
+  readonly cache: CacheStore;
+  readonly files: FileStore;
 }
 
 /** Opens scopes over the stores of this installation. */
 export interface Stores {
   readonly capabilities: DataCapabilities;
   scope(context: TenantContext): TenantScope;
+  /** What the stores beside the database do for the life of a tenant; the vault last, so that what it seals can be read until then. */
+  readonly lifecycles: readonly StoreLifecycle[];
 }
 
 /** The scopes over these stores. */
-export function createStores(stores: { data: DataStore; search: SearchStore; events: EventStore }): Stores {
+export function createStores(stores: StoreParts): Stores {
   return {
     capabilities: stores.data.capabilities,
     scope: (context) =>
@@ -30,6 +48,10 @@ export function createStores(stores: { data: DataStore; search: SearchStore; eve
         platform: stores.data.forPlatformTables(context),
         search: stores.search.forTenant(context),
         events: stores.events.forTenant(context),
+        vault: stores.vault.forTenant(context.tenant),
+        cache: stores.cache.forTenant(context),
+        files: stores.files.forTenant(context),
       }),
+    lifecycles: [stores.cache.lifecycle, stores.files.lifecycle, stores.vault.lifecycle],
   };
 }

@@ -187,6 +187,14 @@ const PLATFORM_ROWS: Readonly<Record<string, Row>> = {
     status: 204,
     target: async (freehold) => ({ path: `/admin/v1/tenants/b/keys/${await freshKey(freehold, "b")}` }),
   },
+  "GET /admin/v1/tenants/{id}/vault": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b/vault") },
+  "PUT /admin/v1/tenants/{id}/vault/root": { who: "operator", status: 200, target: at("/admin/v1/tenants/b/vault/root", { root: null }) },
+  "POST /admin/v1/tenants/{id}/vault/rotate": {
+    who: "operator",
+    status: 200,
+    target: at("/admin/v1/tenants/b/vault/rotate", { purpose: "secrets" }),
+  },
+  "POST /admin/v1/vault/rewrap": { who: "operator", status: 200, target: at("/admin/v1/vault/rewrap") },
   "GET /admin/v1/keys": { who: "viewer", status: 200, target: at("/admin/v1/keys") },
   "POST /admin/v1/keys": { who: "operator", status: 201, target: at("/admin/v1/keys", { name: "New" }) },
   "DELETE /admin/v1/keys/{keyId}": {

@@ -46,6 +46,8 @@ export interface Freehold {
 /** Settings of the process under test that a suite may change. */
 export interface FreeholdOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** What the environment has. */
+  readonly variables?: Readonly<Record<string, string>>;
 }
 
 /** Starts one over a PostgreSQL database of its own, seeded. `guard` ends it with the suite. */
@@ -58,7 +60,7 @@ export async function startFreehold(options: FreeholdOptions = {}): Promise<Free
     createApp({
       settings: parseSettings({ ...usualSettings(url, folder), ...options.settings }, "test"),
       rootKey,
-      readVariable: () => undefined,
+      readVariable: (name) => options.variables?.[name],
       logLines: { write: (line) => void logLines.push(line) },
     });
   const app = await open();

@@ -1,4 +1,7 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
+import { after } from "node:test";
 import { createKeyring, type Fault, systemClock, systemRandom } from "../../src/kernel/index.ts";
 import type { SystemData } from "../../src/stores/data/index.ts";
 import {
@@ -8,10 +11,22 @@ import {
   type VaultStore,
   type VaultStoreOptions,
 } from "../../src/stores/vault/index.ts";
-import { temporaryFolder } from "./engines.ts";
 
 /** The root key that vaults of tests are under unless they say otherwise: that of `testPorts`. */
 export const ROOT_KEY = createKeyring(Buffer.alloc(32, 7)).key("vault-root");
+
+const folders: string[] = [];
+
+// for the test file as a whole: a vault may live longer than the suite that opened it
+after(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+function ownFolder(): string {
+  const folder = mkdtempSync(path.join(tmpdir(), "freehold-vault-"));
+  folders.push(folder);
+  return folder;
+}
 
 /** What a test may change about a vault. */
 export interface VaultChange extends Partial<Omit<VaultStoreOptions, "system" | "report">> {
@@ -23,7 +38,7 @@ export async function openVault(system: SystemData, { reports = [], ...change }:
   return await createVaultStore({
     system,
     roots: [createLocalRootKeys([ROOT_KEY], systemRandom)],
-    tombstones: change.tombstones ?? createTombstoneFile(path.join(temporaryFolder(), "erased-tenants")),
+    tombstones: change.tombstones ?? createTombstoneFile(path.join(ownFolder(), "erased-tenants")),
     clock: systemClock,
     random: systemRandom,
     report: (fault) => void reports.push(fault),

@@ -36,6 +36,7 @@ import { listUsers } from "./users/list.ts";
 import { removeUser } from "./users/remove.ts";
 import { showUser } from "./users/show.ts";
 import { updateUser } from "./users/update.ts";
+import { vaultOperations } from "./vault/of-platform.ts";
 import { apiDocument } from "./well-known/api-document.ts";
 import { keySet } from "./well-known/key-set.ts";
 
@@ -92,6 +93,7 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     issueToken(services),
     ...keysOfTenant(services),
     ...keysOfPlatform(services),
+    ...vaultOperations(services),
     listPlans(services),
     putPlan(services),
     platformAudit(services),

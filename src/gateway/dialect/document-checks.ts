@@ -15,6 +15,7 @@ const REFERENCES = [
   { field: "group_id", kind: "consumer_groups" },
 ] as const satisfies readonly { field: string; kind: Kind }[];
 
+/** Everything that has plugins. */
 const HOLDERS = ["services", "plugin_configs", "consumer_groups", "consumers", "global_rules", "routes"] as const satisfies readonly Kind[];
 
 /** Settings that share something under a name have to be the same wherever they stand; the first to name it says what they are. */
@@ -22,7 +23,7 @@ export function checkGroups(items: ItemsOfDocument, plugins: PluginChecks, findi
   const known = new Map<string, string>();
   for (const kind of HOLDERS) {
     for (const [id, { place, object }] of items[kind]) {
-      const other = Object.entries(isRecord(object["plugins"]) ? object["plugins"] : {}).find(([name, settings]) => {
+      const other = pluginsOf(object).find(([name, settings]) => {
         const group = plugins.find(name)?.group?.(settings);
         if (group === undefined || !isRecord(settings)) return false;
         const { _meta: _, ...own } = settings;
@@ -69,9 +70,7 @@ export function checkReferences(items: ItemsOfDocument, plugins: PluginChecks, f
 
 /** Schemes of upstreams that are spoken. */
 const SPOKEN: ReadonlySet<string> = new Set(["http", "https"]);
-const HOLDERS = ["routes", "services", "plugin_configs", "consumer_groups", "global_rules", "consumers"] as const;
 
-/** Everything that has plugins. */
 function holdersOf(items: ItemsOfDocument): readonly Item[] {
   return HOLDERS.flatMap((kind) => [...items[kind].values()]);
 }

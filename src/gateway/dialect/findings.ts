@@ -40,9 +40,9 @@ export class Findings {
   }
 
   /** Something that cannot be served for now: refused in the strict profile, else stored and left out until what it needs is there. */
-  postpone(place: string, text: string): void {
+  postpone(place: Place, text: string): void {
     if (this.#profile === "strict") this.refuse(place, text);
-    else this.warnings.push(`${place}: ${text}; it is left out`);
+    else this.warnings.push(`${place.text}: ${text}; it is left out`);
   }
 
   /** Something that is allowed and dangerous. */

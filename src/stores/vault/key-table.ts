@@ -1,6 +1,6 @@
 import { Fault } from "../../kernel/index.ts";
 import { type Queryable, sql, type SystemData } from "../data/index.ts";
-import type { KeyBinding, WrappedKey } from "./port.ts";
+import type { KeyBinding, TenantKeys, WrappedKey } from "./port.ts";
 
 /** A wrapped key as the table has it. */
 export interface KeyRow extends KeyBinding {
@@ -99,6 +99,14 @@ export class KeyTable {
     const { rows } = await this.#system.query<{ tenant: string }>(sql`
       select tenant_id as tenant from freehold.vault_tenants where destroyed_at is not null`);
     return rows.map(({ tenant }) => tenant);
+  }
+
+  /** The tenant's keys without the keys themselves. */
+  async list(tenant: string): Promise<TenantKeys["keys"]> {
+    const { rows } = await this.#system.query<{ purpose: string; version: number; root: string; createdAt: Date }>(sql`
+      select purpose, version, root, created_at as "createdAt" from freehold.vault_keys
+      where tenant_id = ${tenant} order by purpose, version`);
+    return rows.map(({ createdAt, ...row }) => ({ ...row, createdAt: createdAt.toISOString() }));
   }
 
   /** How many keys the tenant has, and their bytes. */

@@ -73,6 +73,20 @@ export interface RewrapReport {
   readonly failed: number;
 }
 
+/** Which keys a tenant has. Nothing in it opens anything. */
+export interface TenantKeys {
+  /** Its own root key, or null for the installation's. */
+  readonly root: string | null;
+  readonly keys: readonly {
+    readonly purpose: string;
+    readonly version: number;
+    /** The root key that it is under. */
+    readonly root: string;
+    /** ISO 8601, UTC. */
+    readonly createdAt: string;
+  }[];
+}
+
 /** Keys of all tenants, each wrapped under a root key: envelope encryption. */
 export interface VaultStore {
   /** The vault of the tenant. Cheap: may be called once per request. */
@@ -89,6 +103,8 @@ export interface VaultStore {
    * Throws `invalid_settings` unless the key wraps and unwraps for this tenant, or when it is another tenant's.
    */
   setRoot(tenant: StoreTenant, root: string | null): Promise<void>;
+  /** Throws `not_found` when the tenant's keys were destroyed. */
+  describe(tenant: StoreTenant): Promise<TenantKeys>;
   readonly lifecycle: StoreLifecycle;
   close(): Promise<void>;
 }

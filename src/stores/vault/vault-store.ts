@@ -10,6 +10,7 @@ import {
   type RewrapReport,
   type RootKeys,
   type SealPlace,
+  type TenantKeys,
   type TenantVault,
   VAULT_PURPOSES,
   type VaultPurpose,
@@ -114,6 +115,10 @@ class KeyVault implements VaultStore {
     }
     const { failed } = await rewrapKeys({ table: this.#table, roots: this.#roots, report: this.#options.report }, { tenant: uuid });
     if (failed > 0) throw new Fault("dependency_unavailable", `${failed} keys of tenant ${uuid} are not under its new root key yet`);
+  }
+
+  async describe({ uuid }: StoreTenant): Promise<TenantKeys> {
+    return { root: await this.#table.ownRoot(uuid), keys: await this.#table.list(uuid) };
   }
 
   async close(): Promise<void> {

@@ -114,7 +114,8 @@ class MemoryCache implements CacheEngine {
 
   #makeRoom(tenant: string, bytesMax: number): void {
     const part = this.#parts.get(tenant);
-    while (part && part.bytes > bytesMax) this.#dropOldest(part);
+    if (!part) return;
+    while (part.bytes > bytesMax) this.#dropOldest(part);
   }
 
   #dropOldest(part: Part): void {

@@ -5,7 +5,8 @@ import { homes } from "./0004-homes.ts";
 import { vault } from "./0005-vault.ts";
 import { lifecycle } from "./0006-lifecycle.ts";
 import { subscriptions } from "./0007-subscriptions.ts";
+import { files } from "./0008-files.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
-export const MIGRATIONS: readonly Migration[] = [registry, tenantData, gateway, homes, vault, lifecycle, subscriptions];
+export const MIGRATIONS: readonly Migration[] = [registry, tenantData, gateway, homes, vault, lifecycle, subscriptions, files];
