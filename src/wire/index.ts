@@ -28,7 +28,7 @@ export type {
 export { createHttpServer, type HttpServerOptions } from "./http-server.ts";
 export type { Lookup, ResolvedAddress } from "./lookup.ts";
 export { probe, type ProbeRequest } from "./probe.ts";
-export { titleOf, toProblem } from "./problem.ts";
+export { type ProblemAnswer, titleOf, toProblem } from "./problem.ts";
 export { parseTarget } from "./target.ts";
 export { createTenantFetch } from "./tenant-fetch.ts";
 export { acceptWebSocket, type WebSocketBounds, type WebSocketConnection } from "./websocket.ts";
