@@ -5,10 +5,13 @@ import type { Freehold, RequestTenant } from "./freehold.ts";
 import { pairsOf } from "./node-fields.ts";
 import { PRIVATE_FIELDS } from "./problems.ts";
 
-declare module "express-serve-static-core" {
-  interface Request {
-    /** Who the request is for. There behind `tenantMiddleware`, and nowhere else. */
-    tenant: RequestTenant;
+declare global {
+  // oxlint-disable-next-line typescript/no-namespace -- the place that Express has for this, and the only one that every installer finds
+  namespace Express {
+    interface Request {
+      /** Who the request is for. There behind `tenantMiddleware`, and nowhere else. */
+      tenant: RequestTenant;
+    }
   }
 }
 
