@@ -1,6 +1,13 @@
 import type { TenantScope } from "../stores/index.ts";
-import type { Effect, EventConsumer, OpenedEvent, Topic } from "../stores/events/index.ts";
-import { createPostgresBus, createWorker, type EventWorker } from "../stores/events/index.ts";
+import {
+  createPostgresBus,
+  createWorker,
+  type Effect,
+  type EventConsumer,
+  type EventWorker,
+  type OpenedEvent,
+  type Topic,
+} from "../stores/events/index.ts";
 import { createContextOpener, recordQuarantine } from "../cli/index.ts";
 import { type Fault, systemClock, systemRandom, type TenantContext } from "../kernel/index.ts";
 import type { House } from "./open-house.ts";
@@ -41,10 +48,10 @@ export async function startWorker(
   consumers: readonly ServiceConsumer[],
   ports: ConsumerPorts,
 ): Promise<ServiceWorker> {
-  const adapted: readonly EventConsumer[] = consumers.map(({ name, topics, handle }) => ({
-    name: consumerName(audience, name),
-    topics,
-    handle: (event, context, signal) => ports.run(context, () => handle(event, ports.admit(context), signal)),
+  const adapted: readonly EventConsumer[] = consumers.map((consumer) => ({
+    name: consumerName(audience, consumer.name),
+    topics: consumer.topics,
+    handle: (event, context, signal) => ports.run(context, () => consumer.handle(event, ports.admit(context), signal)),
   }));
   const worker = createWorker({
     bus: createPostgresBus(house.data, adapted),

@@ -1,6 +1,6 @@
 import { Fault, systemClock, systemRandom, type TenantContext, toTraceparent } from "../kernel/index.ts";
 import { createContextSigner, ownSigningKey } from "../tenancy/identity/index.ts";
-import { createTenantFetch } from "../wire/index.ts";
+import { createTenantFetch, type Fetch } from "../wire/index.ts";
 import type { House } from "./open-house.ts";
 import type { ServiceSettings } from "./options.ts";
 
@@ -8,7 +8,7 @@ import type { ServiceSettings } from "./options.ts";
 export interface ContextCarrier {
   /** Keeps the text that proved the context, to be sent on. */
   remember(context: TenantContext, signed: string): void;
-  fetchFor(context: TenantContext): typeof fetch;
+  fetchFor(context: TenantContext): Fetch;
 }
 
 /**

@@ -13,7 +13,7 @@ import {
 import type { TenantScope } from "../stores/index.ts";
 import { createEnvelopes, endSubscriptions, type NewEvent, type OpenedEvent } from "../stores/events/index.ts";
 import { asServed } from "../tenancy/identity/index.ts";
-import { createOutbound, type ProblemAnswer } from "../wire/index.ts";
+import { createOutbound, type Fetch, type ProblemAnswer } from "../wire/index.ts";
 import { type Authentication, createAuthentication, type ServiceRequest } from "./authenticate.ts";
 import { consumerName, type ServiceConsumer, type ServiceWorker, startWorker } from "./consumer.ts";
 import { type House, openHouse } from "./open-house.ts";
@@ -67,7 +67,7 @@ export interface Freehold {
    * `fetch` on behalf of a tenant. Internal origins are told who for: `X-Tenant-Context`, `X-Tenant-ID`, `X-Request-ID`, `traceparent` and
    * `baggage`; nobody else is, also when such fields are put in by hand.
    */
-  tenantFetch(context: TenantContext): typeof fetch;
+  tenantFetch(context: TenantContext): Fetch;
   /** Runs work whose log lines say whose it is. Data is never reached by it: that takes a scope. */
   run<T>(context: TenantContext, work: () => T): T;
   /** What a log line should say at this moment. */
@@ -196,7 +196,7 @@ class ServiceFreehold implements Freehold {
     }
   }
 
-  tenantFetch(context: TenantContext): typeof fetch {
+  tenantFetch(context: TenantContext): Fetch {
     this.#assertProved(context);
     return this.#carrier.fetchFor(context);
   }

@@ -7,4 +7,4 @@ export { Fault, type FaultCode, type FaultPublic, FAULTS, type TenantContext, ty
 export { sql, type Queryable, type Rows, type Statement, type TenantData } from "../stores/data/index.ts";
 export type { Effect, NewEvent, OpenedEvent, Topic } from "../stores/events/index.ts";
 export type { TenantScope } from "../stores/index.ts";
-export type { ProblemAnswer } from "../wire/index.ts";
+export type { Fetch, ProblemAnswer } from "../wire/index.ts";

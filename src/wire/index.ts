@@ -30,7 +30,7 @@ export type { Lookup, ResolvedAddress } from "./lookup.ts";
 export { probe, type ProbeRequest } from "./probe.ts";
 export { type ProblemAnswer, titleOf, toProblem } from "./problem.ts";
 export { parseTarget } from "./target.ts";
-export { createTenantFetch } from "./tenant-fetch.ts";
+export { createTenantFetch, type Fetch } from "./tenant-fetch.ts";
 export { acceptWebSocket, type WebSocketBounds, type WebSocketConnection } from "./websocket.ts";
 export { type ApiCall, callApi } from "./api-client.ts";
 export { createOutbound, type Outbound, type OutboundRequest, type OutboundResponse } from "./outbound.ts";
