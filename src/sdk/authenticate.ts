@@ -24,7 +24,7 @@ import {
 import { createHeaderList, type HeaderList, INTERNAL_FIELDS, isForgedInternal, type Outbound, parseTarget } from "../wire/index.ts";
 import { createKnownTenants } from "./known-tenants.ts";
 import type { House } from "./open-house.ts";
-import { gatewayIssuer, type ServiceSettings } from "./options.ts";
+import { gatewayIssuer, keySetUrl, type ServiceSettings } from "./options.ts";
 
 /** A request as a framework received it. */
 export interface ServiceRequest {
@@ -53,7 +53,6 @@ export interface Authentication {
 const CONTEXT_FIELD = "x-tenant-context";
 const TENANT_FIELD = "x-tenant-id";
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
-const KEYS_PATH = "/.well-known/freehold/jwks.json";
 const KEY_SET_TIMEOUT_MS = 5_000;
 const KEY_SET_BYTES_MAX = 64 * 1024;
 /** How soon the gateway is asked again for its first keys: service and gateway often start together. */
@@ -137,7 +136,7 @@ export function createAuthentication(
 /** Nothing that is decided depends on them, and frameworks do not always know them. */
 const UNKNOWN_PORTS = { scheme: "http", version: "1.1", remotePort: 0, localPort: 0 } as const;
 
-/** The keys to believe the gateway by: given, or its own where the root key is shared, or fetched. None where there is no gateway. */
+/** The keys to believe the gateway by: given, or fetched, or made of the root key where that is shared. None where there is no gateway. */
 function createGatewayKeys(
   { audience, gatewayKeys, gatewayUrl }: ServiceSettings,
   house: House,
@@ -146,7 +145,7 @@ function createGatewayKeys(
   const own = house.shared ? createTokenIssuer(ownSigningKey(house.keyring), systemClock).jwks() : undefined;
   const jwks = gatewayKeys ?? own;
   if (!jwks && gatewayUrl === undefined) return undefined;
-  const keys = jwks ? { jwks } : { jwksUrl: new URL(KEYS_PATH, gatewayUrl).href };
+  const keys = gatewayUrl === undefined ? { jwks } : { jwksUrl: keySetUrl(gatewayUrl) };
   return createKeySets([gatewayIssuer(audience, keys)], { ...ports, firstCoolDownMs: FIRST_COOL_DOWN_MS });
 }
 

@@ -13,17 +13,12 @@ export interface ContextCarrier {
 
 /**
  * With the gateway's root key, contexts are signed anew for the audience that is called. Without it nothing can be signed: the text that came
- * in is sent on as it is, and only services of the same audience believe it. Throws `invalid_settings` for an origin of another audience then.
+ * in is sent on as it is, and only services of the same audience believe it.
  */
-export function createContextCarrier({ audience, internalOrigins }: ServiceSettings, house: House): ContextCarrier {
+export function createContextCarrier({ internalOrigins }: ServiceSettings, house: House): ContextCarrier {
   const origins = new Map(internalOrigins.map((internal) => [internal.origin, internal.audience]));
   const received = new WeakMap<TenantContext, string>();
   const sign = house.shared ? createContextSigner(ownSigningKey(house.keyring), systemClock) : undefined;
-  const foreign = internalOrigins.find((internal) => internal.audience !== audience);
-  if (!sign && foreign) {
-    const detail = `internalOrigins: contexts for ${foreign.audience} can be signed with the gateway's root key only (database.shared).`;
-    throw new Fault("invalid_settings", detail, { public: { detail, field: "internalOrigins" } });
-  }
 
   function contextFor(context: TenantContext, target: string): string {
     const text = sign?.(context, target) ?? received.get(context);

@@ -6,7 +6,7 @@ import { createStores, type Stores } from "../stores/index.ts";
 import { createLexicalEmbedder, createSearchStore } from "../stores/search/index.ts";
 import { type Audit, createAudit } from "../tenancy/audit/index.ts";
 import { createRegistry, type Registry } from "../tenancy/registry/index.ts";
-import type { ServiceSettings } from "./options.ts";
+import { isShared, type ServiceSettings } from "./options.ts";
 
 /** The open rooms of a service. */
 export interface House {
@@ -50,7 +50,7 @@ export async function openHouse(settings: ServiceSettings, report: (fault: Fault
       await audit.close();
       await data.close();
     };
-    return { keyring, data, audit, registry, stores, shared: "url" in database && database.shared, close };
+    return { keyring, data, audit, registry, stores, shared: isShared(database), close };
   } catch (error) {
     await audit.close();
     await data.close();

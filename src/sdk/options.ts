@@ -65,10 +65,29 @@ const optionsSchema = z
   .refine(
     ({ gatewayUrl, gatewayKeys }) => gatewayUrl === undefined || gatewayKeys === undefined,
     "takes gatewayUrl or gatewayKeys, not both",
-  );
+  )
+  .refine(({ gatewayUrl }) => gatewayUrl === undefined || issuerSettings.shape.jwksUrl.safeParse(keySetUrl(gatewayUrl)).success, {
+    path: ["gatewayUrl"],
+    error: "must be https (http only on this machine); where it is not, give gatewayKeys",
+  })
+  // without the gateway's root key nothing can be signed, and what came in is believed by services of the same audience alone
+  .refine(({ audience, database, internalOrigins: inner }) => isShared(database) || inner.every((each) => each.audience === audience), {
+    path: ["internalOrigins"],
+    error: "contexts for another audience can be signed on the gateway's database only (database.shared)",
+  });
 
 /** The options with their defaults. */
 export type ServiceSettings = z.output<typeof optionsSchema>;
+
+/** Whether the database is the gateway's. */
+export function isShared(database: ServiceDatabase): boolean {
+  return "url" in database && database.shared === true;
+}
+
+/** Where a gateway publishes its keys. */
+export function keySetUrl(gatewayUrl: string): string {
+  return new URL("/.well-known/freehold/jwks.json", gatewayUrl).href;
+}
 
 /** The options, checked as a settings file would be: `invalid_settings` names the place and what is wrong there. */
 export function parseOptions(options: FreeholdOptions): ServiceSettings {
