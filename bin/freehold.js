@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Freehold runs its TypeScript sources as they are, which needs Node 24. Started under an older one, this hands over to the Node that
+// Freehold runs its TypeScript sources as they are, which needs Node 24; the published package has them as JavaScript. Started under an older one, this hands over to the Node that
 // the project pins as a dependency.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -7,7 +7,8 @@ import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 
 const NODE_MAJOR_MIN = 24;
-const main = new URL("../src/cli/main.ts", import.meta.url);
+const built = new URL("../src/cli/main.js", import.meta.url);
+const main = existsSync(built) ? built : new URL("../src/cli/main.ts", import.meta.url);
 
 if (Number(process.versions.node.split(".")[0]) >= NODE_MAJOR_MIN) {
   await import(main.href);

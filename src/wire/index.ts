@@ -28,9 +28,9 @@ export type {
 export { createHttpServer, type HttpServerOptions } from "./http-server.ts";
 export type { Lookup, ResolvedAddress } from "./lookup.ts";
 export { probe, type ProbeRequest } from "./probe.ts";
-export { titleOf, toProblem } from "./problem.ts";
+export { type ProblemAnswer, titleOf, toProblem } from "./problem.ts";
 export { parseTarget } from "./target.ts";
-export { createTenantFetch } from "./tenant-fetch.ts";
+export { createTenantFetch, type Fetch } from "./tenant-fetch.ts";
 export { acceptWebSocket, type WebSocketBounds, type WebSocketConnection } from "./websocket.ts";
 export { type ApiCall, callApi, downloadFromApi } from "./api-client.ts";
 export { createOutbound, type Outbound, type OutboundRequest, type OutboundResponse } from "./outbound.ts";

@@ -1,11 +1,17 @@
 import { type Fault, FAULTS, type Tenant } from "../kernel/index.ts";
 import type { Answer } from "./http.ts";
 
+/** An answer whose whole body is there. */
+export interface ProblemAnswer extends Answer {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
 /**
  * The answer to a fault: RFC 9457 problem details with the code, the request id and what the fault says publicly. The title is the tenant's
  * own text where it has one, in the language asked for, then in the tenant's locale.
  */
-export function toProblem(fault: Fault, requestId: string, tenant?: Tenant, acceptLanguage?: string): Answer {
+export function toProblem(fault: Fault, requestId: string, tenant?: Tenant, acceptLanguage?: string): ProblemAnswer {
   const { status, title, retry } = FAULTS[fault.code];
   const { detail, field, policy, retryAfterMs, headers } = fault.public;
   const own = ownTitle(fault, tenant, acceptLanguage);

@@ -36,8 +36,11 @@ export interface ReadyLine {
   readonly platformToken: string;
 }
 
+/** A serving process of Freehold. */
+export interface Running extends ReadyLine, Serving {}
+
 /** A serving process. */
-export interface Running extends ReadyLine {
+export interface Serving {
   readonly pid: number;
   stdout(): string;
   stderr(): string;
@@ -47,26 +50,35 @@ export interface Running extends ReadyLine {
 
 /** Runs the program to its end, as typed on a command line. */
 export async function freehold(args: readonly string[], surroundings: Surroundings): Promise<Ended> {
-  const started = start(args, surroundings);
+  const started = start(PROGRAM, args, surroundings);
   return await started.ended;
 }
 
 /** Starts `freehold up --json` on free ports and waits for its line. It is killed with the test file, if the test does not stop it. */
 export async function up(args: readonly string[], surroundings: Surroundings): Promise<Running> {
-  const { child, output, ended } = start(["up", "--port", "0", "--admin-port", "0", "--json", ...args], surroundings);
+  const { line, ...serving } = await startServing(PROGRAM, ["up", "--port", "0", "--admin-port", "0", "--json", ...args], surroundings);
+  return { ...(JSON.parse(line) as ReadyLine), ...serving }; // the shape is what the tests are about
+}
+
+/** Starts any program of ours that prints a line when it is ready, and waits for that line. It is killed with the test file too. */
+export async function startServing(
+  file: string,
+  args: readonly string[],
+  surroundings: Surroundings,
+): Promise<Serving & { readonly line: string }> {
+  const { child, output, ended } = start(file, args, surroundings);
   let over: Ended | undefined;
   const watching = ended.then((end) => (over = end));
   const line = await until(
     "the line of a ready process",
     () => {
-      if (over) throw new Error(`freehold up ended with ${JSON.stringify(over)}`);
+      if (over) throw new Error(`${file} ended with ${JSON.stringify(over)}`);
       return /^.*\n/.exec(output.stdout)?.[0];
     },
     READY_DEADLINE_MS,
   );
-  const ready = JSON.parse(line) as ReadyLine; // the shape is what the tests are about
   return {
-    ...ready,
+    line,
     pid: child.pid ?? 0,
     stdout: () => output.stdout,
     stderr: () => output.stderr,
@@ -78,10 +90,11 @@ export async function up(args: readonly string[], surroundings: Surroundings): P
 }
 
 function start(
+  file: string,
   args: readonly string[],
   { cwd, env = {} }: Surroundings,
 ): { child: ChildProcess; output: { stdout: string; stderr: string }; ended: Promise<Ended> } {
-  const child = spawn(process.execPath, [PROGRAM, ...args], {
+  const child = spawn(process.execPath, [file, ...args], {
     cwd,
     env: { ...cleanEnvironment(), ...env },
     stdio: ["ignore", "pipe", "pipe"],

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { inspect } from "node:util";
 import {
   createTenantContext,
   parseTenantId,
@@ -10,6 +9,7 @@ import {
   type TenantPrincipal,
   uuidV5,
 } from "../../src/kernel/index.ts";
+import { assertAbsent } from "../../src/sdk/testing/canary.ts";
 
 const NAMESPACE = "6a7f5f0a-1f0e-4f43-9a56-0c4a6f2d9b11";
 
@@ -23,14 +23,7 @@ export function valueOf(tenant: string, text: string): string {
 
 /** Fails when the canary is anywhere in what reached somebody else: bytes, text, errors, or values inside each other. */
 export function assertNoCanary(value: unknown): void {
-  const text = Buffer.isBuffer(value) || value instanceof Uint8Array ? Buffer.from(value).toString("latin1") : flatten(value);
-  const hex = Buffer.from(CANARY).toString("hex");
-  for (const form of [CANARY, hex, Buffer.from(CANARY).toString("base64").slice(0, 12)]) {
-    assert.ok(
-      !text.includes(form),
-      `tenant b's bytes reached somebody else: …${text.slice(Math.max(0, text.indexOf(form) - 80)).slice(0, 200)}`,
-    );
-  }
+  assertAbsent(CANARY, value, "tenant b");
 }
 
 /** The slug as a TenantId. */
@@ -82,15 +75,4 @@ export function contextOf(tenant: string | Tenant, principal: Partial<TenantPrin
     requestId: "request-1",
     trace: { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", sampled: true },
   });
-}
-
-/** All text in the value: JSON for rows, which are many, and inspection for errors, whose parts JSON leaves out. */
-function flatten(value: unknown): string {
-  if (typeof value === "string") return value;
-  const errors: unknown[] = [];
-  const rows = JSON.stringify(value, (_, part: unknown) => {
-    if (part instanceof Error) errors.push(part);
-    return typeof part === "bigint" ? String(part) : part;
-  });
-  return `${rows} ${inspect(errors.length > 0 ? errors : value, { depth: 8, maxStringLength: Infinity, showHidden: true })}`;
 }

@@ -22,6 +22,7 @@ export const FLOORS: Readonly<Record<string, number>> = {
   control: 6,
   infra: 6,
   cli: 7,
+  sdk: 7,
 };
 
 /** Doors between rooms on the same floor, from -> to. */
@@ -33,6 +34,8 @@ export const SIDE_DOORS: Readonly<Record<string, readonly string[]>> = {
   "stores/files": ["stores/data", "stores/vault"],
   "stores/search": ["stores/data"],
   "stores/vault": ["stores/data"],
+  // both put everything together; what they share of it is at the door of cli
+  sdk: ["cli"],
 };
 
 /** Packages and built-in modules that only some places may import. A name that ends in `*` stands for all that begin so. */
@@ -41,6 +44,9 @@ export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   "@redis/client": ["src/tenancy/limits/", "src/stores/cache/adapters/"],
   aws4: ["src/wire/"],
   commander: ["src/cli/"],
+  express: ["src/sdk/"],
+  fastify: ["src/sdk/"],
+  hono: ["src/sdk/"],
   jose: ["src/tenancy/identity/"],
   kysely: ["src/stores/data/"],
   "node:child_process": [],

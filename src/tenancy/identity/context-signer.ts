@@ -1,5 +1,5 @@
 import { sign } from "node:crypto";
-import type { Clock, TenantContext, TenantPrincipal } from "../../kernel/index.ts";
+import type { Clock, Tenant, TenantContext, TenantPrincipal } from "../../kernel/index.ts";
 import { OWN_ISSUER, type SigningKey } from "./token-issuer.ts";
 
 /** The media type that keeps a context from being taken for an access token, and an access token for a context. */
@@ -11,8 +11,16 @@ const REUSED_MS = 240_000;
 /** Upstreams for which a principal's context is kept; a signature costs more than everything else on the way. */
 const AUDIENCES_MAX = 8;
 
+/** What a gateway vouches for about a tenant. */
+export type VouchedTenant = Pick<Tenant, "id" | "uuid" | "plan" | "features" | "locale">;
+
+/** What is signed of a context. */
+export interface SignableContext extends Pick<TenantContext, "principal" | "provedBy"> {
+  readonly tenant: VouchedTenant;
+}
+
 interface Signed {
-  readonly context: Pick<TenantContext, "tenant" | "provedBy">;
+  readonly context: Pick<SignableContext, "tenant" | "provedBy">;
   readonly text: string;
   readonly madeMs: number;
 }
@@ -22,11 +30,11 @@ interface Signed {
  * cannot use it at another. Its type keeps it from being taken for an access token. The text is kept per principal for four of them, and a
  * changed tenant gets a new one at once.
  */
-export function createContextSigner(key: SigningKey, clock: Clock): (context: TenantContext, audience: string) => string {
+export function createContextSigner(key: SigningKey, clock: Clock): (context: SignableContext, audience: string) => string {
   const header = encode({ alg: "EdDSA", kid: key.kid, typ: CONTEXT_TYPE });
   const kept = new WeakMap<TenantPrincipal, Map<string, Signed>>();
 
-  function make(context: TenantContext, audience: string): string {
+  function make(context: SignableContext, audience: string): string {
     const { tenant, principal } = context;
     const iat = Math.floor(clock.now() / 1000);
     const payload = encode({

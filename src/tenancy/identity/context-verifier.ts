@@ -8,11 +8,10 @@ import {
   type ProvedBy,
   SCOPES,
   TENANT_ROLES,
-  type TenantId,
   type TenantPrincipal,
 } from "../../kernel/index.ts";
 import { claim, type Claims, isAudience, isSubject, isWithinLifetime, knownOf } from "./claims.ts";
-import { CONTEXT_LIFETIME_S, CONTEXT_TYPE } from "./context-signer.ts";
+import { CONTEXT_LIFETIME_S, CONTEXT_TYPE, type VouchedTenant } from "./context-signer.ts";
 import type { KeySets } from "./jwks.ts";
 import { createSignedTokens, type SignatureRefusal } from "./signed-tokens.ts";
 import { OWN_ISSUER } from "./token-issuer.ts";
@@ -22,20 +21,13 @@ const FEATURE = /^[a-z][a-z0-9_]{0,63}$/;
 const LOCALE = /^[A-Za-z0-9-]{1,35}$/;
 const PRINCIPAL_KINDS = ["user", "api_key"] as const;
 
-/** What a gateway vouches for about the tenant of a request. */
-export interface VouchedTenant {
-  readonly id: TenantId;
-  readonly uuid: string;
-  readonly plan: string;
-  readonly features: readonly string[];
-  readonly locale: string;
-}
-
-/** What a signed context says: who a request is for, who makes it, and how that was proved to the gateway. */
+/** What a signed context says: who a request is for, who makes it, and how and until when that was proved to the gateway. */
 export interface ContextStatement {
   readonly tenant: VouchedTenant;
   readonly principal: TenantPrincipal;
   readonly provedBy: ProvedBy;
+  /** When it was signed, in seconds since 1970: what an older statement says of the tenant may have changed since. */
+  readonly issuedAtS: number;
 }
 
 /** What became of a signed context. The reason is for the log: a caller cannot tell one from another. */
@@ -84,7 +76,7 @@ function toStatement(claims: Claims): ContextStatement | undefined {
   const scopes = knownOf(claim(claims, "scopes"), SCOPES);
   if (!tenant || !isSubject(id) || !kind || !provedBy || !roles || !scopes) return undefined;
   const principal = freezePrincipal({ realm: "tenant", kind, id, roles, scopes });
-  return Object.freeze({ tenant, principal, provedBy });
+  return Object.freeze({ tenant, principal, provedBy, issuedAtS: Number(claims["iat"]) });
 }
 
 function toTenant(claims: Claims): VouchedTenant | undefined {

@@ -1,7 +1,7 @@
 export { type ApiKeyRecord, type MintedApiKey, mintApiKey, parseApiKey, type PresentedApiKey } from "./api-key.ts";
 export { SESSION_COOKIE } from "./carriers.ts";
-export { createContextSigner } from "./context-signer.ts";
-export { type ContextStatement, type ContextVerdict, createContextVerifier, type VouchedTenant } from "./context-verifier.ts";
+export { createContextSigner, type VouchedTenant } from "./context-signer.ts";
+export { type ContextStatement, type ContextVerdict, createContextVerifier } from "./context-verifier.ts";
 export {
   agree,
   asServed,

@@ -15,6 +15,8 @@ const JWKS_BOUNDS = { bytesMax: 64 * 1024, depthMax: 8 };
 /** What key sets are fetched with. */
 export interface KeySetPorts {
   readonly clock: Clock;
+  /** The cool-down until the first good answer, for whoever starts together with the issuer; as long as later ones unless said. */
+  readonly firstCoolDownMs?: number;
   /** The body of a successful answer. The caller bounds its size, its time and where it may go. */
   readonly fetchBytes: (url: string) => Promise<Uint8Array>;
   /** Told why a set could not be had or was refused; the last good one goes on serving. */
@@ -78,7 +80,8 @@ class FetchedKeySet {
   #refresh(): Promise<void> {
     if (this.#underWay) return this.#underWay;
     const now = this.#ports.clock.monotonic();
-    if (now - this.#triedAtMs < COOL_DOWN_MS) return Promise.resolve();
+    const coolDownMs = this.#set ? COOL_DOWN_MS : (this.#ports.firstCoolDownMs ?? COOL_DOWN_MS);
+    if (now - this.#triedAtMs < coolDownMs) return Promise.resolve();
     this.#triedAtMs = now;
     this.#underWay = this.#fetch().finally(() => (this.#underWay = undefined));
     return this.#underWay;

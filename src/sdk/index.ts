@@ -1,0 +1,10 @@
+export type { ServiceRequest } from "./authenticate.ts";
+export type { ServiceConsumer, ServiceWorker } from "./consumer.ts";
+export { createFreehold, type Freehold, type LogFields, type OpenedEnvelope, type RequestTenant } from "./freehold.ts";
+export type { FreeholdOptions, InternalOrigin, ServiceDatabase } from "./options.ts";
+export type { ProblemCall } from "./problems.ts";
+export { Fault, type FaultCode, type FaultPublic, FAULTS, type TenantContext, type TenantPrincipal } from "../kernel/index.ts";
+export { sql, type Queryable, type Rows, type Statement, type TenantData } from "../stores/data/index.ts";
+export type { Effect, NewEvent, OpenedEvent, Topic } from "../stores/events/index.ts";
+export type { TenantScope } from "../stores/index.ts";
+export type { Fetch, ProblemAnswer } from "../wire/index.ts";
