@@ -113,6 +113,30 @@ eachEngine((engine) => {
       );
     });
 
+    test("the events of a tenant that is served again are handled at once, in the order of each key, and no other tenant's", async () => {
+      house.services.set("a", "suspended").set("b", "suspended");
+      const ids: string[] = [];
+      for (let n = 0; n < 4; n++) for (const key of ["k1", "k2"]) ids.push(await house.publish("a", key, { n }));
+      await house.publish("b", "k1");
+      const worker = house.worker();
+      await worker.drain();
+      assert.deepEqual([handled.length, (await deliveriesIn(data)).length], [0, ids.length + 1]);
+      house.services.set("a", "active").set("b", "active");
+      await worker.unpark(A.uuid);
+      await worker.drain();
+      const ofKey = (key: string): unknown[] =>
+        handled.filter(({ event }) => event.key === key).map(({ tenant, event }) => [tenant, event.data["n"]]);
+      for (const key of ["k1", "k2"])
+        assert.deepEqual(
+          ofKey(key),
+          [0, 1, 2, 3].map((n) => ["a", n]),
+        );
+      assert.deepEqual(
+        (await deliveriesIn(data)).map(({ tenant_id }) => tenant_id),
+        [B.uuid],
+      );
+    });
+
     test("a tampered envelope is quarantined again when it is sent again", async () => {
       const id = await house.publish("a", "user-1");
       await house.bus.relay();

@@ -1,6 +1,6 @@
 import { Fault, type StoreTenant, type TenantId, type TenantStatus } from "../../kernel/index.ts";
 import type { LifecyclePorts } from "./ports.ts";
-import { beginRun, type RequestedBy } from "./run-store.ts";
+import { beginRun, endOthers, type RequestedBy } from "./run-store.ts";
 import { newRunId } from "./run-id.ts";
 
 /** What a restored backup had brought back. */
@@ -58,6 +58,7 @@ async function eraseAgain(
     } else if (found.status !== "erased" && found.status !== "deleting") {
       await registry.setStatus(found.id, "deleting"); // refused from now on
       erased.push(tenant);
+      await endOthers(data.system, tenant.uuid); // what the backup was in the middle of
       const id = newRunId(ports);
       const request = { by: JOURNAL, name: found.id, restored: true };
       const begun = await beginRun(data.system, { id, subject: tenant.uuid, kind: "erase", request });

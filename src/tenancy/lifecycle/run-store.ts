@@ -146,6 +146,13 @@ export async function endRun(system: SystemData, run: HeldRun, state: "done" | "
   if (count === 0) throw new LeaseLost(`run ${run.id}`);
 }
 
+/** Ends what is running of the tenant and is no erasure, whoever works on it. */
+export async function endOthers(system: SystemData, subject: string): Promise<void> {
+  await system.query(sql`
+    update freehold.lifecycle_runs set state = 'failed', problem = 'The tenant is erased.', lease = null, lease_until = '-infinity', updated_at = now()
+    where subject = ${subject} and kind <> 'erase' and state = 'running'`);
+}
+
 /** Lets go of the run, so that it is tried again after a time. */
 export async function releaseRun(system: SystemData, run: HeldRun, problem: string | null, pauseMs: number): Promise<void> {
   await system.query(sql`
