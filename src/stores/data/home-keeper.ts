@@ -49,10 +49,15 @@ export class HomeKeeper {
   /** Removes the objects of a home with all rows in it. */
   async demolish(tenant: string, model: DataModel): Promise<void> {
     const names = this.names(tenant);
-    if (model === "schema") await this.#engine.administer((client) => dropSchema(client, names));
+    if (model === "schema") await this.#engine.administer((client) => this.demolishSchema(client, tenant));
     if (model === "database" && this.#engine.kind === "postgres") {
       await this.#engine.administer((client) => dropDatabase(client, names.database, rolesOf(names.database)));
     }
+  }
+
+  /** The same on a connection of the administrator's that is there already: embedded there is no second one. */
+  async demolishSchema(client: pg.ClientBase, tenant: string): Promise<void> {
+    await dropSchema(client, this.names(tenant));
   }
 
   assertPossible(model: DataModel): void {
