@@ -21,7 +21,7 @@ import {
   type Tenant,
   toFault,
 } from "../kernel/index.ts";
-import { createDataStore, type DataStore } from "../stores/data/index.ts";
+import type { DataStore } from "../stores/data/index.ts";
 import { type ContextOpener, createEventStore, createPostgresBus, createWorker, type EventWorker } from "../stores/events/index.ts";
 import { createStores, type Stores } from "../stores/index.ts";
 import { createLexicalEmbedder, createOpenAiEmbedder, createSearchStore, type Embedder } from "../stores/search/index.ts";
@@ -32,6 +32,7 @@ import { createEgress, createHttpServer, type Egress, type HttpServer, type Http
 import { certificatesOf } from "./certificates.ts";
 import { type DataPlaneRooms, openDataPlane } from "./data-plane.ts";
 import { registerTenants } from "./document-tenants.ts";
+import { openData, prepareTables } from "./open-data.ts";
 import { openIdentity } from "./open-identity.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
 import type { Settings } from "./settings.ts";
@@ -105,8 +106,9 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const egress = createEgress({ policy: { loopback: settings.profile === "development", ports: EGRESS_PORTS } });
   closing.add(() => egress.close());
 
-  const data = await openData(settings, keyring, telemetry);
+  const data = await openData(settings, keyring, telemetry.report);
   closing.add(() => data.close());
+  await prepareTables(data, settings.profile, (message) => telemetry.log.warn(message));
   const audit = createAudit({ data, clock: systemClock, random: systemRandom, report: telemetry.report });
   closing.add(() => audit.close());
   const registry = await createRegistry({
@@ -133,6 +135,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     identity,
     audit,
     worker,
+    homes: data.homes,
     keyring,
     chat: createChat({ invoker, clock: systemClock, random: systemRandom }),
     clock: systemClock,
@@ -182,13 +185,6 @@ async function openGateway(inputs: AppInputs, rooms: DataPlaneRooms, closing: Cl
   config.onChange((document, { fresh }) => serve(document, fresh));
   await serve(config.current(), false);
   return { config, dataPlane: plane.dataPlane };
-}
-
-async function openData(settings: Settings, keyring: Keyring, telemetry: Telemetry): Promise<DataStore> {
-  const { url, connectionsMax } = settings.database;
-  const location =
-    url === undefined ? { kind: "embedded" as const, folder: settings.data } : { kind: "postgres" as const, url, connectionsMax };
-  return await createDataStore(location, { keyring, random: systemRandom, report: telemetry.report });
 }
 
 /** The listening ports: for callers, for operators, and for callers over TLS where that is wanted. */

@@ -1,5 +1,6 @@
 import type { Chat } from "../agents/index.ts";
 import type { Clock, Keyring, Random } from "../kernel/index.ts";
+import type { Homes } from "../stores/data/index.ts";
 import type { EventWorker } from "../stores/events/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import type { Identity } from "../tenancy/identity/index.ts";
@@ -18,6 +19,8 @@ export interface Services {
   readonly audit: Audit;
   readonly chat: Chat;
   readonly worker: EventWorker;
+  /** Where tenants' rows are. */
+  readonly homes: Homes;
   readonly keyring: Keyring;
   readonly clock: Clock;
   readonly random: Random;

@@ -25,6 +25,7 @@ import { ownTenant } from "./tenant/own.ts";
 import { createTenant } from "./tenants/create.ts";
 import { issueToken } from "./tenants/issue-token.ts";
 import { listTenants } from "./tenants/list.ts";
+import { confirmMove, moveTenant } from "./tenants/move.ts";
 import { resumeTenant, suspendTenant } from "./tenants/set-status.ts";
 import { showTenant } from "./tenants/show.ts";
 import { updateTenant } from "./tenants/update.ts";
@@ -80,6 +81,8 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     updateTenant(services),
     suspendTenant(services),
     resumeTenant(services),
+    moveTenant(services),
+    confirmMove(services),
     issueToken(services),
     ...keysOfTenant(services),
     ...keysOfPlatform(services),

@@ -2,6 +2,8 @@ import { Fault, type Keyring, type Random, type TenantContext } from "../../kern
 import { type EmbeddedLocation, openEmbedded } from "./embedded-engine.ts";
 import type { Engine, Route } from "./engine.ts";
 import { HomeMap } from "./home-map.ts";
+import { DataLifecycle } from "./lifecycle.ts";
+import { OutboxCarrier } from "./outbox-carrier.ts";
 import type { DataStore, SystemData } from "./port.ts";
 import { Runner, type RunnerEvents } from "./runner.ts";
 import { proveIsolation } from "./self-test.ts";
@@ -11,7 +13,7 @@ import { Homes } from "./homes.ts";
 import { Fleet } from "./tables/fleet.ts";
 import { NO_TABLES, type TableSet } from "./tables/define-tables.ts";
 import { TenantHandle } from "./tenant-handle.ts";
-import { fixedSource, SharedRows, TenantSource } from "./tenant-source.ts";
+import { fixedSource, ownSource, SharedRows, TenantSource } from "./tenant-source.ts";
 
 /** Where the data is: in a folder (embedded), or in a PostgreSQL server. */
 export type DataLocation = EmbeddedLocation | ServerLocation;
@@ -46,25 +48,38 @@ export async function createDataStore(location: DataLocation, ports: DataPorts):
   const homes = new HomeMap(system);
   const tables = ports.tables ?? NO_TABLES;
   const keeper = new HomeKeeper(engine, ports, tables);
+  const ownSystem = (tenant: string): Runner => new Runner(ownSource(engine, tenant), health);
+  const carrier = new OutboxCarrier(engine, homes, system, { ownSystem, report: ports.report });
+  const shared = (tenant: string): Runner => new Runner(new SharedRows(engine, homes, tenant), health);
   try {
-    const shared = (tenant: string): Runner => new Runner(new SharedRows(engine, homes, tenant), health);
     await proveIsolation({ tenant: shared, nobody: runner(engine.nobody) }, engine.installation.mode);
     await homes.refresh();
     const learn = (): void => void homes.refresh().catch((error: unknown) => health.report(error, ports.report));
     await engine.listener.listen(HOMES_CHANNEL, learn, learn);
+    carrier.start();
   } catch (error) {
     await engine.close();
     throw error;
   }
+  const handle = (uuid: string): TenantHandle =>
+    new TenantHandle(new Runner(new TenantSource(engine, homes, uuid), health), (model) => {
+      if (model === "database") carrier.wake(uuid);
+    });
+  const changes = new Homes(engine, homes, keeper, carrier);
   return {
     capabilities: { engine: engine.kind, vector: engine.installation.vector },
-    forTenant: ({ tenant }: TenantContext) => new TenantHandle(new Runner(new TenantSource(engine, homes, tenant.uuid), health)),
-    forPlatformTables: ({ tenant }: TenantContext) => new TenantHandle(new Runner(new SharedRows(engine, homes, tenant.uuid), health)),
-    homes: new Homes(engine, homes, keeper),
-    fleet: new Fleet(engine, keeper, tables),
+    forTenant: ({ tenant }: TenantContext) => handle(tenant.uuid),
+    forPlatformTables: ({ tenant }: TenantContext) => new TenantHandle(shared(tenant.uuid)),
+    homes: changes,
+    fleet: new Fleet(engine, system, keeper, tables),
+    lifecycle: (wantedModel) =>
+      new DataLifecycle({ engine, keeper, homes: changes, system, rowsOf: handle, sharedRowsOf: shared, wantedModel }),
     system,
     health: () => health.state(),
-    close: () => engine.close(),
+    close: async () => {
+      await carrier.close();
+      await engine.close();
+    },
   };
 }
 

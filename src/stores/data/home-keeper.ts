@@ -2,7 +2,7 @@ import type pg from "pg";
 import { type DataModel, Fault } from "../../kernel/index.ts";
 import { bootstrap } from "./bootstrap.ts";
 import type { DataPorts } from "./data-store.ts";
-import { type Engine, SEARCH_PATH, searchPathOf } from "./engine.ts";
+import { type Engine, noDatabases, SEARCH_PATH, searchPathOf } from "./engine.ts";
 import { createSchema, dropDatabase, dropSchema, schemaTarget, sharedTarget } from "./home-builder.ts";
 import { type HomeNames, homeNames, homePassword } from "./home.ts";
 import { rolesOf } from "./roles.ts";
@@ -62,8 +62,7 @@ export class HomeKeeper {
 
   assertPossible(model: DataModel): void {
     if (model !== "database" || this.#engine.kind === "postgres") return;
-    const detail = "The embedded database is one database: a tenant's own database needs PostgreSQL (--database-url).";
-    throw new Fault("invalid_settings", detail, { public: { detail, field: "data" } });
+    throw noDatabases();
   }
 
   /** Where a tenant's rows are when this is its home: the database, and how to find its tables there. */

@@ -2,7 +2,9 @@ import { type DataModel, Fault, isUuid, type StoreTenant } from "../../kernel/in
 import type { Engine } from "./engine.ts";
 import { type HomeKeeper, setHomeSql, sharedVersion } from "./home-keeper.ts";
 import { type HomeMap, homeOf } from "./home-map.ts";
-import { Mover, type MoveOptions, type MoveReport, type MoveState } from "./move/mover.ts";
+import { Mover } from "./move/mover.ts";
+import type { MoveOptions, MoveReport, MoveState } from "./move/move-report.ts";
+import type { OutboxCarrier } from "./outbox-carrier.ts";
 import { readTables } from "./table-list.ts";
 
 /** The homes of tenants: where each of them is, and making one for a tenant that is new. */
@@ -12,11 +14,11 @@ export class Homes {
   readonly #keeper: HomeKeeper;
   readonly #mover: Mover;
 
-  constructor(engine: Engine, map: HomeMap, keeper: HomeKeeper) {
+  constructor(engine: Engine, map: HomeMap, keeper: HomeKeeper, carrier: OutboxCarrier) {
     this.#engine = engine;
     this.#map = map;
     this.#keeper = keeper;
-    this.#mover = new Mover(engine, map, keeper);
+    this.#mover = new Mover(engine, map, keeper, carrier);
   }
 
   /** Where the tenant's rows are, as far as this process has heard. */
@@ -40,6 +42,11 @@ export class Homes {
   /** Moves that are under way, and those whose old home is still kept. */
   async moves(): Promise<readonly MoveState[]> {
     return await this.#mover.moves();
+  }
+
+  /** Takes in what other processes have changed. */
+  async refresh(): Promise<void> {
+    await this.#map.refresh();
   }
 
   /** Takes back the moves of processes that were killed before they had switched. */

@@ -10,6 +10,12 @@ const LOCK_WAIT_MS = 50;
 const LOCK_TRIES_MAX = 400;
 const LOCK_PAUSE_MS = 25;
 
+/** A table whose changes are noted. */
+export interface LoggedTable extends Pick<TenantTable, "name" | "relation" | "key"> {
+  /** Whether only new rows are of interest. */
+  readonly insertsOnly?: boolean;
+}
+
 /** Names the tenant in the names of triggers and functions. */
 function mark(tenant: string): string {
   return `mv_${createHash("sha256").update(tenant).digest("hex").slice(0, 16)}`;
@@ -24,7 +30,11 @@ export function fenceKey(tenant: string): string {
  * From its commit on, every change of the tenant's rows in this table is noted, and waits at the fence while that is closed; once the
  * tenant has moved, it is refused. The tables of other tenants are not concerned, nor are other tenants' rows in shared tables.
  */
-export async function startLog(client: pg.ClientBase, table: TenantTable, tenant: string, owner: string, place: number): Promise<void> {
+export async function startLog(
+  client: pg.ClientBase,
+  table: LoggedTable,
+  { tenant, owner, place }: { readonly tenant: string; readonly owner: string; readonly place: number },
+): Promise<void> {
   const name = `${mark(tenant)}_${place}`;
   const key = (row: string): string => `jsonb_build_array(${table.key.map((column) => `${row}.${column}::text`).join(", ")})`;
   const note = (row: string): string =>
@@ -52,6 +62,7 @@ end $fn$;
 revoke all on function freehold_private.${name}() from public;
 reset role;
 ${triggers(name)
+  .filter(({ event }) => table.insertsOnly !== true || event === "insert")
   .map(
     ({ trigger, event, when }) => `drop trigger if exists ${trigger} on ${table.relation};
 create trigger ${trigger} after ${event} on ${table.relation} for each row when (${when}.tenant_id = '${tenant}')
@@ -89,7 +100,7 @@ function triggers(name: string): readonly { readonly trigger: string; readonly e
 }
 
 /** Runs the SQL in a transaction that gives up a lock it does not get at once, and tries again. */
-export async function withLock(client: pg.ClientBase, text: string): Promise<void> {
+async function withLock(client: pg.ClientBase, text: string): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
       await client.query(`begin; set local lock_timeout = ${LOCK_WAIT_MS}; ${text}; commit`);

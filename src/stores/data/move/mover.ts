@@ -5,55 +5,13 @@ import { type Engine, notAdministrator } from "../engine.ts";
 import { type HomeKeeper, setHomeSql, sharedVersion } from "../home-keeper.ts";
 import type { HomeMap } from "../home-map.ts";
 import { rolesOf } from "../roles.ts";
-import { busy, fenceKey, isLocked, startLog } from "./change-log.ts";
+import type { OutboxCarrier } from "../outbox-carrier.ts";
+import { busy, fenceKey, isLocked, type LoggedTable, startLog } from "./change-log.ts";
 import { assertSame, type Checksum, checksums, copyAll, copyChanges } from "./copy-tables.ts";
+import { moveEmbedded } from "./embedded-move.ts";
 import { type MovePlan, planMove } from "./move-plan.ts";
+import type { MoveOptions, MoveReport, MoveState, MoveStep } from "./move-report.ts";
 import { removeOld, takeBack } from "./move-undo.ts";
-
-/** What a move has done so far. Up to `fenced` it can be taken back at any time; from `switched` on the new home is the tenant's. */
-export const MOVE_STEPS = [
-  "begun",
-  "built",
-  "logging",
-  "copied",
-  "caught-up",
-  "verified",
-  "fenced",
-  "applied",
-  "closing",
-  "refused",
-  "switched",
-] as const;
-export type MoveStep = (typeof MOVE_STEPS)[number];
-
-/** What a move may be told. */
-export interface MoveOptions {
-  /** Called after each step has been done. */
-  readonly onStep?: (step: MoveStep) => Promise<void> | void;
-}
-
-/** What a move did. */
-export interface MoveReport {
-  readonly source: DataModel;
-  readonly target: DataModel;
-  /** Rows and checksum of each table, which were the same in both homes. */
-  readonly tables: readonly ({ readonly table: string } & Checksum)[];
-  /** Changes that were made while the rows were being copied, and that came after them. */
-  readonly changes: number;
-  /** For how long writes of the tenant waited. */
-  readonly fenceMs: number;
-  readonly elapsedMs: number;
-}
-
-/** A move that is under way, or whose old home is still kept. */
-export interface MoveState {
-  readonly tenant: string;
-  readonly source: DataModel;
-  readonly target: DataModel;
-  readonly step: string;
-  readonly startedAt: Date;
-  readonly switchedAt: Date | null;
-}
 
 /** One move of a tenant at a time, over all processes. */
 const MOVE_LOCK_SPACE = 7_160_242;
@@ -77,11 +35,13 @@ export class Mover {
   readonly #engine: Engine;
   readonly #map: HomeMap;
   readonly #keeper: HomeKeeper;
+  readonly #carrier: OutboxCarrier;
 
-  constructor(engine: Engine, map: HomeMap, keeper: HomeKeeper) {
+  constructor(engine: Engine, map: HomeMap, keeper: HomeKeeper, carrier: OutboxCarrier) {
     this.#engine = engine;
     this.#map = map;
     this.#keeper = keeper;
+    this.#carrier = carrier;
   }
 
   /**
@@ -222,7 +182,9 @@ export class Mover {
     // the copy is of rows that keep their references; triggers and cascades must not add to it
     for (const client of [source, target]) await client.query("set session_replication_role = replica");
     const owner = plan.source === "database" ? rolesOf(this.#keeper.names(tenant).database).owner : this.#engine.installation.roles.owner;
-    for (const [at, { from }] of plan.pairs.entries()) await startLog(source, from, tenant, owner, at);
+    for (const [at, { from }] of plan.pairs.entries()) await startLog(source, from, { tenant, owner, place: at });
+    // events are not copied but carried: what is published in a database that is being left must be carried from there first
+    if (plan.source === "database") await startLog(source, OWN_OUTBOX, { tenant, owner, place: plan.pairs.length });
     await this.#reach(control, tenant, "logging", options);
     await inSnapshot(source, target, async () => {
       await source.query("delete from freehold_private.move_log where tenant_id = $1", [tenant]); // what this snapshot shows is copied with it
@@ -271,6 +233,7 @@ export class Mover {
         const changes = await copyChanges(plan, source, target, true);
         await target.query("commit");
         await options.onStep?.("applied");
+        if (plan.source === "database") await this.#carrier.carry(tenant);
         await this.#changeHome(plan, connections, version, options);
         const fenceMs = performance.now() - closedMs;
         await options.onStep?.("switched");
@@ -314,41 +277,10 @@ export class Mover {
     await control.query(`begin; ${open}; commit`);
   }
 
-  async #reach(control: pg.ClientBase, tenant: string, step: MoveStep, { onStep }: MoveOptions): Promise<void> {
-    await control.query("update freehold.moves set step = $2 where tenant_id = $1", [tenant, step]);
-    await onStep?.(step);
-  }
-
-  /** Embedded, everything goes through one session anyway: one transaction, for which everybody waits. */
-  async #moveEmbedded(tenant: string, target: DataModel, { onStep }: MoveOptions): Promise<MoveReport> {
-    const startedMs = performance.now();
+  async #moveEmbedded(tenant: string, target: DataModel, options: MoveOptions): Promise<MoveReport> {
     const source = await this.#alone(tenant, (control) => this.#begin(control, tenant, target));
     try {
-      await onStep?.("begun");
-      await this.#keeper.build(tenant, target);
-      const plan = await planMove(this.#engine, this.#keeper, tenant, { source, target });
-      await onStep?.("built");
-      return await this.#engine.administer(async (client) => {
-        const closedMs = performance.now();
-        await client.query("begin; set local session_replication_role = replica");
-        try {
-          await copyAll(plan, client, client, true);
-          await onStep?.("copied");
-          const [from, to] = [await checksums(plan, client, "from"), await checksums(plan, client, "to")];
-          assertSame(plan, from, to);
-          await onStep?.("verified");
-          await client.query(`${setHomeSql(tenant, target, this.#keeper.names(tenant))};
-            ${this.#keeper.noteHomeSql(tenant, await sharedVersion(client))};
-            update freehold.moves set step = 'switched', switched_at = now() where tenant_id = '${tenant}'; commit`);
-          await onStep?.("switched");
-          const now = performance.now();
-          const tables = plan.pairs.map((pair, at) => ({ table: pair.from.name, rows: 0, sum: "", ...from[at] }));
-          return { source, target, tables, changes: 0, fenceMs: now - closedMs, elapsedMs: now - startedMs };
-        } catch (error) {
-          await client.query("rollback");
-          throw error;
-        }
-      });
+      return await moveEmbedded(this.#engine, this.#keeper, { tenant, source, target }, options);
     } catch (error) {
       await this.#takeBackUnlessSwitched(tenant);
       throw error;
@@ -356,7 +288,15 @@ export class Mover {
       await this.#map.refresh();
     }
   }
+
+  async #reach(control: pg.ClientBase, tenant: string, step: MoveStep, { onStep }: MoveOptions): Promise<void> {
+    await control.query("update freehold.moves set step = $2 where tenant_id = $1", [tenant, step]);
+    await onStep?.(step);
+  }
 }
+
+/** The outbox in a database of one tenant: carrying takes rows away from it, also while the fence is closed. */
+const OWN_OUTBOX: LoggedTable = { name: "outbox", relation: "freehold.outbox", key: ["tenant_id", "seq"], insertsOnly: true };
 
 interface Copied {
   readonly changes: number;
