@@ -12,6 +12,7 @@ import { HomeKeeper } from "./home-keeper.ts";
 import { Homes } from "./homes.ts";
 import { Fleet } from "./tables/fleet.ts";
 import { NO_TABLES, type TableSet } from "./tables/define-tables.ts";
+import { sql } from "./sql.ts";
 import { TenantHandle } from "./tenant-handle.ts";
 import { fixedSource, ownSource, SharedRows, TenantSource } from "./tenant-source.ts";
 
@@ -66,6 +67,7 @@ export async function createDataStore(location: DataLocation, ports: DataPorts):
       if (model === "database") carrier.wake(uuid);
     });
   const changes = new Homes(engine, homes, keeper, carrier);
+  await clearUp(engine, system, changes, ports.report);
   return {
     capabilities: { engine: engine.kind, vector: engine.installation.vector },
     forTenant: ({ tenant }: TenantContext) => handle(tenant.uuid),
@@ -81,6 +83,17 @@ export async function createDataStore(location: DataLocation, ports: DataPorts):
       await engine.close();
     },
   };
+}
+
+/** Takes back the moves of processes that were killed, where this one may. A failure leaves them to the next start, or to the operator. */
+async function clearUp(engine: Engine, system: SystemData, homes: Homes, report: (fault: Fault) => void): Promise<void> {
+  if (engine.installation.administrator === "none") return;
+  try {
+    const { count } = await system.query(sql`select from freehold.moves where switched_at is null`);
+    if (count > 0) await homes.recover();
+  } catch (error) {
+    report(error instanceof Fault ? error : new Fault("internal", String(error), { cause: error }));
+  }
 }
 
 /** Whether the engine answers, by what became of the last statements. */
