@@ -1,5 +1,6 @@
 import type { Bench } from "./bench.ts";
 import { bootBench } from "./boot.ts";
+import { dataBench } from "./data.ts";
 import { eventsBench } from "./events.ts";
 import { fairnessBench } from "./fairness.ts";
 import { gatewayBench } from "./gateway.ts";
@@ -12,6 +13,7 @@ import { searchBench } from "./search.ts";
 /** All there are, in the order in which they run. */
 export const BENCHES: readonly Bench[] = [
   scopingBench,
+  dataBench,
   registryBench,
   gatewayBench,
   operationsBench,

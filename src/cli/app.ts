@@ -25,6 +25,7 @@ import { certificatesOf } from "./certificates.ts";
 import { type DataPlaneRooms, openDataPlane } from "./data-plane.ts";
 import { registerTenants } from "./document-tenants.ts";
 import { createContextOpener, recordQuarantine } from "./event-ports.ts";
+import { prepareTables } from "./open-data.ts";
 import { openIdentity } from "./open-identity.ts";
 import { carryOutJournal, openJournal, openLifecycle } from "./open-lifecycle.ts";
 import { openStorage } from "./open-storage.ts";
@@ -104,6 +105,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
 
   const storage = await openStorage({ settings, keyring, readVariable: inputs.readVariable, telemetry }, (step) => closing.add(step));
   const { data, vault } = storage;
+  await prepareTables(data, settings.profile, (message) => telemetry.log.warn(message));
   const journal = openJournal(settings, keyring);
   const audit = createAudit({ data, clock: systemClock, random: systemRandom, report: telemetry.report });
   closing.add(() => audit.close());
@@ -140,6 +142,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     audit,
     worker,
     lifecycle,
+    homes: data.homes,
     keyring,
     vault,
     chat: createChat({ invoker, clock: systemClock, random: systemRandom }),

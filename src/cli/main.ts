@@ -2,7 +2,8 @@ import { Command, Option } from "commander";
 import { doctor } from "./commands/doctor.ts";
 import { checkRoutes, explainRoute, exportApisix, importApisix } from "./commands/gateway.ts";
 import { createKey, listKeys, revokeKey } from "./commands/key.ts";
-import { createTenant, listTenants, resumeTenant, showTenant, suspendTenant } from "./commands/tenant.ts";
+import { migrateDrift, migrateStatus, migrateUp } from "./commands/migrate.ts";
+import { createTenant, listTenants, moveTenant, resumeTenant, showTenant, suspendTenant } from "./commands/tenant.ts";
 import { certificate, eraseTenant, exportTenant, importTenant } from "./commands/tenant-life.ts";
 import { token } from "./commands/token.ts";
 import { up } from "./commands/up.ts";
@@ -44,7 +45,7 @@ onInstallation(program.command("up"))
   .option("--no-demo", "start without the demo tenants")
   .action(up);
 
-const tenant = program.command("tenant").description("register, list, read, suspend, resume, export, import and erase tenants");
+const tenant = program.command("tenant").description("register, list, read, move, suspend, resume, export, import and erase tenants");
 onInstallation(tenant.command("create <id>"))
   .description("register a tenant; what is not set comes from its plan")
   .option("--name <name>", "name for people (default: the id)")
@@ -83,6 +84,20 @@ onInstallation(tenant.command("certificate [id]"))
   .option("--verify <file>", "say what this certificate says, if it is genuine")
   .option("--keys <file>", "key set of the installation that signed it (default: this one's)")
   .action(certificate);
+onInstallation(tenant.command("move <id>"))
+  .description("move a tenant's rows to another data model while it is served; the old home is kept until it is confirmed")
+  .addOption(new Option("--to <model>", "row, schema or database (a database needs PostgreSQL)").choices(["row", "schema", "database"]))
+  .option("--confirm", "delete the home that the tenant has left")
+  .action(moveTenant);
+
+const migrate = program.command("migrate").description("the application's tables in all homes of tenants");
+onInstallation(migrate.command("status")).description("how far the tables are").action(migrateStatus);
+onInstallation(migrate.command("up"))
+  .description("apply the declared steps: to the canary, to the shared rows, then to all homes in waves; goes on after a kill")
+  .option("--canary <tenant>", "tenant whose home is changed first and alone (default: the one placed first)")
+  .option("--contract", "also steps that take away what older programs use")
+  .action(migrateUp);
+onInstallation(migrate.command("drift")).description("what differs between homes; ends with 1 if anything does").action(migrateDrift);
 
 const key = program.command("key").description("make, list and revoke the API keys of a tenant");
 onInstallation(key.command("create [tenant]"))

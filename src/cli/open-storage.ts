@@ -1,10 +1,11 @@
 import path from "node:path";
 import { systemClock, systemRandom, toFault } from "../kernel/index.ts";
 import { type CacheStore, createCacheStore, createMemoryCache, createRedisCache } from "../stores/cache/index.ts";
-import { createDataStore, type DataStore } from "../stores/data/index.ts";
+import type { DataStore } from "../stores/data/index.ts";
 import { createFileStore, createFolderEngine, createS3Engine, type FileEngine, type FileStore } from "../stores/files/index.ts";
 import type { VaultStore } from "../stores/vault/index.ts";
 import { createAwsClient, createOutbound } from "../wire/index.ts";
+import { openData } from "./open-data.ts";
 import { awsCredentials, openVault, type StorePorts } from "./open-vault.ts";
 
 /** The stores that keep what they are given somewhere of their own. */
@@ -21,7 +22,7 @@ export async function openStorage(
   onClose: (step: () => Promise<void>) => void,
 ): Promise<Storage> {
   const { telemetry } = ports;
-  const data = await openData(ports);
+  const data = await openData(ports.settings, ports.keyring, telemetry.report);
   onClose(() => data.close());
   const outbound = createOutbound();
   onClose(() => outbound.close());
@@ -34,13 +35,6 @@ export async function openStorage(
   const files = createFileStore({ ...shared, data, random: systemRandom, engine: await openFiles(opened) });
   onClose(() => files.close());
   return { data, vault, cache, files };
-}
-
-async function openData({ settings, keyring, telemetry }: Omit<StorePorts, "data" | "outbound">): Promise<DataStore> {
-  const { url, connectionsMax } = settings.database;
-  const location =
-    url === undefined ? { kind: "embedded" as const, folder: settings.data } : { kind: "postgres" as const, url, connectionsMax };
-  return await createDataStore(location, { keyring, random: systemRandom, report: telemetry.report });
 }
 
 function openCache({ settings, telemetry }: StorePorts) {

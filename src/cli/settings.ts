@@ -41,7 +41,10 @@ export const settingsSchema = z
           .string()
           .regex(/^postgres(?:ql)?:\/\//, "must begin with postgres://")
           .optional(),
+        /** The most connections of one process, over all tenants and the platform. */
         connectionsMax: z.int().min(4).max(1_000).default(20),
+        /** The file (YAML or JSON) in which `tables` lists the steps of the application's tables. */
+        tables: z.string().min(1).optional(),
       })
       .prefault({}),
     /** Checked by the schema of identity itself, once the profile is known. */

@@ -15,12 +15,14 @@ export type DataModel = (typeof DATA_MODELS)[number];
 /** Where each layer of a tenant is: set per layer, which is the hybrid model. */
 export interface Placement {
   readonly data: DataModel;
+  /** Where the tenant's settings or its isolation level want it. It gets there when it is made, and later by being moved. */
+  readonly wanted: DataModel;
   /** Counts up with every move of any tenant: of two placements of one tenant the one with the higher epoch holds. */
   readonly epoch: number;
 }
 
 /** What each isolation level stands for where a tenant's own settings say nothing else. */
-export const PLACEMENT_OF: Readonly<Record<IsolationLevel, Omit<Placement, "epoch">>> = {
+export const PLACEMENT_OF: Readonly<Record<IsolationLevel, Pick<Placement, "data">>> = {
   shared: { data: "row" },
   dedicated: { data: "schema" },
   isolated: { data: "database" },

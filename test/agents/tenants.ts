@@ -30,7 +30,7 @@ function tenantOf(name: string, agent: Partial<AgentConfig>): Tenant {
     name,
     plan: "starter",
     isolationLevel: "shared",
-    placement: { data: "row", epoch: 0 },
+    placement: { data: "row", wanted: "row", epoch: 0 },
     quotas: {
       maxUsers: 1,
       maxProjects: 1,

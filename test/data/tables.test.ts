@@ -157,7 +157,7 @@ describe("a declaration", () => {
     ],
   ] as const) {
     test(`is refused when it has ${what}, with the step in the message`, () => {
-      assert.throws(() => defineTables([FIRST, step as TableStep]), { code: "invalid_settings", message: /^Tables, step 2 \(x\): / });
+      assert.throws(() => defineTables([FIRST, step]), { code: "invalid_settings", message: /^Tables, step 2 \(x\): / });
     });
   }
 });

@@ -44,7 +44,7 @@ export function createTenant(id: string, status: TenantStatus = "active"): Tenan
     name: id,
     plan: "starter",
     isolationLevel: "shared",
-    placement: { data: "row", epoch: 0 },
+    placement: { data: "row", wanted: "row", epoch: 0 },
     quotas: { maxUsers: 1, maxProjects: 1, maxAIRequests: 1, storageLimit: 1, computeLimit: 1, networkBandwidth: 1 },
     rate: { requestsPerSecond: 1, burst: 1 },
     features: [],

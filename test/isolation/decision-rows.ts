@@ -179,6 +179,12 @@ const PLATFORM_ROWS: Readonly<Record<string, Row>> = {
     target: async (freehold) => ({ path: `/admin/v1/tenants/${await freshTenant(freehold, "active")}/erase`, json: { export: false } }),
   },
   "GET /admin/v1/tenants/{id}/certificate": { who: "viewer", status: 200, target: certificateTarget },
+  "POST /admin/v1/tenants/{id}/move": {
+    who: "operator",
+    status: 200,
+    target: async (freehold) => ({ path: `/admin/v1/tenants/${await freshTenant(freehold, "active")}/move`, json: { data: "schema" } }),
+  },
+  "POST /admin/v1/tenants/{id}/move/confirm": { who: "operator", status: 200, target: at("/admin/v1/tenants/p/move/confirm") },
   "POST /admin/v1/tenants/{id}/tokens": { who: "operator", status: 201, target: at("/admin/v1/tenants/b/tokens", { sub: "u1" }) },
   "GET /admin/v1/tenants/{id}/keys": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b/keys") },
   "POST /admin/v1/tenants/{id}/keys": { who: "operator", status: 201, target: at("/admin/v1/tenants/b/keys", { name: "New" }) },

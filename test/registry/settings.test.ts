@@ -47,7 +47,7 @@ const EXPECTED = {
   name: WHOLE.name,
   plan: WHOLE.plan,
   isolationLevel: WHOLE.isolationLevel,
-  placement: { data: "row", epoch: 0 },
+  placement: { data: "row", wanted: "database", epoch: 0 },
   quotas: QUOTAS,
   rate: WHOLE.rate,
   features: ["advanced_analytics", "beta_search", "custom_models"],

@@ -1,5 +1,11 @@
 import { defineTables, type TableStep } from "../../src/stores/data/index.ts";
 
+declare module "../../src/stores/data/port.ts" {
+  interface TenantTables {
+    readonly notes: { id: string; board: string; body: string };
+  }
+}
+
 /** The tables of an application of these tests: boards with notes on them. */
 export const FIRST: TableStep = {
   name: "notes",

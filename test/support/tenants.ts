@@ -41,7 +41,7 @@ export function tenantOf(name: string, parts: Partial<Tenant> = {}): Tenant {
     name: valueOf(name, `Tenant ${name}`),
     plan: "starter",
     isolationLevel: "shared",
-    placement: { data: "row", epoch: 0 },
+    placement: { data: "row", wanted: "row", epoch: 0 },
     quotas: {
       maxUsers: 10,
       maxProjects: 10,

@@ -1,7 +1,7 @@
 import { Fault, type Json } from "../../kernel/index.ts";
 import { type Management, withManagement } from "../installation.ts";
 import type { CommonFlags } from "../options.ts";
-import { printOne, printRows } from "../terminal.ts";
+import { printOne, printRows, progress } from "../terminal.ts";
 
 /** The flags of `tenant create`. */
 export interface TenantCreateFlags extends CommonFlags {
@@ -56,6 +56,30 @@ export async function suspendTenant(id: string, flags: CommonFlags): Promise<voi
 /** Serves a tenant again. */
 export async function resumeTenant(id: string, flags: CommonFlags): Promise<void> {
   await show(flags, (management) => management.call("POST", `${tenantPath(id)}/resume`));
+}
+
+/** The flags of `tenant move`. */
+export interface TenantMoveFlags extends CommonFlags {
+  readonly to?: string;
+  readonly confirm?: boolean;
+}
+
+/** Moves a tenant's rows to another data model while it is served, or deletes the home that it has left. */
+export async function moveTenant(id: string, flags: TenantMoveFlags): Promise<void> {
+  if (flags.confirm) return await show(flags, (management) => management.call("POST", `${tenantPath(id)}/move/confirm`));
+  if (flags.to === undefined) {
+    throw new Fault("invalid_settings", "no target", {
+      public: { detail: "Say where to with --to row, schema or database, or --confirm." },
+    });
+  }
+  const data = flags.to;
+  await show(flags, async (management) => {
+    for (;;) {
+      const answer = await management.call("POST", `${tenantPath(id)}/move`, { data });
+      if (!(answer as { moving?: string }).moving) return answer; // the call's own shape
+      progress(`moving ${id} to ${data}`);
+    }
+  });
 }
 
 /** The management API's path of a tenant. */

@@ -28,6 +28,7 @@ import { exportOwn, exportTenant } from "./tenants/export.ts";
 import { importTenant, uploadArchive } from "./tenants/import.ts";
 import { issueToken } from "./tenants/issue-token.ts";
 import { listTenants } from "./tenants/list.ts";
+import { confirmMove, moveTenant } from "./tenants/move.ts";
 import { resumeTenant, suspendTenant } from "./tenants/set-status.ts";
 import { showTenant } from "./tenants/show.ts";
 import { updateTenant } from "./tenants/update.ts";
@@ -90,6 +91,8 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     importTenant(services),
     eraseTenant(services),
     showCertificate(services),
+    moveTenant(services),
+    confirmMove(services),
     issueToken(services),
     ...keysOfTenant(services),
     ...keysOfPlatform(services),

@@ -2,6 +2,8 @@ import { Fault, type Keyring, type Random, type TenantContext } from "../../kern
 import { type EmbeddedLocation, openEmbedded } from "./embedded-engine.ts";
 import type { Engine, Route } from "./engine.ts";
 import { HomeMap } from "./home-map.ts";
+import { DataLifecycle } from "./lifecycle.ts";
+import { OutboxCarrier } from "./outbox-carrier.ts";
 import type { DataStore, SystemData } from "./port.ts";
 import { Runner, type RunnerEvents } from "./runner.ts";
 import { proveIsolation } from "./self-test.ts";
@@ -10,9 +12,10 @@ import { HomeKeeper } from "./home-keeper.ts";
 import { Homes } from "./homes.ts";
 import { Fleet } from "./tables/fleet.ts";
 import { NO_TABLES, type TableSet } from "./tables/define-tables.ts";
+import { sql } from "./sql.ts";
 import { TenantHandle } from "./tenant-handle.ts";
 import { createTenantRows } from "./tenant-rows.ts";
-import { fixedSource, SharedRows, TenantSource } from "./tenant-source.ts";
+import { fixedSource, ownSource, SharedRows, TenantSource } from "./tenant-source.ts";
 
 /** Where the data is: in a folder (embedded), or in a PostgreSQL server. */
 export type DataLocation = EmbeddedLocation | ServerLocation;
@@ -47,27 +50,52 @@ export async function createDataStore(location: DataLocation, ports: DataPorts):
   const homes = new HomeMap(system);
   const tables = ports.tables ?? NO_TABLES;
   const keeper = new HomeKeeper(engine, ports, tables);
+  const ownSystem = (tenant: string): Runner => new Runner(ownSource(engine, tenant), health);
+  const carrier = new OutboxCarrier(engine, homes, system, { ownSystem, report: ports.report });
+  const shared = (tenant: string): Runner => new Runner(new SharedRows(engine, homes, tenant), health);
   try {
-    const shared = (tenant: string): Runner => new Runner(new SharedRows(engine, homes, tenant), health);
     await proveIsolation({ tenant: shared, nobody: runner(engine.nobody) }, engine.installation.mode);
     await homes.refresh();
     const learn = (): void => void homes.refresh().catch((error: unknown) => health.report(error, ports.report));
     await engine.listener.listen(HOMES_CHANNEL, learn, learn);
+    carrier.start();
   } catch (error) {
     await engine.close();
     throw error;
   }
+  const handle = (uuid: string): TenantHandle =>
+    new TenantHandle(new Runner(new TenantSource(engine, homes, uuid), health), (model) => {
+      if (model === "database") carrier.wake(uuid);
+    });
+  const changes = new Homes(engine, homes, keeper, carrier);
+  await clearUp(engine, system, changes, ports.report);
   return {
     capabilities: { engine: engine.kind, vector: engine.installation.vector },
-    forTenant: ({ tenant }: TenantContext) => new TenantHandle(new Runner(new TenantSource(engine, homes, tenant.uuid), health)),
-    forPlatformTables: ({ tenant }: TenantContext) => new TenantHandle(new Runner(new SharedRows(engine, homes, tenant.uuid), health)),
-    homes: new Homes(engine, homes, keeper),
-    fleet: new Fleet(engine, keeper, tables),
+    forTenant: ({ tenant }: TenantContext) => handle(tenant.uuid),
+    forPlatformTables: ({ tenant }: TenantContext) => new TenantHandle(shared(tenant.uuid)),
+    homes: changes,
+    fleet: new Fleet(engine, system, keeper, tables),
+    lifecycle: (wantedModel) =>
+      new DataLifecycle({ engine, keeper, homes: changes, system, rowsOf: handle, sharedRowsOf: shared, wantedModel }),
     system,
     rows: createTenantRows(system),
     health: () => health.state(),
-    close: () => engine.close(),
+    close: async () => {
+      await carrier.close();
+      await engine.close();
+    },
   };
+}
+
+/** Takes back the moves of processes that were killed, where this one may. A failure leaves them to the next start, or to the operator. */
+async function clearUp(engine: Engine, system: SystemData, homes: Homes, report: (fault: Fault) => void): Promise<void> {
+  if (engine.installation.administrator === "none") return;
+  try {
+    const { count } = await system.query(sql`select from freehold.moves where switched_at is null`);
+    if (count > 0) await homes.recover();
+  } catch (error) {
+    report(error instanceof Fault ? error : new Fault("internal", String(error), { cause: error }));
+  }
 }
 
 /** Whether the engine answers, by what became of the last statements. */

@@ -1,11 +1,10 @@
 import { chmodSync } from "node:fs";
 import path from "node:path";
 import pg from "pg";
-import { Fault } from "../../kernel/index.ts";
 import { bootstrap, type Installation } from "./bootstrap.ts";
 import { ConnectionBudget, type PoolSpec } from "./connection-budget.ts";
 import type { DataPorts } from "./data-store.ts";
-import { ACQUIRE_TIMEOUT_MS, type Engine, type Route, SEARCH_PATH, searchPathOf } from "./engine.ts";
+import { ACQUIRE_TIMEOUT_MS, type Engine, noDatabases, SEARCH_PATH, searchPathOf } from "./engine.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { type Home, homeNames } from "./home.ts";
 import { createListener, type Listener } from "./listener.ts";
@@ -69,6 +68,9 @@ export async function openEmbedded(location: EmbeddedLocation, ports: DataPorts)
     tenants: budget,
     system: budget,
     route: (home) => ({ pool, preamble: enter(known.installation, home) }),
+    ownSystem: () => {
+      throw noDatabases();
+    },
     nobody: { pool, preamble: takeRole("fh_nobody", roles.app) },
     platform: { pool, preamble: takeRole("fh_platform", roles.system) },
     listener,
@@ -78,7 +80,7 @@ export async function openEmbedded(location: EmbeddedLocation, ports: DataPorts)
       if (fault.code === "storage_full") server.restart("the disk is full");
     },
     close,
-  } satisfies Engine & { nobody: Route };
+  };
 }
 
 /**
@@ -93,8 +95,7 @@ function enter(installation: Installation | undefined, { model, tenant }: Home):
     const { login, schema } = homeNames(database, tenant);
     return { ...ENTER_SCHEMA, values: [searchPathOf(schema), login] };
   }
-  const detail = "The embedded database is one database: a tenant's own database needs PostgreSQL (--database-url).";
-  throw new Fault("invalid_settings", detail, { public: { detail } });
+  throw noDatabases();
 }
 
 function enterRows(role: string): Statement {

@@ -21,6 +21,8 @@ export interface Engine {
   readonly system: ConnectionBudget;
   /** The way to a tenant's rows in this home; `seen` is the epoch up to which moves are known to this process. */
   route(home: Home, seen: number): Route;
+  /** The way of the platform's role into the database of one tenant. */
+  ownSystem(tenant: string): Route;
   /** The application's role without any tenant. */
   readonly nobody: Route;
   readonly platform: Route;
@@ -50,4 +52,10 @@ export const ACQUIRE_TIMEOUT_MS = 10_000;
 export function notAdministrator(): Fault {
   const detail = "This needs the URL of the database's administrator: run it where Freehold is started with that URL.";
   return new Fault("forbidden", detail, { public: { detail } });
+}
+
+/** What a database of one tenant is refused with where there is one database for all. */
+export function noDatabases(): Fault {
+  const detail = "The embedded database is one database: a tenant's own database needs PostgreSQL (--database-url).";
+  return new Fault("invalid_settings", detail, { public: { detail, field: "data" } });
 }

@@ -2,7 +2,7 @@ import type pg from "pg";
 import { type DataModel, Fault } from "../../kernel/index.ts";
 import { bootstrap } from "./bootstrap.ts";
 import type { DataPorts } from "./data-store.ts";
-import { type Engine, SEARCH_PATH, searchPathOf } from "./engine.ts";
+import { type Engine, noDatabases, SEARCH_PATH, searchPathOf } from "./engine.ts";
 import { createSchema, dropDatabase, dropSchema, schemaTarget, sharedTarget } from "./home-builder.ts";
 import { type HomeNames, homeNames, homePassword } from "./home.ts";
 import { rolesOf } from "./roles.ts";
@@ -49,16 +49,20 @@ export class HomeKeeper {
   /** Removes the objects of a home with all rows in it. */
   async demolish(tenant: string, model: DataModel): Promise<void> {
     const names = this.names(tenant);
-    if (model === "schema") await this.#engine.administer((client) => dropSchema(client, names));
+    if (model === "schema") await this.#engine.administer((client) => this.demolishSchema(client, tenant));
     if (model === "database" && this.#engine.kind === "postgres") {
       await this.#engine.administer((client) => dropDatabase(client, names.database, rolesOf(names.database)));
     }
   }
 
+  /** The same on a connection of the administrator's that is there already: embedded there is no second one. */
+  async demolishSchema(client: pg.ClientBase, tenant: string): Promise<void> {
+    await dropSchema(client, this.names(tenant));
+  }
+
   assertPossible(model: DataModel): void {
     if (model !== "database" || this.#engine.kind === "postgres") return;
-    const detail = "The embedded database is one database: a tenant's own database needs PostgreSQL (--database-url).";
-    throw new Fault("invalid_settings", detail, { public: { detail, field: "data" } });
+    throw noDatabases();
   }
 
   /** Where a tenant's rows are when this is its home: the database, and how to find its tables there. */

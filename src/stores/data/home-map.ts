@@ -40,6 +40,11 @@ export class HomeMap {
     return this.#homes.get(tenant);
   }
 
+  /** Tenants with a database of their own. */
+  inDatabases(): readonly string[] {
+    return [...this.#homes.values()].filter(({ model }) => model === "database").map(({ tenant }) => tenant);
+  }
+
   /** Reads what has changed. Resolves when everything committed before this call is known. */
   refresh(): Promise<void> {
     // the reading under way may have begun before the change, so another one follows it; all who ask meanwhile share that one

@@ -2,6 +2,9 @@ import { type DataModel, Fault, isUuid, type StoreTenant } from "../../kernel/in
 import type { Engine } from "./engine.ts";
 import { type HomeKeeper, setHomeSql, sharedVersion } from "./home-keeper.ts";
 import { type HomeMap, homeOf } from "./home-map.ts";
+import { Mover } from "./move/mover.ts";
+import type { MoveOptions, MoveReport, MoveState } from "./move/move-report.ts";
+import type { OutboxCarrier } from "./outbox-carrier.ts";
 import { readTables } from "./table-list.ts";
 
 /** The homes of tenants: where each of them is, and making one for a tenant that is new. */
@@ -9,11 +12,46 @@ export class Homes {
   readonly #engine: Engine;
   readonly #map: HomeMap;
   readonly #keeper: HomeKeeper;
+  readonly #mover: Mover;
 
-  constructor(engine: Engine, map: HomeMap, keeper: HomeKeeper) {
+  constructor(engine: Engine, map: HomeMap, keeper: HomeKeeper, carrier: OutboxCarrier) {
     this.#engine = engine;
     this.#map = map;
     this.#keeper = keeper;
+    this.#mover = new Mover(engine, map, keeper, carrier);
+  }
+
+  /** Where the tenant's rows are, as far as this process has heard. */
+  modelOf({ uuid }: Pick<StoreTenant, "uuid">): DataModel {
+    return homeOf(this.#map, uuid).model;
+  }
+
+  /**
+   * Moves a tenant to another data model while it is served. No write is lost and none is refused; when anything fails, the tenant stays
+   * where it is. The old home is kept until `confirm`.
+   */
+  async move(tenant: Pick<StoreTenant, "uuid">, model: DataModel, options?: MoveOptions): Promise<MoveReport> {
+    return await this.#mover.move(tenant, model, options);
+  }
+
+  /** Deletes the home that the tenant has left, if there is one. */
+  async confirm(tenant: Pick<StoreTenant, "uuid">): Promise<void> {
+    await this.#mover.confirm(tenant);
+  }
+
+  /** Moves that are under way, and those whose old home is still kept. */
+  async moves(): Promise<readonly MoveState[]> {
+    return await this.#mover.moves();
+  }
+
+  /** Takes in what other processes have changed. */
+  async refresh(): Promise<void> {
+    await this.#map.refresh();
+  }
+
+  /** Takes back the moves of processes that were killed before they had switched. */
+  async recover(): Promise<void> {
+    await this.#mover.recover();
   }
 
   /**

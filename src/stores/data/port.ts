@@ -1,5 +1,5 @@
 import type { Kysely } from "kysely";
-import type { TenantContext } from "../../kernel/index.ts";
+import type { DataModel, StoreLifecycle, StoreTenant, TenantContext } from "../../kernel/index.ts";
 import type { Homes } from "./homes.ts";
 import type { Statement } from "./sql.ts";
 import type { Fleet } from "./tables/fleet.ts";
@@ -24,6 +24,8 @@ export interface TenantTables {}
 
 /** A transaction of one tenant. */
 export interface TenantTransaction extends Queryable {
+  /** Where this transaction is: with a database of its own, a tenant does not see the tables in which the platform hands events out. */
+  readonly model: DataModel;
   /** Typed queries inside this transaction. */
   readonly db: Kysely<TenantTables>;
 }
@@ -76,6 +78,8 @@ export interface DataStore {
   readonly homes: Homes;
   /** The application's tables in all homes. */
   readonly fleet: Fleet;
+  /** What this store does for the life of a tenant. `wantedModel` says where a tenant that is made wants its rows. */
+  lifecycle(wantedModel: (tenant: StoreTenant) => Promise<DataModel>): StoreLifecycle;
   readonly system: SystemData;
   /** One tenant's rows wherever they are, for its export and its end. */
   readonly rows: TenantRows;

@@ -1,5 +1,5 @@
 import pg from "pg";
-import { Fault } from "../../kernel/index.ts";
+import { type DataModel, Fault } from "../../kernel/index.ts";
 import type { Lease } from "./connection-budget.ts";
 import { hasLeftHome, isRetryable, NotEntered, sqlState, toDataFault, wasNotEntered } from "./data-fault.ts";
 import type { Queryable, Rows } from "./port.ts";
@@ -37,6 +37,12 @@ export async function prepareConnection(client: pg.ClientBase, preambles: readon
 export interface Checkout {
   readonly lease: Lease;
   readonly preamble: Statement | undefined;
+  readonly model: DataModel;
+}
+
+/** A transaction under way. */
+export interface RunningTransaction extends Queryable {
+  readonly model: DataModel;
 }
 
 /** Where a runner gets its connections. */
@@ -58,14 +64,14 @@ export class Runner {
 
   /** One statement in one round trip and a transaction of its own. */
   async query<R>(statement: Statement): Promise<Rows<R>> {
-    return await this.#untilWon((client, preamble) => run<R>(client, preamble, statement));
+    return await this.#untilWon(({ lease, preamble }) => run<R>(lease.client, preamble, statement));
   }
 
-  async transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
-    return await this.#untilWon((client, preamble) => this.#attempt(client, preamble, work));
+  async transaction<T>(work: (tx: RunningTransaction) => Promise<T>): Promise<T> {
+    return await this.#untilWon((checkout) => this.#attempt(checkout, work));
   }
 
-  async #untilWon<T>(use: (client: pg.Client, preamble: Statement | undefined) => Promise<T>): Promise<T> {
+  async #untilWon<T>(use: (checkout: Checkout) => Promise<T>): Promise<T> {
     const startedMs = performance.now();
     for (let tries = 1; ; tries++) {
       try {
@@ -82,8 +88,8 @@ export class Runner {
     }
   }
 
-  async #attempt<T>(client: pg.Client, preamble: Statement | undefined, work: (tx: Queryable) => Promise<T>): Promise<T> {
-    const scope = new TransactionScope(client);
+  async #attempt<T>({ lease: { client }, preamble, model }: Checkout, work: (tx: RunningTransaction) => Promise<T>): Promise<T> {
+    const scope = new TransactionScope(client, model);
     try {
       await this.#begin(client, preamble);
       const result = await scope.within(work);
@@ -105,13 +111,13 @@ export class Runner {
     }
   }
 
-  async #withClient<T>(use: (client: pg.Client, preamble: Statement | undefined) => Promise<T>): Promise<T> {
+  async #withClient<T>(use: (checkout: Checkout) => Promise<T>): Promise<T> {
     let lease: Lease | undefined;
     let clean = false;
     try {
       const checkout = await this.#source.checkOut();
       lease = checkout.lease;
-      const result = await use(lease.client, checkout.preamble);
+      const result = await use(checkout);
       clean = isIdle(lease.client);
       this.#events.answered();
       return result;
@@ -127,14 +133,16 @@ export class Runner {
 }
 
 /** The handle inside a transaction. It stops working with the transaction, so that a forgotten await cannot write elsewhere. */
-class TransactionScope implements Queryable {
+class TransactionScope implements RunningTransaction {
+  readonly model: DataModel;
   readonly #client: pg.Client;
   #open = true;
   /** Set when a statement was refused because the tenant has moved: the whole transaction is then run again, whatever the work made of it. */
   left: Fault | undefined;
 
-  constructor(client: pg.Client) {
+  constructor(client: pg.Client, model: DataModel) {
     this.#client = client;
+    this.model = model;
   }
 
   async query<R>(statement: Statement): Promise<Rows<R>> {
@@ -152,7 +160,7 @@ class TransactionScope implements Queryable {
     this.#open = false;
   }
 
-  async within<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
+  async within<T>(work: (tx: RunningTransaction) => Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Fault("overloaded", "a transaction stayed open for too long")), TRANSACTION_TIMEOUT_MS);

@@ -63,6 +63,7 @@ export async function openServer(location: ServerLocation, ports: DataPorts): Pr
     system,
     route: (home, seen) =>
       home.model === "row" ? { pool: rows, preamble: { ...ENTER, values: [sign(home.tenant), seen] } } : own.of(home, sign),
+    ownSystem: (tenant) => own.system(tenant),
     nobody: { pool: rows, preamble: undefined },
     platform: { pool: platform, preamble: undefined },
     listener,
@@ -97,6 +98,13 @@ class OwnRoutes {
     const password = homePassword(this.#ports.keyring, tenant, "app");
     const connect = this.#connect({ database: names.database, role, password, searchPath: SEARCH_PATH, preambles: [ENTER] });
     return { pool: poolOf(key, tenant, connect), preamble: { ...ENTER, values: [sign(tenant), 0] } };
+  }
+
+  system(tenant: string): Route {
+    const { database } = homeNames(this.#installation.database, tenant);
+    const password = homePassword(this.#ports.keyring, tenant, "system");
+    const connect = this.#connect({ database, role: rolesOf(database).system, password, searchPath: SEARCH_PATH, preambles: [] });
+    return { pool: poolOf(`system ${tenant}`, tenant, connect), preamble: undefined };
   }
 }
 

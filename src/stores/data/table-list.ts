@@ -1,5 +1,7 @@
 import type pg from "pg";
 import { SHARED_TABLES_SCHEMA } from "./home-builder.ts";
+import type { Queryable } from "./port.ts";
+import { builtStatement } from "./sql.ts";
 
 /** A table that holds rows of tenants, as the engine's catalogue has it. Names are quoted where they have to be. */
 export interface TenantTable {
@@ -12,6 +14,8 @@ export interface TenantTable {
   readonly key: readonly string[];
   /** Names of the tables that its rows refer to. */
   readonly references: readonly string[];
+  /** Whether whoever asks may delete from it. */
+  readonly removable: boolean;
 }
 
 /** Where tables are looked up: a schema of one tenant, or the shared ones, by the role that tenants use there. */
@@ -29,23 +33,32 @@ export async function readTables(client: pg.ClientBase, of: TablesOf): Promise<r
           `n.nspname in ('freehold', '${SHARED_TABLES_SCHEMA}') and has_table_privilege($1, c.oid, 'select') and has_table_privilege($1, c.oid, 'insert')`,
           of.app,
         ];
-  const { rows } = await client.query<TenantTable>(
-    `select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as relation,
-       (select array_agg(quote_ident(a.attname) order by a.attnum) from pg_catalog.pg_attribute a
-         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as columns,
-       (select array_agg(format_type(a.atttypid, a.atttypmod) order by a.attnum) from pg_catalog.pg_attribute a
-         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as types,
-       (select array_agg(quote_ident(a.attname) order by k.place) from pg_catalog.pg_index i, unnest(i.indkey::int2[]) with ordinality k (attnum, place),
-         pg_catalog.pg_attribute a where i.indrelid = c.oid and i.indisprimary and a.attrelid = c.oid and a.attnum = k.attnum) as key,
-       coalesce((select array_agg(distinct o.relname::text) from pg_catalog.pg_constraint f join pg_catalog.pg_class o on o.oid = f.confrelid
-         where f.conrelid = c.oid and f.contype = 'f' and f.confrelid <> c.oid), '{}') as references
-     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-     where c.relkind in ('r', 'p') and ${wanted}
-       and exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
-     order by c.relname`,
-    [value],
-  );
+  const { rows } = await client.query<TenantTable>(listSql(wanted), [value]);
   return inOrder(rows);
+}
+
+/** The tables in which whoever asks reads and writes rows of one tenant: those of its home, and of the platform's those it shares. */
+export async function ownTables(rows: Queryable): Promise<readonly TenantTable[]> {
+  const wanted = `n.nspname not in ('pg_catalog', 'information_schema') and has_schema_privilege(n.oid, 'usage')
+    and has_table_privilege(c.oid, 'select') and has_table_privilege(c.oid, 'insert')`;
+  return inOrder((await rows.query<TenantTable>(builtStatement(listSql(wanted), []))).rows);
+}
+
+function listSql(wanted: string): string {
+  return `select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as relation,
+     has_table_privilege(c.oid, 'delete') as removable,
+     (select array_agg(quote_ident(a.attname) order by a.attnum) from pg_catalog.pg_attribute a
+       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as columns,
+     (select array_agg(format_type(a.atttypid, a.atttypmod) order by a.attnum) from pg_catalog.pg_attribute a
+       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as types,
+     (select array_agg(quote_ident(a.attname) order by k.place) from pg_catalog.pg_index i, unnest(i.indkey::int2[]) with ordinality k (attnum, place),
+       pg_catalog.pg_attribute a where i.indrelid = c.oid and i.indisprimary and a.attrelid = c.oid and a.attnum = k.attnum) as key,
+     coalesce((select array_agg(distinct o.relname::text) from pg_catalog.pg_constraint f join pg_catalog.pg_class o on o.oid = f.confrelid
+       where f.conrelid = c.oid and f.contype = 'f' and f.confrelid <> c.oid), '{}') as references
+   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+   where c.relkind in ('r', 'p') and ${wanted}
+     and exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
+   order by c.relname`;
 }
 
 /** Those that are referred to first. Tables that refer to each other in a ring stay in the order of their names. */

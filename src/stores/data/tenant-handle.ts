@@ -1,16 +1,20 @@
 import type { Kysely } from "kysely";
-import type { Queryable, Rows, TenantData, TenantTables, TenantTransaction } from "./port.ts";
-import type { Runner } from "./runner.ts";
+import type { DataModel } from "../../kernel/index.ts";
+import type { Rows, TenantData, TenantTables, TenantTransaction } from "./port.ts";
+import type { Runner, RunningTransaction } from "./runner.ts";
 import type { Statement } from "./sql.ts";
 import { createTenantDb, createTransactionDb } from "./tenant-db.ts";
 
 /** The data of one tenant, over a runner that knows where they are. */
 export class TenantHandle implements TenantData {
   readonly #runner: Runner;
+  readonly #stored: (model: DataModel) => void;
   #db: Kysely<TenantTables> | undefined;
 
-  constructor(runner: Runner) {
+  /** `stored` is told of each transaction that was stored. */
+  constructor(runner: Runner, stored: (model: DataModel) => void = () => {}) {
     this.#runner = runner;
+    this.#stored = stored;
   }
 
   get db(): Kysely<TenantTables> {
@@ -22,17 +26,25 @@ export class TenantHandle implements TenantData {
     return this.#runner.query<R>(statement);
   }
 
-  transaction<T>(work: (tx: TenantTransaction) => Promise<T>): Promise<T> {
-    return this.#runner.transaction((tx) => work(new TransactionHandle(tx)));
+  async transaction<T>(work: (tx: TenantTransaction) => Promise<T>): Promise<T> {
+    let model: DataModel = "row";
+    const result = await this.#runner.transaction((tx) => {
+      model = tx.model;
+      return work(new TransactionHandle(tx));
+    });
+    this.#stored(model);
+    return result;
   }
 }
 
 class TransactionHandle implements TenantTransaction {
-  readonly #tx: Queryable;
+  readonly model: DataModel;
+  readonly #tx: RunningTransaction;
   #db: Kysely<TenantTables> | undefined;
 
-  constructor(tx: Queryable) {
+  constructor(tx: RunningTransaction) {
     this.#tx = tx;
+    this.model = tx.model;
   }
 
   get db(): Kysely<TenantTables> {

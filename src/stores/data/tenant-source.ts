@@ -17,7 +17,18 @@ const GONE_STATES: ReadonlySet<string> = new Set(["42501", "42P01", "3F000", "42
 /** Connections for the platform's own work, always by the same way. */
 export function fixedSource(budget: ConnectionBudget, { pool, preamble }: Route): ConnectionSource {
   return {
-    checkOut: async () => ({ lease: await budget.acquire(pool, PLATFORM), preamble }),
+    checkOut: async () => ({ lease: await budget.acquire(pool, PLATFORM), preamble, model: "row" }),
+    hasMoved: () => Promise.resolve(false),
+  };
+}
+
+/** Connections of the platform's role to the database of one tenant. They count as that tenant's. */
+export function ownSource(engine: Engine, tenant: string): ConnectionSource {
+  return {
+    checkOut: async () => {
+      const { pool, preamble } = engine.ownSystem(tenant);
+      return { lease: await engine.tenants.acquire(pool, tenant), preamble, model: "database" };
+    },
     hasMoved: () => Promise.resolve(false),
   };
 }
@@ -36,7 +47,7 @@ export class SharedRows implements ConnectionSource {
 
   async checkOut(): Promise<Checkout> {
     const { pool, preamble } = this.#engine.route(rowHome(this.#tenant), this.#homes.seen);
-    return { lease: await this.#engine.tenants.acquire(pool, this.#tenant), preamble };
+    return { lease: await this.#engine.tenants.acquire(pool, this.#tenant), preamble, model: "row" };
   }
 
   async hasMoved(): Promise<boolean> {
@@ -63,9 +74,10 @@ export class TenantSource implements ConnectionSource {
         await this.#homes.untilOpen(this.#tenant);
         continue;
       }
-      const { pool, preamble } = this.#engine.route(homeOf(this.#homes, this.#tenant), this.#homes.seen);
+      const home = homeOf(this.#homes, this.#tenant);
+      const { pool, preamble } = this.#engine.route(home, this.#homes.seen);
       const lease = await this.#engine.tenants.acquire(pool, this.#tenant);
-      if (this.#homes.get(this.#tenant) === known) return { lease, preamble };
+      if (this.#homes.get(this.#tenant) === known) return { lease, preamble, model: home.model };
       lease.release(true); // it moved while this waited
     }
   }

@@ -1,4 +1,4 @@
-import { type DataStore, type Queryable, sql } from "../data/index.ts";
+import { type DataStore, sql, type TenantTransaction } from "../data/index.ts";
 import type { Delivery } from "./bus.ts";
 
 /** How long it is remembered that an event was handled, at least. */
@@ -9,7 +9,13 @@ const CLEAN_BATCH = 1000;
  * Notes in the tenant's transaction that the delivery is handled. False when it was handled before, or somebody else has claimed it since:
  * then its effect must not happen. Two that try at once wait for each other, and one of them gets false.
  */
-export async function enterInbox(tx: Queryable, { tenantUuid, consumer, eventId, lease }: Delivery): Promise<boolean> {
+export async function enterInbox(tx: TenantTransaction, { tenantUuid, consumer, eventId, lease }: Delivery): Promise<boolean> {
+  if (tx.model === "database") {
+    // deliveries are handed out in the installation's database, so who holds the lease is not seen here: the first to note it has the effect
+    const { count } = await tx.query(sql`
+      insert into freehold.inbox (tenant_id, consumer, event_id) values (${tenantUuid}, ${consumer}, ${eventId}) on conflict do nothing`);
+    return count === 1;
+  }
   const { count } = await tx.query(sql`
     insert into freehold.inbox (tenant_id, consumer, event_id)
     select d.tenant_id, d.consumer, d.event_id from freehold.deliveries d

@@ -1,4 +1,4 @@
-import type { AgentConfig, DataModel, Tenant, TenantId, TenantStatus } from "../../kernel/index.ts";
+import { type AgentConfig, type DataModel, PLACEMENT_OF, type Tenant, type TenantId, type TenantStatus } from "../../kernel/index.ts";
 import { deepFreeze } from "./deep-freeze.ts";
 import type { PlanDocument, TenantDocument } from "./tenant-settings.ts";
 
@@ -39,7 +39,11 @@ export function toTenant(row: TenantRow, plan: PlanDocument): Tenant {
     name: own.name,
     plan: row.plan,
     isolationLevel: own.isolationLevel ?? plan.isolationLevel,
-    placement: Object.freeze({ data: row.data_model, epoch: row.data_epoch }),
+    placement: Object.freeze({
+      data: row.data_model,
+      wanted: own.placement?.data ?? PLACEMENT_OF[own.isolationLevel ?? plan.isolationLevel].data,
+      epoch: row.data_epoch,
+    }),
     quotas: over(plan.quotas, own.quotas),
     rate: over(plan.rate, own.rate),
     features: own.features ? Object.freeze([...new Set([...plan.features, ...own.features])]) : plan.features,

@@ -47,6 +47,10 @@ grant ${rights} on freehold.${table} to ${roles.tenants};`,
   )
   .join("\n")}
 
+-- what a tenant counts and may not take away itself goes with the tenant
+create policy system on freehold.counters for all to ${roles.system} using (true) with check (true);
+grant select, delete on freehold.counters to ${roles.system};
+
 -- one row for each step of the application's tables that the shared home has
 create table freehold.table_steps (
   version integer primary key,
@@ -55,6 +59,17 @@ create table freehold.table_steps (
   applied_at timestamptz not null default now()
 );
 grant select on freehold.table_steps to ${roles.system};
+
+-- events that came from databases of tenants, so that none comes twice when two processes carry it or one is killed while it does
+create table freehold.carried_events (
+  tenant_id uuid not null,
+  event_id uuid not null,
+  at timestamptz not null default now(),
+  primary key (tenant_id, event_id)
+);
+create index carried_events_at on freehold.carried_events (at);
+grant select, insert, delete on freehold.carried_events to ${roles.system};
+grant insert on freehold.outbox to ${roles.system};
 
 -- writes of a tenant that is being moved wait here: whoever writes holds the tenant's lock as a reader, whoever switches as the writer
 create table freehold.moves (

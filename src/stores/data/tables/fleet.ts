@@ -2,6 +2,8 @@ import type pg from "pg";
 import { type DataModel, Fault } from "../../../kernel/index.ts";
 import type { Engine } from "../engine.ts";
 import { type HomeKeeper, sharedVersion } from "../home-keeper.ts";
+import type { Queryable } from "../port.ts";
+import { sql } from "../sql.ts";
 import { applyStep } from "./apply-step.ts";
 import type { NumberedStep, TableSet } from "./define-tables.ts";
 import { findDrift, type TableDrift } from "./drift.ts";
@@ -53,18 +55,30 @@ interface Behind {
 /** The application's tables over all homes: what is there, and bringing it to what is declared. */
 export class Fleet {
   readonly #engine: Engine;
+  readonly #system: Queryable;
   readonly #keeper: HomeKeeper;
   readonly #tables: TableSet;
 
-  constructor(engine: Engine, keeper: HomeKeeper, tables: TableSet) {
+  constructor(engine: Engine, system: Queryable, keeper: HomeKeeper, tables: TableSet) {
     this.#engine = engine;
+    this.#system = system;
     this.#keeper = keeper;
     this.#tables = tables;
   }
 
   /** One query over the ledger, however many homes there are. */
   async status(): Promise<FleetStatus> {
-    return await this.#engine.administer((client) => this.#status(client));
+    const { steps } = this.#tables;
+    const digests = steps.map(({ version }) => this.#tables.digestAt(version));
+    const { rows } = await this.#system.query<{ shared: number; homes: number; behind: number; foreign: number }>(sql`
+      with shared as (select coalesce(max(version), 0) as version from freehold.table_steps)
+      select s.version as shared, count(h.tenant_id) as homes, count(h.tenant_id) filter (where h.tables_version < s.version) as behind,
+        count(h.tenant_id) filter (where h.tables_version > 0 and h.tables_digest is distinct from (${digests}::text[])[h.tables_version])
+          + (select count(*) from freehold.table_steps t where t.digest is distinct from (${steps.map(({ digest }) => digest)}::text[])[t.version]) as foreign
+      from shared s left join freehold.homes h on h.model <> 'row' group by s.version`);
+    const found = rows[0] ?? { shared: 0, homes: 0, behind: 0, foreign: 0 };
+    const contracts = steps.filter(({ version, contracts: takes }) => version > found.shared && takes).map(({ name }) => name);
+    return { declared: steps.length, ...found, contracts };
   }
 
   /**
@@ -73,10 +87,10 @@ export class Fleet {
    */
   async up(options: FleetOptions = {}): Promise<FleetRun> {
     const startedMs = performance.now();
+    const { foreign } = await this.status();
+    if (foreign > 0) throw unknownSteps(foreign);
     return await this.#engine.administer(async (client) => {
       await this.#lock(client);
-      const { foreign } = await this.#status(client);
-      if (foreign > 0) throw unknownSteps(foreign);
       const done = new Set<string>();
       let homes = 0;
       for (const step of this.#applicable(await sharedVersion(client), options.contract ?? false)) {
@@ -99,22 +113,6 @@ export class Fleet {
     if (rows[0]?.locked === true) return;
     const detail = "Another process is changing the tables at the moment.";
     throw new Fault("in_progress", detail, { public: { detail } });
-  }
-
-  async #status(client: pg.ClientBase): Promise<FleetStatus> {
-    const { steps } = this.#tables;
-    const shared = await sharedVersion(client);
-    const digests = steps.map(({ version }) => this.#tables.digestAt(version));
-    const { rows } = await client.query<{ homes: number; behind: number; foreign: number }>(
-      `select count(*)::int as homes, (count(*) filter (where tables_version < $1))::int as behind,
-         (count(*) filter (where tables_version > 0 and tables_digest is distinct from ($2::text[])[tables_version]))::int
-         + (select count(*)::int from freehold.table_steps s where s.digest is distinct from ($3::text[])[s.version]) as foreign
-       from freehold.homes where model <> 'row'`,
-      [shared, digests, steps.map(({ digest }) => digest)],
-    );
-    const found = rows[0] ?? { homes: 0, behind: 0, foreign: 0 };
-    const contracts = steps.filter(({ version, contracts: takes }) => version > shared && takes).map(({ name }) => name);
-    return { declared: steps.length, shared, ...found, contracts };
   }
 
   /** The steps that the shared rows do not have, up to one that has to wait. */

@@ -1,0 +1,69 @@
+import type pg from "pg";
+import { type DataModel, Fault } from "../../../kernel/index.ts";
+import type { Engine } from "../engine.ts";
+import type { HomeKeeper, RowsPlace } from "../home-keeper.ts";
+import { readTables, type TenantTable } from "../table-list.ts";
+
+/** One table on its way. */
+export interface TablePair {
+  readonly from: TenantTable;
+  readonly to: TenantTable;
+}
+
+/** What is moved, from where to where. */
+export interface MovePlan {
+  readonly tenant: string;
+  readonly source: DataModel;
+  readonly target: DataModel;
+  /** Those that are referred to first. */
+  readonly pairs: readonly TablePair[];
+}
+
+/** A connection of the administrator's to a home's database. */
+export interface HomeConnection {
+  readonly client: pg.ClientBase;
+  readonly place: RowsPlace;
+}
+
+/**
+ * The tables of both homes, from their catalogues. What both have in one place, such as the counters of a tenant that moves within a
+ * database, stays. Throws `conflict` when a table is not the same in both.
+ */
+export async function planMove(
+  engine: Engine,
+  keeper: HomeKeeper,
+  tenant: string,
+  { source, target }: { readonly source: DataModel; readonly target: DataModel },
+): Promise<MovePlan> {
+  const from = await tablesOf(engine, keeper, tenant, source);
+  const to = new Map((await tablesOf(engine, keeper, tenant, target)).map((table) => [table.name, table]));
+  const sameDatabase = source !== "database" && target !== "database";
+  const pairs: TablePair[] = [];
+  for (const table of from) {
+    const other = to.get(table.name);
+    if (!other || describe(other) !== describe(table)) throw different(table.name);
+    if (!sameDatabase || other.relation !== table.relation) pairs.push({ from: table, to: other });
+  }
+  if (from.length !== to.size) throw different([...to.keys()].find((name) => !from.some((table) => table.name === name)) ?? "");
+  return { tenant, source, target, pairs };
+}
+
+/** A schema of one tenant shares with all others what is not in it: the platform's tables that tenants write. */
+async function tablesOf(engine: Engine, keeper: HomeKeeper, tenant: string, model: DataModel): Promise<readonly TenantTable[]> {
+  const place = keeper.rowsOf(tenant, model);
+  return await engine.administer(async (client) => {
+    const own = await readTables(client, place.tables);
+    if (model !== "schema") return own;
+    const names = new Set(own.map(({ name }) => name));
+    return [...own, ...(await readTables(client, keeper.rowsOf(tenant, "row").tables)).filter(({ name }) => !names.has(name))];
+  }, place.database);
+}
+
+function describe({ columns, types, key }: TenantTable): string {
+  return JSON.stringify([columns, types.map((type) => type.replace("freehold.", "")), key]);
+}
+
+function different(table: string): Fault {
+  const detail = `The table ${table} is not the same in both homes. Run \`freehold migrate drift\`, then \`freehold migrate up\`.`;
+  return new Fault("conflict", detail, { public: { detail } });
+}
