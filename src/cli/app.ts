@@ -22,6 +22,7 @@ import type { Lifecycle } from "../tenancy/lifecycle/index.ts";
 import { createRegistry, type Registry } from "../tenancy/registry/index.ts";
 import { createEgress, createHttpServer, type Egress, type HttpServer, type HttpServerOptions } from "../wire/index.ts";
 import { certificatesOf } from "./certificates.ts";
+import { Closing } from "./closing.ts";
 import { type DataPlaneRooms, openDataPlane } from "./data-plane.ts";
 import { registerTenants } from "./document-tenants.ts";
 import { createContextOpener, recordQuarantine } from "./event-ports.ts";
@@ -65,20 +66,6 @@ const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PAT
 const EGRESS_PORTS = [443, 8443];
 const CLOSE_GRACE_MS = 10_000;
 
-/** Things to close, the last opened first. */
-class Closing {
-  readonly #steps: (() => Promise<void>)[] = [];
-
-  add(step: () => Promise<void>): void {
-    this.#steps.push(step);
-  }
-
-  async run(): Promise<void> {
-    for (const step of this.#steps.toReversed()) await step();
-    this.#steps.length = 0;
-  }
-}
-
 /** Opens stores, rooms and ports in this order. If one fails, those before it are closed and the fault is thrown. */
 export async function createApp(inputs: AppInputs): Promise<App> {
   const closing = new Closing();
@@ -103,7 +90,8 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const egress = createEgress({ policy: { loopback: settings.profile === "development", ports: EGRESS_PORTS } });
   closing.add(() => egress.close());
 
-  const storage = await openStorage({ settings, keyring, readVariable: inputs.readVariable, telemetry }, (step) => closing.add(step));
+  const { report } = telemetry;
+  const storage = await openStorage({ settings, keyring, readVariable: inputs.readVariable, report }, (step) => closing.add(step));
   const { data, vault } = storage;
   await prepareTables(data, settings.profile, (message) => telemetry.log.warn(message));
   const journal = openJournal(settings, keyring);

@@ -1,3 +1,6 @@
+export { Closing } from "./closing.ts";
 export { createContextOpener, recordQuarantine } from "./event-ports.ts";
 export { createIdentityAudit } from "./open-identity.ts";
+export { openStorage } from "./open-storage.ts";
 export { loadRootKey } from "./root-key.ts";
+export { cacheSettings, filesSettings, readVariable, vaultSettings } from "./settings.ts";

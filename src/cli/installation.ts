@@ -6,7 +6,7 @@ import { callApi, downloadFromApi } from "../wire/index.ts";
 import { createApp } from "./app.ts";
 import { loadRootKey, ROOT_KEY_VARIABLE } from "./root-key.ts";
 import { type CommonFlags, readSettings } from "./options.ts";
-import type { Settings } from "./settings.ts";
+import { readVariable, type Settings } from "./settings.ts";
 
 const RUN_FILE = "run.json";
 const TOKEN_LIFETIME_MS = 5 * 60_000;
@@ -54,7 +54,7 @@ export async function withManagement<T>(flags: CommonFlags, work: (management: M
   const token = (): string => tokens.issuePlatform({ sub: "command-line", roles: ["admin"], lifetimeMs: TOKEN_LIFETIME_MS });
   const running = await findRunning(settings);
   if (running) return await work(managementAt(running.adminUrl, token));
-  const app = await createApp({ settings, rootKey, readVariable: (name) => process.env[name] });
+  const app = await createApp({ settings, rootKey, readVariable });
   try {
     return await work(managementAt(app.adminUrl, token));
   } finally {

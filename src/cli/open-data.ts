@@ -6,7 +6,11 @@ import { createDataStore, type DataStore, defineTables, NO_TABLES, type TableSet
 import type { Settings } from "./settings.ts";
 
 /** Opens the data store that the settings name, with the application's tables. */
-export async function openData({ data, database }: Settings, keyring: Keyring, report: (fault: Fault) => void): Promise<DataStore> {
+export async function openData(
+  { data, database }: Pick<Settings, "data" | "database">,
+  keyring: Keyring,
+  report: (fault: Fault) => void,
+): Promise<DataStore> {
   const { url, connectionsMax } = database;
   const location = url === undefined ? { kind: "embedded" as const, folder: data } : { kind: "postgres" as const, url, connectionsMax };
   return await createDataStore(location, { keyring, random: systemRandom, tables: loadTables(database.tables), report });

@@ -1,5 +1,5 @@
 import path from "node:path";
-import { systemClock, systemRandom, toFault } from "../kernel/index.ts";
+import { Fault, systemClock, systemRandom, toFault } from "../kernel/index.ts";
 import { type CacheStore, createCacheStore, createMemoryCache, createRedisCache } from "../stores/cache/index.ts";
 import type { DataStore } from "../stores/data/index.ts";
 import { createFileStore, createFolderEngine, createS3Engine, type FileEngine, type FileStore } from "../stores/files/index.ts";
@@ -21,15 +21,15 @@ export async function openStorage(
   ports: Omit<StorePorts, "data" | "outbound">,
   onClose: (step: () => Promise<void>) => void,
 ): Promise<Storage> {
-  const { telemetry } = ports;
-  const data = await openData(ports.settings, ports.keyring, telemetry.report);
+  const { report } = ports;
+  const data = await openData(ports.settings, ports.keyring, report);
   onClose(() => data.close());
   const outbound = createOutbound();
   onClose(() => outbound.close());
   const opened = { ...ports, data, outbound };
   const vault = await openVault(opened);
   onClose(() => vault.close());
-  const shared = { vault, clock: systemClock, report: telemetry.report };
+  const shared = { vault, clock: systemClock, report };
   const cache = createCacheStore({ ...shared, engine: openCache(opened) });
   onClose(() => cache.close());
   const files = createFileStore({ ...shared, data, random: systemRandom, engine: await openFiles(opened) });
@@ -37,15 +37,15 @@ export async function openStorage(
   return { data, vault, cache, files };
 }
 
-function openCache({ settings, telemetry }: StorePorts) {
-  const { cache } = settings;
+function openCache({ settings: { cache }, report }: StorePorts) {
   if (cache.kind === "memory") return createMemoryCache(cache, systemClock);
   return createRedisCache({
     url: cache.url,
     random: systemRandom,
     onChange: (reached, error) => {
-      if (reached) telemetry.log.info("Redis is reached: the cache is in use");
-      else telemetry.log.warn({ err: error && toFault(error) }, "Redis is not reached: nothing is cached");
+      if (reached) return;
+      const reason = error ? toFault(error).message : "no answer";
+      report(new Fault("dependency_unavailable", `Redis is not reached, nothing is cached until it is: ${reason}`, { cause: error }));
     },
   });
 }

@@ -16,29 +16,32 @@ import { type AwsCredentials, createAwsClient, type Outbound } from "../wire/ind
 import type { Settings } from "./settings.ts";
 import type { Telemetry } from "./telemetry.ts";
 
+/** Where stores are, and how they are sealed. */
+export type StorageSettings = Pick<Settings, "data" | "database" | "vault" | "cache" | "files">;
+
 /** What stores beside the database are opened with. */
 export interface StorePorts {
-  readonly settings: Settings;
+  readonly settings: StorageSettings;
   readonly data: DataStore;
   readonly keyring: Keyring;
   /** Reads an environment variable that the settings name. */
   readonly readVariable: (name: string) => string | undefined;
   readonly outbound: Outbound;
-  readonly telemetry: Telemetry;
+  readonly report: (fault: Fault) => void;
 }
 
 type RootSettings = Settings["vault"]["roots"][number];
 
 /** The vault under the root keys of the settings, and at last the installation's own. */
 export async function openVault(ports: StorePorts): Promise<VaultStore> {
-  const { settings, data, keyring, telemetry } = ports;
+  const { settings, data, keyring, report } = ports;
   return await createVaultStore({
     system: data.system,
     roots: rootsOf(ports, createLocalRootKeys([keyring.key("vault-root")], systemRandom)),
     tombstones: createTombstoneFile(path.join(settings.data, "erased-tenants")),
     clock: systemClock,
     random: systemRandom,
-    report: telemetry.report,
+    report,
     bounds: { ...VAULT_BOUNDS, keyTtlMs: settings.vault.keyTtlMs },
   });
 }

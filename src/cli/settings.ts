@@ -22,6 +22,89 @@ const awsCredentials = {
 const port = z.int().min(0).max(65_535);
 const LOOPBACK_HOSTS: ReadonlySet<string> = new Set(["127.0.0.1", "::1", "localhost"]);
 
+/** What seals tenants' secrets, cache values and files. */
+export const vaultSettings = z
+  .strictObject({
+    /**
+     * Where root keys are. The first wraps; the others only unwrap, until everything is under the first. The installation's own root key
+     * always comes last, so that without an entry it wraps.
+     */
+    roots: z
+      .array(
+        z.discriminatedUnion("kind", [
+          // 64 hexadecimal digits
+          z.strictObject({ kind: z.literal("local"), keyEnv: variableName }),
+          z.strictObject({
+            kind: z.literal("aws-kms"),
+            keyId: z.string().regex(/^[A-Za-z0-9:/_-]{1,256}$/, "use the ARN, id or alias of a key"),
+            /** Default: AWS's own address in the region. */
+            endpoint: originSchema.optional(),
+            ...awsCredentials,
+          }),
+          z.strictObject({
+            kind: z.literal("transit"),
+            address: originSchema,
+            mount: z
+              .string()
+              .regex(/^[A-Za-z0-9_-]+(?:\/[A-Za-z0-9_-]+)*$/)
+              .default("transit"),
+            keyName: z.string().regex(/^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?$/),
+            namespace: z
+              .string()
+              .regex(/^[A-Za-z0-9_-]+(?:\/[A-Za-z0-9_-]+)*$/)
+              .optional(),
+            tokenEnv: variableName.default("VAULT_TOKEN"),
+          }),
+        ]),
+      )
+      .max(8)
+      .default([]),
+    /** How long an unwrapped key is used without asking its root key again. */
+    keyTtlMs: z.int().min(1_000).max(3_600_000).default(60_000),
+  })
+  .prefault({});
+
+/** Where values are that can be made again. */
+export const cacheSettings = z
+  .discriminatedUnion("kind", [
+    z.strictObject({
+      kind: z.literal("memory"),
+      /** Of each process. */
+      bytesMax: z
+        .int()
+        .min(1_000_000)
+        .max(1024 ** 4)
+        .default(64 * 1024 ** 2),
+      bytesPerTenantMax: z
+        .int()
+        .min(1_000_000)
+        .max(1024 ** 4)
+        .default(8 * 1024 ** 2),
+    }),
+    z.strictObject({ kind: z.literal("redis"), url: redisUrl }),
+  ])
+  .prefault({ kind: "memory" });
+
+/** Where the contents of files are. */
+export const filesSettings = z
+  .discriminatedUnion("kind", [
+    // beside the embedded database unless it is named
+    z.strictObject({ kind: z.literal("folder"), folder: z.string().min(1).optional() }),
+    z.strictObject({
+      kind: z.literal("s3"),
+      /** With `{tenant}` in it every tenant has a bucket of its own. */
+      bucket: z.string().refine(isBucket, "use the name of a bucket, 3 to 63 characters with a tenant's 36 in place of {tenant}"),
+      prefix: z
+        .string()
+        .regex(/^(?:[A-Za-z0-9_-]{1,100}\/){0,5}$/, "use names that each end with a slash")
+        .default("freehold/"),
+      /** Default: AWS's own address in the region. */
+      endpoint: originSchema.optional(),
+      ...awsCredentials,
+    }),
+  ])
+  .prefault({ kind: "folder" });
+
 /**
  * The settings of one process: the shape of `freehold.yaml`. Flags of the command line come over it, key by key.
  * `profile` is `development` only where nobody but this machine can connect; otherwise it has to be said.
@@ -67,85 +150,11 @@ export const settingsSchema = z
       })
       .prefault({}),
     /** What seals tenants' secrets, cache values and files. */
-    vault: z
-      .strictObject({
-        /**
-         * Where root keys are. The first wraps; the others only unwrap, until everything is under the first. The installation's own root key
-         * always comes last, so that without an entry it wraps.
-         */
-        roots: z
-          .array(
-            z.discriminatedUnion("kind", [
-              // 64 hexadecimal digits
-              z.strictObject({ kind: z.literal("local"), keyEnv: variableName }),
-              z.strictObject({
-                kind: z.literal("aws-kms"),
-                keyId: z.string().regex(/^[A-Za-z0-9:/_-]{1,256}$/, "use the ARN, id or alias of a key"),
-                /** Default: AWS's own address in the region. */
-                endpoint: originSchema.optional(),
-                ...awsCredentials,
-              }),
-              z.strictObject({
-                kind: z.literal("transit"),
-                address: originSchema,
-                mount: z
-                  .string()
-                  .regex(/^[A-Za-z0-9_-]+(?:\/[A-Za-z0-9_-]+)*$/)
-                  .default("transit"),
-                keyName: z.string().regex(/^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?$/),
-                namespace: z
-                  .string()
-                  .regex(/^[A-Za-z0-9_-]+(?:\/[A-Za-z0-9_-]+)*$/)
-                  .optional(),
-                tokenEnv: variableName.default("VAULT_TOKEN"),
-              }),
-            ]),
-          )
-          .max(8)
-          .default([]),
-        /** How long an unwrapped key is used without asking its root key again. */
-        keyTtlMs: z.int().min(1_000).max(3_600_000).default(60_000),
-      })
-      .prefault({}),
+    vault: vaultSettings,
     /** Values that can be made again. */
-    cache: z
-      .discriminatedUnion("kind", [
-        z.strictObject({
-          kind: z.literal("memory"),
-          /** Of each process. */
-          bytesMax: z
-            .int()
-            .min(1_000_000)
-            .max(1024 ** 4)
-            .default(64 * 1024 ** 2),
-          bytesPerTenantMax: z
-            .int()
-            .min(1_000_000)
-            .max(1024 ** 4)
-            .default(8 * 1024 ** 2),
-        }),
-        z.strictObject({ kind: z.literal("redis"), url: redisUrl }),
-      ])
-      .prefault({ kind: "memory" }),
+    cache: cacheSettings,
     /** The contents of files. */
-    files: z
-      .discriminatedUnion("kind", [
-        // beside the embedded database unless it is named
-        z.strictObject({ kind: z.literal("folder"), folder: z.string().min(1).optional() }),
-        z.strictObject({
-          kind: z.literal("s3"),
-          /** With `{tenant}` in it every tenant has a bucket of its own. */
-          bucket: z.string().refine(isBucket, "use the name of a bucket, 3 to 63 characters with a tenant's 36 in place of {tenant}"),
-          prefix: z
-            .string()
-            .regex(/^(?:[A-Za-z0-9_-]{1,100}\/){0,5}$/, "use names that each end with a slash")
-            .default("freehold/"),
-          /** Default: AWS's own address in the region. */
-          endpoint: originSchema.optional(),
-          ...awsCredentials,
-        }),
-      ])
-      .prefault({ kind: "folder" }),
+    files: filesSettings,
     /** The data plane: what is proxied, for whom and how. */
     gateway: z
       .strictObject({
@@ -224,4 +233,9 @@ export function parseSettings(value: unknown, origin: string): Settings {
   if (result.success) return result.data;
   const lines = result.error.issues.map((issue) => `${issue.path.join(".") || "settings"}: ${issue.message}`);
   throw new Fault("invalid_settings", `${origin}: ${lines.join("; ")}`, { public: { detail: `${origin}: ${lines.join("; ")}` } });
+}
+
+/** An environment variable that settings name. */
+export function readVariable(name: string): string | undefined {
+  return process.env[name];
 }

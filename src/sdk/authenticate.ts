@@ -134,7 +134,7 @@ export function createAuthentication(
 }
 
 /** Nothing that is decided depends on them, and frameworks do not always know them. */
-const UNKNOWN_PORTS = { scheme: "http", version: "1.1", remotePort: 0, localPort: 0 } as const;
+const UNKNOWN_PORTS = { scheme: "http", version: "1.1", remotePort: 0, localAddress: "", localPort: 0 } as const;
 
 /** The keys to believe the gateway by: given, or fetched, or made of the root key where that is shared. None where there is no gateway. */
 function createGatewayKeys(

@@ -30,7 +30,7 @@ export function createKnownTenants(registry: Registry, shared: boolean): KnownTe
     vouchedAtS.set(uuid, issuedAtS);
     await registry.ensurePlan(plan);
     if (known) await registry.update(id, { plan, features, locale });
-    else await registry.create({ id, name: id, plan, features, locale }, uuid).catch(madeMeanwhile);
+    else await registry.create({ id, name: id, plan, features, locale }, { uuid }).catch(madeMeanwhile);
   }
 
   return {

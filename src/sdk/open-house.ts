@@ -1,11 +1,11 @@
-import { loadRootKey } from "../cli/index.ts";
+import { Closing, loadRootKey, openStorage, readVariable } from "../cli/index.ts";
 import { createKeyring, Fault, type Keyring, systemClock, systemRandom } from "../kernel/index.ts";
-import { createDataStore, type DataLocation, type DataStore } from "../stores/data/index.ts";
+import type { DataStore } from "../stores/data/index.ts";
 import { createEventStore } from "../stores/events/index.ts";
 import { createStores, type Stores } from "../stores/index.ts";
 import { createLexicalEmbedder, createSearchStore } from "../stores/search/index.ts";
 import { type Audit, createAudit } from "../tenancy/audit/index.ts";
-import { createRegistry, type Registry } from "../tenancy/registry/index.ts";
+import { createRegistry, type Registry, type RevocationNotes } from "../tenancy/registry/index.ts";
 import { isShared, type ServiceSettings } from "./options.ts";
 
 /** The open rooms of a service. */
@@ -20,42 +20,51 @@ export interface House {
   close(): Promise<void>;
 }
 
-/** Opens the data, proves its isolation, and opens the rooms above. What was opened is closed again when one fails. */
+/** Where a service with PostgreSQL keeps files and what must outlive its database, unless its settings say otherwise. */
+const FOLDER = ".freehold";
+/** Keys are revoked and tenants suspended at the gateway, which keeps the journal of it. */
+const NOTES: RevocationNotes = { keyRevoked: async () => {}, suspended: async () => {}, resumed: async () => {} };
+
+/** Opens the stores, proves the isolation of the data, and opens the rooms above. What was opened is closed again when one fails. */
 export async function openHouse(settings: ServiceSettings, report: (fault: Fault) => void): Promise<House> {
-  const { database, profile, embedder } = settings;
-  const url = "url" in database ? database.url : undefined;
-  const folder = "folder" in database ? database.folder : "";
-  const rootKey = await loadRootKey({ profile, data: folder, database: { url } }, settings.rootKey, systemRandom, "rootKey");
-  const keyring = createKeyring(rootKey);
-  const location: DataLocation =
-    "url" in database ? { kind: "postgres", url: database.url, connectionsMax: database.connectionsMax } : { kind: "embedded", folder };
-  const data = await createDataStore(location, { keyring, random: systemRandom, report });
-  const audit = createAudit({ data, clock: systemClock, random: systemRandom, report });
+  const closing = new Closing();
   try {
-    const registry = await createRegistry({
-      system: data.system,
-      keyring,
-      random: systemRandom,
-      clock: systemClock,
-      checkUrl: refuseAgents,
-      report,
-    });
-    const stores = createStores({
-      data,
-      search: createSearchStore({ data, embedder: embedder ?? createLexicalEmbedder() }),
-      events: createEventStore({ keyring, clock: systemClock, random: systemRandom }),
-    });
-    const close = async (): Promise<void> => {
-      await registry.close();
-      await audit.close();
-      await data.close();
-    };
-    return { keyring, data, audit, registry, stores, shared: isShared(database), close };
+    return await open(settings, report, closing);
   } catch (error) {
-    await audit.close();
-    await data.close();
+    await closing.run();
     throw error;
   }
+}
+
+async function open(settings: ServiceSettings, report: (fault: Fault) => void, closing: Closing): Promise<House> {
+  const { database, profile, embedder, vault: roots, cache, files } = settings;
+  const url = "url" in database ? database.url : undefined;
+  const folder = "folder" in database ? database.folder : FOLDER;
+  const rootKey = await loadRootKey({ profile, data: folder, database: { url } }, settings.rootKey, systemRandom, "rootKey");
+  const keyring = createKeyring(rootKey);
+  const connectionsMax = "url" in database ? database.connectionsMax : 1;
+  const storageSettings = { data: folder, database: { url, connectionsMax }, vault: roots, cache, files };
+  const storage = await openStorage({ settings: storageSettings, keyring, readVariable, report }, (step) => closing.add(step));
+  const { data, vault } = storage;
+  const audit = createAudit({ data, clock: systemClock, random: systemRandom, report });
+  closing.add(() => audit.close());
+  const registry = await createRegistry({
+    system: data.system,
+    vault,
+    keyring,
+    random: systemRandom,
+    clock: systemClock,
+    checkUrl: refuseAgents,
+    report,
+    notes: NOTES,
+  });
+  closing.add(() => registry.close());
+  const stores = createStores({
+    ...storage,
+    search: createSearchStore({ data, embedder: embedder ?? createLexicalEmbedder() }),
+    events: createEventStore({ keyring, clock: systemClock, random: systemRandom }),
+  });
+  return { keyring, data, audit, registry, stores, shared: isShared(database), close: () => closing.run() };
 }
 
 /** Agents are the gateway's business: a service sets none. */

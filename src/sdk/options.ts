@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { cacheSettings, filesSettings, vaultSettings } from "../cli/index.ts";
 import { Fault, type Json } from "../kernel/index.ts";
 import type { Embedder } from "../stores/search/index.ts";
 import { type IssuerSettings, issuerSettings, OWN_ISSUER } from "../tenancy/identity/index.ts";
@@ -37,6 +38,12 @@ export interface FreeholdOptions {
   /** `production` unless said. */
   readonly profile?: "development" | "production";
   readonly internalOrigins?: readonly InternalOrigin[];
+  /**
+   * Where root keys, cached values and files are, as in `freehold.yaml`. With a shared database the vault and the files have to be the gateway's.
+   */
+  readonly vault?: z.input<typeof vaultSettings>;
+  readonly cache?: z.input<typeof cacheSettings>;
+  readonly files?: z.input<typeof filesSettings>;
   /** What makes search semantic; the built-in one knows words. With a shared database it has to be the gateway's. */
   readonly embedder?: Embedder;
   /** Told of faults that no caller can be told of. A warning of the process unless said. */
@@ -59,6 +66,9 @@ const optionsSchema = z
     rootKey: z.string().optional(),
     profile: z.enum(["development", "production"]).default("production"),
     internalOrigins: z.array(z.strictObject({ origin, audience: z.string().min(1).max(512) })).default([]),
+    vault: vaultSettings,
+    cache: cacheSettings,
+    files: filesSettings,
     embedder: z.custom<Embedder>().optional(),
     report: z.custom<(fault: Fault) => void>().optional(),
   })

@@ -7,7 +7,7 @@ import { announce } from "../installation.ts";
 import { readSettings, type UpFlags } from "../options.ts";
 import { PLACE_VARIABLE, superviseProcesses } from "../processes.ts";
 import { loadRootKey, ROOT_KEY_VARIABLE } from "../root-key.ts";
-import type { Settings } from "../settings.ts";
+import { readVariable, type Settings } from "../settings.ts";
 import { findSiblings, type Siblings } from "../siblings.ts";
 import { bold, print, progress } from "../terminal.ts";
 
@@ -23,7 +23,7 @@ export async function up(flags: UpFlags): Promise<void> {
   const app = await createApp({
     settings,
     rootKey,
-    readVariable: (name) => process.env[name],
+    readVariable,
     ...(siblings && { siblings }),
   });
   const signal = firstSignal();
