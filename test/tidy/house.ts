@@ -69,6 +69,8 @@ export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
 /** Where data may be reached without a tenant: `SystemData`, and any property called `system`. */
 export const SYSTEM_USERS: readonly string[] = [
   "src/cli/",
+  // puts the registry on the data store, as cli does
+  "src/sdk/open-house.ts",
   "src/stores/data/",
   "src/stores/events/",
   "src/tenancy/audit/",
