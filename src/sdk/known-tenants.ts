@@ -17,6 +17,7 @@ export interface KnownTenants {
 /** The tenants of this registry; `shared` says that it is the gateway's. */
 export function createKnownTenants(registry: Registry, shared: boolean): KnownTenants {
   const vouchedAtS = new BoundedMap<string, number>(REMEMBERED_MAX);
+  const underWay = new Map<string, Promise<void>>();
 
   /** Whether the statement says something newer than what was taken on last: one on its way when the tenant changed does not change it back. */
   function isNews(known: Tenant | undefined, { tenant, issuedAtS }: ContextStatement): boolean {
@@ -24,13 +25,24 @@ export function createKnownTenants(registry: Registry, shared: boolean): KnownTe
     return issuedAtS >= (vouchedAtS.get(tenant.uuid) ?? 0);
   }
 
-  async function takeOn(known: Tenant | undefined, { tenant, issuedAtS }: ContextStatement): Promise<void> {
+  async function takeOn(statement: ContextStatement): Promise<void> {
+    const { tenant, issuedAtS } = statement;
     const { id, uuid, plan, locale } = tenant;
-    const features = [...tenant.features];
+    const known = await registry.find(id);
+    if (!isNews(known, statement)) return; // taken on while this request looked
+    const settings = { plan, features: [...tenant.features], locale };
     vouchedAtS.set(uuid, issuedAtS);
     await registry.ensurePlan(plan);
-    if (known) await registry.update(id, { plan, features, locale });
-    else await registry.create({ id, name: id, plan, features, locale }, { uuid }).catch(madeMeanwhile);
+    if (!known && (await madeHere(registry.create({ id, name: id, ...settings }, { uuid })))) return;
+    await registry.update(id, settings); // returns when this process has seen what another has made
+  }
+
+  /** The first requests of a tenant come together: one of them takes it on, the others wait for that. */
+  async function takeOnOnce(statement: ContextStatement): Promise<void> {
+    const { uuid } = statement.tenant;
+    const taking = underWay.get(uuid) ?? takeOn(statement).finally(() => underWay.delete(uuid));
+    underWay.set(uuid, taking);
+    await taking;
   }
 
   return {
@@ -38,7 +50,7 @@ export function createKnownTenants(registry: Registry, shared: boolean): KnownTe
       const { id, uuid } = statement.tenant;
       const known = await registry.find(id);
       if (shared || known) check(known, id, uuid);
-      if (!shared && isNews(known, statement)) await takeOn(known, statement);
+      if (!shared && isNews(known, statement)) await takeOnOnce(statement);
       return check(await registry.find(id), id, uuid);
     },
   };
@@ -57,7 +69,13 @@ function isSame(known: Tenant, { plan, locale, features }: VouchedTenant): boole
   return known.plan === plan && known.locale === locale && had.length === features.length && had.every((key, at) => key === features[at]);
 }
 
-/** Two requests that are the first of a tenant both make it. */
-function madeMeanwhile(error: unknown): void {
-  if (!(error instanceof Fault) || error.code !== "conflict") throw error;
+/** Whether it was made now; false when another process has made it a moment before. */
+async function madeHere(making: Promise<Tenant>): Promise<boolean> {
+  try {
+    await making;
+    return true;
+  } catch (error) {
+    if (error instanceof Fault && error.code === "conflict") return false;
+    throw error;
+  }
 }

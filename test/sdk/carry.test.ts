@@ -73,25 +73,25 @@ describe("calls on behalf of a tenant", () => {
   test("an address that only looks like an internal one is told nothing", async () => {
     const call = testing.freehold.tenantFetch(acme.context);
     const { host, port } = new URL(inside.url);
-    const before = inside.received.length;
+    const earlier = inside.received.length;
     // the same server by another name is another origin
     await call(`http://localhost:${port}/`).catch(() => undefined);
     await call(`http://${host}@${new URL(outside.url).host}/`).catch(() => undefined);
-    for (const fields of [...inside.received.slice(before), ...outside.received]) assert.equal(fields["x-tenant-context"], undefined);
+    for (const fields of [...inside.received.slice(earlier), ...outside.received]) assert.equal(fields["x-tenant-context"], undefined);
   });
 
   test("a redirect of an internal service is answered and not followed", async () => {
-    const before = outside.received.length;
+    const earlier = outside.received.length;
     const response = await testing.freehold.tenantFetch(acme.context)(`${inside.url}/moved`);
     assert.equal(response.status, 302);
-    assert.equal(outside.received.length, before);
+    assert.equal(outside.received.length, earlier);
   });
 
   test("work without a context of the gateway, and without a key to sign one, calls nobody", async () => {
     const scope = await testing.freehold.forTenant("acme", "nightly");
-    const before = inside.received.length;
+    const earlier = inside.received.length;
     await assert.rejects(testing.freehold.tenantFetch(scope.context)(inside.url), { code: "forbidden" });
-    assert.equal(inside.received.length, before);
+    assert.equal(inside.received.length, earlier);
   });
 });
 

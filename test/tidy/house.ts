@@ -72,6 +72,8 @@ export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
 /** Where data may be reached without a tenant: `SystemData`, and any property called `system`. */
 export const SYSTEM_USERS: readonly string[] = [
   "src/cli/",
+  // puts the registry on the data store, as cli does
+  "src/sdk/open-house.ts",
   "src/stores/data/",
   "src/stores/events/",
   // the life cycle knows a tenant without a call of it; keys are for the platform's role alone
