@@ -119,7 +119,18 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   });
   const worker = openWorker(data, keyring, registry, stores, audit, telemetry);
   late.worker = worker;
-  const lifecycle = openLifecycle({ settings, data, keyring, embedder, registry, audit, journal, worker, report: telemetry.report });
+  const lifecycle = openLifecycle({
+    settings,
+    data,
+    keyring,
+    embedder,
+    registry,
+    beside: stores.lifecycles,
+    audit,
+    journal,
+    worker,
+    report: telemetry.report,
+  });
   closing.add(() => lifecycle.close());
   await carryOutJournal(lifecycle, telemetry.log);
   const identity = openIdentity(settings, keyring, registry, audit, egress, telemetry);

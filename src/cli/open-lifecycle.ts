@@ -12,7 +12,7 @@ import {
   type TenantContext,
   uuidV7,
 } from "../kernel/index.ts";
-import { createRowLifecycle, type DataStore } from "../stores/data/index.ts";
+import { createTenantLifecycle, type DataStore } from "../stores/data/index.ts";
 import { createEventLifecycle, type EventWorker } from "../stores/events/index.ts";
 import { createSearchLifecycle, type Embedder } from "../stores/search/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
@@ -35,6 +35,8 @@ export interface LifecycleRooms {
   readonly keyring: Keyring;
   readonly embedder: Embedder;
   readonly registry: Registry;
+  /** The life of tenants in the stores beside the data. */
+  readonly beside: readonly StoreLifecycle[];
   readonly audit: Audit;
   readonly journal: RevocationJournal;
   readonly worker: EventWorker;
@@ -46,21 +48,36 @@ export function openJournal({ data, revocations }: Settings, keyring: Keyring): 
   return createRevocationJournal({ files: [path.join(data, JOURNAL_FILE), ...revocations.copies], keyring, clock: systemClock });
 }
 
+/** Tables in which the stores beside the data keep their books: each answers for its own. */
+const PLACES_OF_STORES: ReadonlySet<string> = new Set([
+  "freehold.files",
+  "freehold.file_use",
+  "freehold.file_leftovers",
+  "freehold.vault_keys",
+]);
+
 /** Every store that keeps something of tenants. One that is not in the list could not be exported or erased. */
 export function tenantStores({
   data,
   keyring,
   embedder,
   registry,
-}: Pick<LifecycleRooms, "data" | "keyring" | "embedder" | "registry">): readonly StoreLifecycle[] {
+  beside,
+}: Pick<LifecycleRooms, "data" | "keyring" | "embedder" | "registry" | "beside">): readonly StoreLifecycle[] {
   const contextOf = async (tenant: StoreTenant): Promise<TenantContext> => asItself(await registry.find(tenant.id), tenant);
   const others = [
     createSearchLifecycle({ data, embedder, contextOf }),
     createEventLifecycle({ data, keyring }),
     createRegistryLifecycle(data, registry),
   ];
+  const home = data.lifecycle(async ({ id }) => {
+    const wanted = (await registry.find(id))?.placement.wanted ?? "row";
+    // the embedded database is one: a schema is the most there is
+    return wanted === "database" && data.capabilities.engine === "pglite" ? "schema" : wanted;
+  });
   // whatever table none of the others answers for
-  return [createRowLifecycle(data.rows, { name: "data", owns: (place) => !others.some((other) => other.owns(place)) }), ...others];
+  const isOthers = (place: string): boolean => PLACES_OF_STORES.has(place) || others.some((other) => other.owns(place));
+  return [createTenantLifecycle({ homes: data.homes, home, rows: data.rows, isOthers }), ...others, ...beside];
 }
 
 /** Counts anew what is counted of a tenant. */

@@ -84,7 +84,7 @@ export async function install(store: DataStore, folder: string, options: Install
     report,
     notes: journal,
   });
-  const all = tenantStores({ data: store, keyring, embedder: createLexicalEmbedder(), registry });
+  const all = tenantStores({ data: store, keyring, embedder: createLexicalEmbedder(), registry, beside: [vault.lifecycle] });
   const stores = options.change?.(all) ?? all;
   const lifecycle = createLifecycle({
     data: store,

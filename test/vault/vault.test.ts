@@ -126,7 +126,7 @@ describe("the vault", () => {
     test("opens no key of one tenant for another when its row is given to it", async () => {
       const [victim, thief] = [freshTenant(), freshTenant()];
       const sealed = await vault.forTenant(victim).seal(PLACE, SECRET);
-      await store.system.query(sql`insert into freehold.vault_tenants (tenant_id) values (${thief.uuid})`);
+      await store.system.query(sql`insert into freehold.vault_tenants (subject) values (${thief.uuid})`);
       await store.system.query(sql`
         insert into freehold.vault_keys (tenant_id, purpose, version, root, wrapped)
         select ${thief.uuid}::uuid, purpose, version, root, wrapped from freehold.vault_keys where tenant_id = ${victim.uuid}`);
@@ -250,7 +250,7 @@ describe("keys that are destroyed", () => {
       await vault.lifecycle.erase(B);
       await vault.close();
       // the backup: keys are there again, and nothing says that they were destroyed
-      await store.system.query(sql`update freehold.vault_tenants set destroyed_at = null where tenant_id = ${B.uuid}`);
+      await store.system.query(sql`update freehold.vault_tenants set destroyed_at = null where subject = ${B.uuid}`);
       await store.system.query(sql`
         insert into freehold.vault_keys (tenant_id, purpose, version, root, wrapped)
         values (${B.uuid}, 'columns', 1, ${rows[0]?.root}, ${rows[0]?.wrapped})`);

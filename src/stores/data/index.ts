@@ -7,4 +7,5 @@ export { defineTables, NO_TABLES, type TableSet, type TableStep } from "./tables
 export type { FleetStatus } from "./tables/fleet.ts";
 export { sql, type Statement } from "./sql.ts";
 export { createRowLifecycle, type RowLifecycle } from "./row-lifecycle.ts";
+export { createTenantLifecycle } from "./tenant-lifecycle.ts";
 export type { TableUse, TenantRows, TenantTable } from "./tenant-rows.ts";

@@ -1,4 +1,5 @@
 import { Fault, type StoreLifecycle, type StoreRecord, type StoreTenant } from "../../kernel/index.ts";
+import { SHARED_TABLES_SCHEMA } from "./home-builder.ts";
 import type { TenantRows, TenantTable } from "./tenant-rows.ts";
 
 /** Which tables of the catalogue a store answers for. */
@@ -13,7 +14,8 @@ export interface RowLifecycle extends StoreLifecycle, RowLifecycleSettings {
   readonly name: string;
 }
 
-const HOUSE = "freehold.";
+/** The platform's own tables and those that an application declares: their names are enough, and the same in every data model. */
+const HOUSES = ["freehold.", `${SHARED_TABLES_SCHEMA}.`];
 const PUT_ROWS = 200;
 const PUT_BYTES = 512 * 1024;
 
@@ -54,7 +56,8 @@ export function createRowLifecycle(rows: TenantRows, { name, owns }: RowLifecycl
 
 /** The kind of record that a table's rows are. */
 function kindOf(place: string): string {
-  return place.startsWith(HOUSE) ? place.slice(HOUSE.length) : place;
+  const house = HOUSES.find((prefix) => place.startsWith(prefix)) ?? "";
+  return place.slice(house.length);
 }
 
 async function putRecords(

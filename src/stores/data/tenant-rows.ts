@@ -43,7 +43,9 @@ const ERASE_ROWS = 2_000;
 export function createTenantRows(system: Queryable): TenantRows {
   return {
     async tables() {
-      const { rows } = await system.query<TenantTable>(sql`select place, reachable, plain, parents from freehold.tenant_tables()`);
+      const { rows } = await system.query<TenantTable>(
+        sql`select place, reachable, plain, parents from freehold.tenant_tables() where sole is null`,
+      );
       return parentsFirst(rows);
     },
     async count({ uuid, id }) {

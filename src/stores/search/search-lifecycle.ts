@@ -1,5 +1,5 @@
 import { Fault, type Json, type StoreRecord, type StoreTenant, type TenantContext } from "../../kernel/index.ts";
-import { createRowLifecycle, type DataStore, type RowLifecycle } from "../data/index.ts";
+import { createRowLifecycle, type DataStore, type RowLifecycle, sql, type TenantData } from "../data/index.ts";
 import type { Embedder } from "./embedder.ts";
 import { type NewPoint, putPoints } from "./points.ts";
 import type { SearchKind } from "./port.ts";
@@ -27,6 +27,9 @@ interface PassageRecord {
 
 const PLACE = "freehold.points";
 const KIND = "passage";
+const PAGE = 200;
+/** Before every id. */
+const FIRST_ID = "00000000-0000-0000-0000-000000000000";
 
 /**
  * The life of a tenant in the table of points. Passages are exported without their vectors, which only the embedder that made them can
@@ -38,8 +41,8 @@ export function createSearchLifecycle(ports: SearchLifecyclePorts): RowLifecycle
   return {
     ...own,
     async *export(tenant) {
-      for await (const row of rows.read(tenant, PLACE)) {
-        const { kind, ref, part, title, body, payload } = row as unknown as PassageRecord; // the columns of that table
+      // by the tenant's own handle, which finds them in every data model
+      for await (const { kind, ref, part, title, body, payload } of passagesOf(ports.data.forTenant(await ports.contextOf(tenant)))) {
         const { tenantId: _own, ...shown } = payload;
         yield { kind: KIND, value: { kind, ref, part, title, body, payload: shown } };
       }
@@ -49,6 +52,18 @@ export function createSearchLifecycle(ports: SearchLifecyclePorts): RowLifecycle
       for await (const record of records) await putPassage(ports, context, passageOf(record));
     },
   };
+}
+
+async function* passagesOf(data: TenantData): AsyncGenerator<PassageRecord> {
+  let after = FIRST_ID;
+  for (;;) {
+    const { rows } = await data.query<PassageRecord & { readonly id: string }>(sql`
+      select id, kind, ref, part, title, body, payload from points where id > ${after} order by id limit ${PAGE}`);
+    yield* rows;
+    const last = rows.at(-1);
+    if (!last || rows.length < PAGE) return;
+    after = last.id;
+  }
 }
 
 async function putPassage({ data, embedder }: SearchLifecyclePorts, context: TenantContext, passage: PassageRecord): Promise<void> {

@@ -41,7 +41,7 @@ export class KeyTable {
   /** The tenant's own root key, null for none. Throws `not_found` when its keys were destroyed. */
   async ownRoot(tenant: string): Promise<string | null> {
     const { rows } = await this.#system.query<{ root: string | null; destroyed: boolean }>(sql`
-      select root, destroyed_at is not null as destroyed from freehold.vault_tenants where tenant_id = ${tenant}`);
+      select root, destroyed_at is not null as destroyed from freehold.vault_tenants where subject = ${tenant}`);
     if (rows[0]?.destroyed === true) throw destroyed(tenant);
     return rows[0]?.root ?? null;
   }
@@ -69,7 +69,7 @@ export class KeyTable {
   async page(after: KeyBinding, limit: number, tenant?: string): Promise<readonly (KeyRow & { readonly own: string | null })[]> {
     const { rows } = await this.#system.query<Row & { own: string | null }>(sql`
       select k.tenant_id as tenant, k.purpose, k.version, k.root, k.wrapped, t.root as own
-      from freehold.vault_keys k join freehold.vault_tenants t on t.tenant_id = k.tenant_id
+      from freehold.vault_keys k join freehold.vault_tenants t on t.subject = k.tenant_id
       where (k.tenant_id, k.purpose, k.version) > (${after.tenant}::uuid, ${after.purpose}::text, ${after.version}::integer)
         and (${tenant ?? null}::uuid is null or k.tenant_id = ${tenant ?? null}::uuid)
       order by k.tenant_id, k.purpose, k.version limit ${limit}`);
@@ -80,7 +80,7 @@ export class KeyTable {
   async setOwnRoot(tenant: string, root: string | null): Promise<void> {
     await this.#system.transaction(async (tx) => {
       await lockTenant(tx, tenant);
-      await tx.query(sql`update freehold.vault_tenants set root = ${root} where tenant_id = ${tenant}`);
+      await tx.query(sql`update freehold.vault_tenants set root = ${root} where subject = ${tenant}`);
     });
   }
 
@@ -88,8 +88,8 @@ export class KeyTable {
   async destroy(tenant: string): Promise<void> {
     await this.#system.transaction(async (tx) => {
       await tx.query(sql`
-        insert into freehold.vault_tenants (tenant_id, destroyed_at) values (${tenant}, now())
-        on conflict (tenant_id) do update set destroyed_at = coalesce(freehold.vault_tenants.destroyed_at, now()), root = null`);
+        insert into freehold.vault_tenants (subject, destroyed_at) values (${tenant}, now())
+        on conflict (subject) do update set destroyed_at = coalesce(freehold.vault_tenants.destroyed_at, now()), root = null`);
       await tx.query(sql`delete from freehold.vault_keys where tenant_id = ${tenant}`);
     });
   }
@@ -97,7 +97,7 @@ export class KeyTable {
   /** The tenants whose keys were destroyed. */
   async destroyed(): Promise<readonly string[]> {
     const { rows } = await this.#system.query<{ tenant: string }>(sql`
-      select tenant_id as tenant from freehold.vault_tenants where destroyed_at is not null`);
+      select subject as tenant from freehold.vault_tenants where destroyed_at is not null`);
     return rows.map(({ tenant }) => tenant);
   }
 
@@ -120,9 +120,9 @@ export class KeyTable {
 
 /** Whoever adds a key holds this lock; whoever destroys the keys waits for it and then sees them all. */
 async function lockTenant(tx: Queryable, tenant: string): Promise<void> {
-  await tx.query(sql`insert into freehold.vault_tenants (tenant_id) values (${tenant}) on conflict do nothing`);
+  await tx.query(sql`insert into freehold.vault_tenants (subject) values (${tenant}) on conflict do nothing`);
   const { rows } = await tx.query<{ destroyed: boolean }>(sql`
-    select destroyed_at is not null as destroyed from freehold.vault_tenants where tenant_id = ${tenant} for share`);
+    select destroyed_at is not null as destroyed from freehold.vault_tenants where subject = ${tenant} for share`);
   if (rows[0]?.destroyed !== false) throw destroyed(tenant);
 }
 

@@ -6,7 +6,8 @@ export const vault: Migration = {
   name: "vault",
   sql: ({ roles }) => `
 create table freehold.vault_tenants (
-  tenant_id uuid primary key,
+  -- not called a tenant's column: that its keys were destroyed is what stays of an erased one
+  subject uuid primary key,
   -- a root key of the tenant's own; none is two tenants'
   root text collate "C" unique,
   -- since then no key is ever made for this tenant again
@@ -15,7 +16,7 @@ create table freehold.vault_tenants (
 );
 grant select, insert, update (root, destroyed_at) on freehold.vault_tenants to ${roles.system};
 create table freehold.vault_keys (
-  tenant_id uuid not null references freehold.vault_tenants (tenant_id),
+  tenant_id uuid not null references freehold.vault_tenants (subject),
   purpose text not null,
   version integer not null check (version > 0),
   root text collate "C" not null,

@@ -1,3 +1,4 @@
+import { TENANT_CONSTRAINT } from "../data-fault.ts";
 import type { Migration } from "./migration.ts";
 
 /**
@@ -63,11 +64,11 @@ const FUNCTIONS = [
 
 /**
  * Whatever in the catalogue holds rows of tenants, registered by anybody or not: a column of that name, or a reference to the tenants.
- * `reachable`: the functions see all rows of it and can delete them. `plain`: it has no bytes in it, which is how secrets are kept.
+ * `sole`: the constraint that keeps it to one tenant, where there is one. `reachable`: the functions see all rows of it and can delete them. `plain`: it has no bytes in it, which is how secrets are kept.
  */
 const TENANT_TABLES = `
 create function freehold.tenant_tables()
-  returns table (place text, keyed text, condition text, reachable boolean, plain boolean, parents text[])
+  returns table (place text, keyed text, condition text, reachable boolean, plain boolean, parents text[], sole text)
   language sql stable security definer set search_path = pg_catalog as $$
   with keyed as (
     select distinct on (c.oid) c.oid, n.oid as space, format('%I.%I', n.nspname, c.relname) as place, c.relkind, c.relowner,
@@ -91,7 +92,9 @@ create function freehold.tenant_tables()
     not exists (select from pg_attribute b where b.attrelid = k.oid and b.attnum > 0 and not b.attisdropped
       and b.atttypid in ('bytea'::regtype, 'bytea[]'::regtype)),
     coalesce((select array_agg(distinct p.place) from pg_constraint f join keyed p on p.oid = f.confrelid
-      where f.contype = 'f' and f.conrelid = k.oid and p.oid <> k.oid), '{}')
+      where f.contype = 'f' and f.conrelid = k.oid and p.oid <> k.oid), '{}'),
+    (select pg_get_constraintdef(s.oid) from pg_constraint s
+      where s.conrelid = k.oid and s.contype = 'c' and s.convalidated and s.conname = '${TENANT_CONSTRAINT}')
   from keyed k order by k.place
 $$;`;
 
@@ -102,7 +105,8 @@ declare
   t record;
 begin
   perform set_config('app.lifecycle_tenant', subject::text, true);
-  for t in select f.* from freehold.tenant_tables() f order by f.place loop
+  -- a table of another tenant's own home: the engine lets no row of this one into it
+  for t in select f.* from freehold.tenant_tables() f where f.sole is null or position(subject::text in f.sole) > 0 order by f.place loop
     place := t.place;
     items := -1; -- not known
     bytes := 0;
