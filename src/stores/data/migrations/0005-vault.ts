@@ -31,19 +31,24 @@ begin
   perform pg_notify('freehold_vault', c.tenant_id::text) from (select distinct tenant_id from changed) c;
   return null;
 end $$;
+create function freehold.note_vault_tenants() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
+begin
+  perform pg_notify('freehold_vault', c.subject::text) from changed c;
+  return null;
+end $$;
 create function freehold.note_vault_version() returns trigger language plpgsql security definer set search_path = pg_catalog as $$
 begin
   -- nobody holds anything older than a first key
   perform pg_notify('freehold_vault', c.tenant_id::text) from (select distinct tenant_id from changed where version > 1) c;
   return null;
 end $$;
-revoke all on function freehold.note_vault(), freehold.note_vault_version() from public;
+revoke all on function freehold.note_vault(), freehold.note_vault_tenants(), freehold.note_vault_version() from public;
 create trigger note_insert after insert on freehold.vault_keys referencing new table as changed
   for each statement execute function freehold.note_vault_version();
 create trigger note_delete after delete on freehold.vault_keys referencing old table as changed
   for each statement execute function freehold.note_vault();
 create trigger note_update after update on freehold.vault_tenants referencing new table as changed
-  for each statement execute function freehold.note_vault();
+  for each statement execute function freehold.note_vault_tenants();
 
 -- the version of the tenant's key that sealed it; null: sealed before there was a vault
 alter table freehold.tenant_secrets add column key_version integer;
