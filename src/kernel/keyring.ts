@@ -19,6 +19,7 @@ export type KeyPurpose =
   | "tenant-secrets"
   | "gateway-objects"
   | "token-signing"
+  | "root-key-check"
   | "cursor";
 
 /** A keyring over a root key of 32 bytes. */
