@@ -32,7 +32,7 @@ import { createRateLimiter } from "../tenancy/limits/index.ts";
 import { createRegistry, type Registry } from "../tenancy/registry/index.ts";
 import { createEgress, createHttpServer, type Egress, type HttpServer, type HttpServerOptions } from "../wire/index.ts";
 import { certificatesOf } from "./certificates.ts";
-import { type DataPlaneRooms, openDataPlane } from "./data-plane.ts";
+import { type DataPlaneRooms, openDataPlane, openLimits } from "./data-plane.ts";
 import { registerTenants } from "./document-tenants.ts";
 import { openIdentity } from "./open-identity.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
@@ -129,7 +129,9 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const worker = openWorker(data, keyring, registry, stores, audit, telemetry);
   late.worker = worker;
   const identity = openIdentity(settings, keyring, registry, audit, egress, telemetry);
-  const invoker = createInvoker({ egress, clock: systemClock, searchPassages: passagesOf(stores) });
+  const limits = openLimits({ settings, siblings: inputs.siblings, telemetry });
+  closing.add(() => limits.close());
+  const invoker = createInvoker({ egress, clock: systemClock, limits, searchPassages: passagesOf(stores) });
   const services: Services = {
     registry,
     identity,
@@ -147,7 +149,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   closing.add(() => worker.close());
   const live = createLiveRequests();
   endWithTenants(live, registry, telemetry);
-  const gateway = await openGateway(inputs, { settings, identity, registry, audit, telemetry, live, siblings: inputs.siblings }, closing);
+  const gateway = await openGateway(inputs, { settings, identity, registry, audit, telemetry, live, limits }, closing);
   const { servers, pipeline } = await listen(settings, services, stores, telemetry, gateway, live);
   closing.add(async () => {
     pipeline.leave();
