@@ -69,6 +69,7 @@ export function openDataPlane(rooms: DataPlaneRooms): OpenDataPlane {
       }),
     signContext: (context, audience) => identity.signContext(context, audience),
     claimedTenant: (head) => identity.claimedTenant(head),
+    noteFailure: (address) => identity.noteFailure(address),
     live: rooms.live,
     fetch: (request) => outbound.fetch(request),
     probe,

@@ -1,3 +1,4 @@
+export type { FailureNote } from "./failure-limit.ts";
 export { type ApiKeyRecord, type MintedApiKey, mintApiKey, parseApiKey, type PresentedApiKey } from "./api-key.ts";
 export { SESSION_COOKIE } from "./carriers.ts";
 export {
@@ -7,6 +8,7 @@ export {
   type Identity,
   type IdentityAudit,
   type IdentityPorts,
+  TOO_MANY_FAILURES,
   unauthenticated,
 } from "./identify.ts";
 export { identitySettings, type IdentitySettings, issuerSettings, type IssuerSettings } from "./settings.ts";
