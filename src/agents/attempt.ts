@@ -1,6 +1,6 @@
 import { Fault } from "../kernel/index.ts";
 import type { BreakerPass, CallOutcome } from "./breaker.ts";
-import type { Slot } from "./concurrency.ts";
+import type { Slot } from "../tenancy/limits/index.ts";
 
 /** What an attempt holds and gives back. */
 export interface AttemptParts {

@@ -1,8 +1,8 @@
 import { AGENT_PROTOCOLS, type AgentProtocol, type Clock, Fault, type TenantContext } from "../kernel/index.ts";
+import type { LimitKey, Limits, Slot } from "../tenancy/limits/index.ts";
 import type { Egress } from "../wire/index.ts";
 import { type Attempt, startAttempt } from "./attempt.ts";
 import { createBreaker, outcomeOf } from "./breaker.ts";
-import { createSlots } from "./concurrency.ts";
 import type { AgentAnswer, AgentEvent, Citation, NormalizedMessage, Usage } from "./message.ts";
 import { ANSWER_BYTES_MAX } from "./protocols/agent-request.ts";
 import { createBuiltinProtocol, type SearchPassages } from "./protocols/builtin.ts";
@@ -11,10 +11,16 @@ import type { AnswerPiece, Plan, Protocol } from "./protocols/protocol.ts";
 import { createWebhookProtocol } from "./protocols/webhook.ts";
 import { upstreamInvalid } from "./upstream-invalid.ts";
 
+const POLICY = "agent-concurrency";
+/** What a caller without a slot is told to wait. */
+const CONCURRENCY_RETRY_MS = 1_000;
+
 /** What an invoker is built from. */
 export interface InvokerOptions {
   readonly egress: Egress;
   readonly clock: Clock;
+  /** Counts the answers under way. */
+  readonly limits: Pick<Limits, "slot" | "inUse">;
   readonly searchPassages: SearchPassages;
 }
 
@@ -37,8 +43,7 @@ export interface Invoker {
 }
 
 /** An invoker with closed circuits and all slots free. Slots, circuits and connections are the tenant's own. */
-export function createInvoker({ egress, clock, searchPassages }: InvokerOptions): Invoker {
-  const slots = createSlots();
+export function createInvoker({ egress, clock, limits, searchPassages }: InvokerOptions): Invoker {
   const breaker = createBreaker(clock);
   const protocols: Readonly<Record<AgentProtocol, Protocol>> = {
     builtin: createBuiltinProtocol(searchPassages),
@@ -47,7 +52,7 @@ export function createInvoker({ egress, clock, searchPassages }: InvokerOptions)
   };
 
   function begin({ tenant }: TenantContext, plan: Plan, caller: AbortSignal): Attempt {
-    const slot = slots.take(tenant.uuid, tenant.agentConfig.concurrency);
+    const slot = takeSlot(limits, tenant.uuid, tenant.agentConfig.concurrency);
     try {
       const pass = plan.origin === undefined ? undefined : breaker.enter(tenant.uuid, plan.origin);
       return startAttempt({ slot, pass, timeoutMs: tenant.agentConfig.timeout, caller });
@@ -64,8 +69,21 @@ export function createInvoker({ egress, clock, searchPassages }: InvokerOptions)
       const plan = protocolOf(protocols, context).plan({ context, message, stream: options.stream });
       yield* eventsOf(plan, begin(context, plan, signal));
     },
-    inUse: (tenantUuid) => slots.inUse(tenantUuid),
+    inUse: (tenantUuid) => limits.inUse(keyOf(tenantUuid)),
   };
+}
+
+/** The counter of a tenant's answers, so that its slow agent holds up that tenant only. */
+function keyOf(tenantUuid: string): LimitKey {
+  return [tenantUuid, POLICY];
+}
+
+function takeSlot(limits: Pick<Limits, "slot" | "inUse">, tenantUuid: string, slotsMax: number): Slot {
+  const slot = limits.slot(keyOf(tenantUuid), slotsMax);
+  if (slot) return slot;
+  throw new Fault("concurrency_exceeded", `${limits.inUse(keyOf(tenantUuid))} of ${slotsMax} agent slots in use`, {
+    public: { policy: POLICY, retryAfterMs: CONCURRENCY_RETRY_MS },
+  });
 }
 
 /** The whole answer. Throws what the events throw. */

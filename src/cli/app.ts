@@ -23,7 +23,7 @@ import { createRegistry, type Registry } from "../tenancy/registry/index.ts";
 import { createEgress, createHttpServer, type Egress, type HttpServer, type HttpServerOptions } from "../wire/index.ts";
 import { certificatesOf } from "./certificates.ts";
 import { Closing } from "./closing.ts";
-import { type DataPlaneRooms, openDataPlane } from "./data-plane.ts";
+import { type DataPlaneRooms, openDataPlane, openLimits } from "./data-plane.ts";
 import { registerTenants } from "./document-tenants.ts";
 import { createContextOpener, recordQuarantine } from "./event-ports.ts";
 import { prepareTables } from "./open-data.ts";
@@ -134,7 +134,9 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   closing.add(() => lifecycle.close());
   await carryOutJournal(lifecycle, telemetry.log);
   const identity = openIdentity(settings, keyring, registry, audit, egress, telemetry);
-  const invoker = createInvoker({ egress, clock: systemClock, searchPassages: passagesOf(stores) });
+  const limits = openLimits({ settings, siblings: inputs.siblings, telemetry });
+  closing.add(() => limits.close());
+  const invoker = createInvoker({ egress, clock: systemClock, limits, searchPassages: passagesOf(stores) });
   const services: Services = {
     registry,
     identity,
@@ -156,7 +158,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   lifecycle.start();
   const live = createLiveRequests();
   endWithTenants(live, registry, telemetry);
-  const rooms = { settings, identity, registry, lifecycle, audit, telemetry, live, siblings: inputs.siblings };
+  const rooms = { settings, identity, registry, lifecycle, audit, telemetry, live, limits };
   const gateway = await openGateway(inputs, rooms, closing);
   const { servers, pipeline } = await listen(settings, services, stores, telemetry, gateway, live);
   closing.add(async () => {

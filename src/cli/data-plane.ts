@@ -9,6 +9,8 @@ import {
   createMessageLedger,
   createRedisLedger,
   type LimitLedger,
+  type Limits,
+  type OpenLimits,
 } from "../tenancy/limits/index.ts";
 import type { Registry } from "../tenancy/registry/index.ts";
 import { createOutbound, createUpstreamPool, probe } from "../wire/index.ts";
@@ -24,14 +26,14 @@ export interface DataPlaneRooms {
   readonly registry: Registry;
   readonly audit: Audit;
   readonly telemetry: Telemetry;
-  readonly siblings: Siblings | undefined;
+  readonly limits: Limits;
   readonly live: LiveRequests;
 }
 
 /** The data plane of this process with everything it works with. */
 export interface OpenDataPlane {
   readonly dataPlane: DataPlane;
-  /** After the ports are closed: counters are given back, connections and checks end. */
+  /** After the ports are closed: connections and checks end. */
   close(): Promise<void>;
 }
 
@@ -40,9 +42,7 @@ const METRIC_BOUNDS = { tenantsMax: 100, routesMax: 1_000 } as const;
 
 /** A data plane that serves nothing yet. */
 export function openDataPlane(rooms: DataPlaneRooms): OpenDataPlane {
-  const { settings, identity, registry, audit, telemetry } = rooms;
-  const ledger = openLedger(rooms);
-  const limits = createLimits({ clock: systemClock, ...(ledger && { ledger }) });
+  const { settings, identity, registry, audit, telemetry, limits } = rooms;
   const watch = createLoopWatch(systemClock);
   const pool = createUpstreamPool();
   const outbound = createOutbound();
@@ -69,6 +69,7 @@ export function openDataPlane(rooms: DataPlaneRooms): OpenDataPlane {
       }),
     signContext: (context, audience) => identity.signContext(context, audience),
     claimedTenant: (head) => identity.claimedTenant(head),
+    noteFailure: (address) => identity.noteFailure(address),
     live: rooms.live,
     fetch: (request) => outbound.fetch(request),
     probe,
@@ -84,13 +85,25 @@ export function openDataPlane(rooms: DataPlaneRooms): OpenDataPlane {
       pool.close();
       watch.close();
       await outbound.close();
-      await limits.close();
     },
   };
 }
 
+/** The counters of this process. They are closed after everything that counts. */
+export function openLimits(rooms: LedgerRooms): OpenLimits {
+  const ledger = openLedger(rooms);
+  return createLimits({ clock: systemClock, ...(ledger && { ledger }) });
+}
+
+/** What decides where limits are shared. */
+interface LedgerRooms {
+  readonly settings: Settings;
+  readonly siblings: Siblings | undefined;
+  readonly telemetry: Telemetry;
+}
+
 /** Where limits are shared: in Redis by all machines, else by the processes of this one, else nowhere. */
-function openLedger({ settings, siblings, telemetry }: DataPlaneRooms): LimitLedger | undefined {
+function openLedger({ settings, siblings, telemetry }: LedgerRooms): LimitLedger | undefined {
   const { redis, machinesMin } = settings.gateway;
   if (redis !== undefined) {
     return createRedisLedger({

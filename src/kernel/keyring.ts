@@ -21,6 +21,7 @@ export type KeyPurpose =
   | "vault-root"
   | "gateway-objects"
   | "token-signing"
+  | "root-key-check"
   | "cursor"
   | "revocation-journal";
 

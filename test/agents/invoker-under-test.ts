@@ -1,6 +1,7 @@
 import type { TestContext } from "node:test";
 import { createInvoker, type Invoker, type SearchPassages } from "../../src/agents/index.ts";
 import { type Clock, systemClock } from "../../src/kernel/index.ts";
+import { createLimits } from "../../src/tenancy/limits/index.ts";
 import { createEgress, type Lookup } from "../../src/wire/index.ts";
 
 export interface TestInvokerOptions {
@@ -16,6 +17,7 @@ export function createTestInvoker(t: TestContext, options: TestInvokerOptions = 
   return createInvoker({
     egress,
     clock: options.clock ?? systemClock,
+    limits: createLimits({ clock: systemClock }),
     searchPassages: options.searchPassages ?? (() => Promise.resolve([])),
   });
 }

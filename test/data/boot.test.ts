@@ -233,6 +233,22 @@ describe("a schema", () => {
       });
     });
 
+    test("refuses another root key, with what to do, and is left as it is", async () => {
+      const place = await engine.place();
+      const first = await place.open();
+      await storeTwoTenants(first);
+      if (place.location.kind === "embedded") await first.close();
+      const wrong = { ...testPorts(), keyring: createKeyring(Buffer.alloc(32, 8)) };
+      await assert.rejects(createDataStore(place.location, wrong), (error) => {
+        assert.ok(error instanceof Fault && error.code === "invalid_settings", String(error));
+        assert.match(error.public.detail ?? "", /another root key, and nothing was changed.*FREEHOLD_ROOT_KEY/);
+        return true;
+      });
+      // whoever has the right key goes on, also on new connections
+      const again = await place.open();
+      assert.equal((await again.forTenant(contextOf("b")).query(sql`select from freehold.documents`)).count, DOCUMENTS);
+    });
+
     test("keeps its rows from one start to the next", async () => {
       const place = await engine.place();
       const first = await place.open();

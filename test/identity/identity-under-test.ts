@@ -116,6 +116,7 @@ export function createIdentityUnderTest(
   );
   const parsed = identitySettings.parse({
     baseDomains: ["api.example.com"],
+    failedCredentials: { max: 1_000_000 },
     issuers: issuers.map((issuer) => issuer.settings),
     ...settings,
   });

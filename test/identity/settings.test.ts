@@ -58,7 +58,13 @@ test("an unknown setting is refused at every level", () => {
 });
 
 test("what is not said is the strict choice", () => {
-  assert.deepEqual(identitySettings.parse({}), { profile: "production", issuers: [], baseDomains: [], developmentToken: false });
+  assert.deepEqual(identitySettings.parse({}), {
+    profile: "production",
+    issuers: [],
+    baseDomains: [],
+    developmentToken: false,
+    failedCredentials: { max: 100, windowSeconds: 60 },
+  });
   const { platform, claims } = issuerSettings.parse(issuer);
   assert.equal(platform, false);
   assert.deepEqual(claims, { tenant: "tenant_id", roles: "roles", platformRoles: "platform_roles" });

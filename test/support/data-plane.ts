@@ -130,8 +130,7 @@ export interface TestPlane {
 
 /** A data plane that serves this document through the wire's own server, with a real identity, real limits and a real pool. */
 export async function startPlane(ending: Ending, document: unknown, options: PlaneOptions = {}): Promise<TestPlane> {
-  const profile = options.profile ?? "strict";
-  const plugins = options.plugins ?? PLUGINS;
+  const { profile = "strict", plugins = PLUGINS } = options;
   const tenants = new Map(
     (options.tenants ?? ["acme", "globex"]).map((tenant) => toTenant(tenant)).map((tenant) => [tenant.id as string, tenant]),
   );
@@ -157,6 +156,7 @@ export async function startPlane(ending: Ending, document: unknown, options: Pla
     contextOf,
     signContext: (context, audience) => identity.signContext(context, audience),
     claimedTenant: () => undefined,
+    noteFailure: (address) => identity.noteFailure(address),
     live: createLiveRequests(),
     fetch: fetchPlain,
     probe,
@@ -219,7 +219,12 @@ function toTenant(tenant: string | Tenant): Tenant {
 }
 
 function createTestIdentity(tenants: ReadonlyMap<string, Tenant>, audits: AuditEvent[]): Identity {
-  const settings = identitySettings.parse({ profile: "development", developmentToken: true, baseDomains: ["api.example.com"] });
+  const settings = identitySettings.parse({
+    profile: "development",
+    developmentToken: true,
+    baseDomains: ["api.example.com"],
+    failedCredentials: { max: 1_000_000 },
+  });
   return createIdentity(settings, {
     clock: systemClock,
     keyring: createKeyring(randomBytes(32)),

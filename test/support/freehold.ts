@@ -94,7 +94,7 @@ function usualSettings(url: string, folder: string): Record<string, unknown> {
     demo: false,
     logLevel: "debug",
     origins: [ALLOWED_ORIGIN],
-    identity: { baseDomains: [BASE_DOMAIN] },
+    identity: { baseDomains: [BASE_DOMAIN], failedCredentials: { max: 1_000_000 } },
   };
 }
 

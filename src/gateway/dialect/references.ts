@@ -9,8 +9,23 @@ export interface Resolved {
   readonly unresolved: readonly string[];
 }
 
+/** A copy of a value of a document, which checks may change in place. Faster than `structuredClone` by far, as there is nothing but data. */
+export function copyOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(copyOf);
+  if (!isRecord(value)) return value;
+  const copy: Record<string, unknown> = {};
+  for (const name of Object.keys(value)) define(copy, name, copyOf(value[name]));
+  return copy;
+}
+
+/** A name such as `__proto__` is one like any other. */
+function define(object: Record<string, unknown>, name: string, value: unknown): void {
+  if (name === "__proto__") Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true });
+  else object[name] = value;
+}
+
 /**
- * The value with each text `$env://NAME` and `$env://NAME/key` (a key of a JSON object in that variable) replaced. What has no value
+ * A copy of the value with each text `$env://NAME` and `$env://NAME/key` (a key of a JSON object in that variable) replaced. What has no value
  * stays as it is and is named, and so does `$secret://…`.
  */
 export function resolveReferences(value: unknown, variable: (name: string) => string | undefined): Resolved {
@@ -22,7 +37,10 @@ export function resolveReferences(value: unknown, variable: (name: string) => st
       return found ?? each;
     }
     if (Array.isArray(each)) return each.map(resolve);
-    return isRecord(each) ? Object.fromEntries(Object.entries(each).map(([name, part]) => [name, resolve(part)])) : each;
+    if (!isRecord(each)) return each;
+    const copy: Record<string, unknown> = {};
+    for (const name of Object.keys(each)) define(copy, name, resolve(each[name]));
+    return copy;
   };
   return { value: resolve(value), unresolved };
 }

@@ -58,16 +58,24 @@ export function mergeDocuments(
   const taken = new Set(splitDocument(file).map(nameOf));
   const document: Record<string, unknown> = { ...file };
   const hidden: string[] = [];
-  for (const { kind, id, value } of stored) {
-    if (taken.has(nameOf({ kind, id }))) hidden.push(nameOf({ kind, id }));
-    else add(document, kind, id, value);
+  const own = new Set<string>();
+  for (const object of stored) {
+    if (taken.has(nameOf(object))) hidden.push(nameOf(object));
+    else add(document, object, own);
   }
   return { document, hidden };
 }
 
-function add(document: Record<string, unknown>, kind: string, id: string, value: unknown): void {
+/** Puts an object into its part, which is copied before it is first changed (`own`): the file's stay as they are. */
+function add(document: Record<string, unknown>, { kind, id, value }: SourceObject, own: Set<string>): void {
   const part = document[kind];
   if (kind === PLUGIN_LIST) document[kind] = value;
-  else if (MAPPINGS.includes(kind)) document[kind] = { ...(isRecord(part) && part), [id]: value };
-  else if (KINDS.some((each) => each === kind)) document[kind] = [...(Array.isArray(part) ? (part as unknown[]) : []), value];
+  else if (MAPPINGS.includes(kind)) {
+    if (!own.has(kind)) document[kind] = { ...(isRecord(part) && part) };
+    (document[kind] as Record<string, unknown>)[id] = value; // made above
+  } else if (KINDS.some((each) => each === kind)) {
+    if (!own.has(kind)) document[kind] = Array.isArray(part) ? [...(part as unknown[])] : [];
+    (document[kind] as unknown[]).push(value); // made above
+  }
+  own.add(kind);
 }

@@ -1,5 +1,6 @@
 import { parseTenantId } from "../../kernel/index.ts";
 import type { Findings } from "./findings.ts";
+import { copyOf } from "./references.ts";
 import { lineOf, partOf } from "./place.ts";
 import { isRecord, type SchemaCheck } from "./schema/compiler.ts";
 import { createSchemaCheck } from "./schema/schema-check.ts";
@@ -44,7 +45,7 @@ function readLines<Line>(name: string, value: unknown, schema: unknown, findings
   }
   const check: SchemaCheck = createSchemaCheck(schema, { emptyIsEither: true });
   for (const [id, given] of Object.entries(value)) {
-    const line = structuredClone(given ?? {}); // `acme:` alone is a tenant without settings
+    const line = copyOf(given ?? {}); // `acme:` alone is a tenant without settings
     const wrong = check(line);
     if (wrong === undefined) lines.set(id, line as Line); // the schema says the same as the type
     else findings.refuse(lineOf(name, id), `invalid configuration: ${wrong}`);

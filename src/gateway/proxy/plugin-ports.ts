@@ -1,4 +1,5 @@
 import { createTenantContext, type Tenant, type TenantContext } from "../../kernel/index.ts";
+import { TOO_MANY_FAILURES } from "../../tenancy/identity/index.ts";
 import type { PatternCompiler } from "../routing/pattern.ts";
 import type { Call, PluginPorts } from "./plugin.ts";
 import type { DataPlanePorts } from "./ports.ts";
@@ -22,9 +23,12 @@ export function createPluginPorts(ports: DataPlanePorts, pattern: PatternCompile
     warn: (message, facts) => ports.warn(message, facts),
     audit: (action, reason, call, claimed) => {
       const { context } = call;
+      // up to the bound of an address one by one, then once: whoever guesses must not fill the trail
+      const note = action === "auth_failed" ? ports.noteFailure(call.head.remoteAddress).kind : "counted";
+      if (note === "over") return;
       ports.audit.record({
         action,
-        reason,
+        reason: note === "crossed" ? TOO_MANY_FAILURES : reason,
         actor: context?.principal.id ?? call.consumer?.username ?? null,
         actorTenant: context ? { id: context.tenant.id, uuid: context.tenant.uuid } : null,
         targetTenant: claimed ?? null,

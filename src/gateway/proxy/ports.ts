@@ -1,6 +1,6 @@
 import type { Clock, Fault, Random, Tenant, TenantContext, TenantId } from "../../kernel/index.ts";
 import type { Audit } from "../../tenancy/audit/index.ts";
-import type { Identified } from "../../tenancy/identity/index.ts";
+import type { FailureNote, Identified } from "../../tenancy/identity/index.ts";
 import type { FairQueue, Limits } from "../../tenancy/limits/index.ts";
 import type {
   Answer,
@@ -38,6 +38,8 @@ export interface DataPlanePorts {
   signContext(context: TenantContext, audience: string): string;
   /** The tenant that a platform key or a custom host stands for, from memory and without proof; undefined where that is not known at once. */
   claimedTenant(head: RequestHead): TenantId | undefined;
+  /** Counts a credential that a plugin has refused, by the address of its connection. */
+  noteFailure(remoteAddress: string): FailureNote;
   /** Where a call stands from the proof of its tenant to its end, so that it ends when its tenant does. */
   readonly live: Pick<LiveRequests, "enter" | "leave">;
   fetch(request: OutboundRequest): Promise<OutboundResponse>;

@@ -6,6 +6,7 @@ import { hardeningSql, rolesSql } from "./hardening.ts";
 import { lifecyclePoliciesSql } from "./lifecycle-policies.ts";
 import { MIGRATIONS } from "./migrations/index.ts";
 import type { MigrationTarget } from "./migrations/migration.ts";
+import { assertRootKey, noteRootKey, ROOT_KEY_CHECK_TABLE } from "./root-key-check.ts";
 import { type Roles, rolesOf } from "./roles.ts";
 import { scramVerifier } from "./scram.ts";
 import { type ContextMode, contextSql } from "./tenant-context.ts";
@@ -84,6 +85,7 @@ async function install(client: pg.ClientBase, who: Administrator, roles: Roles, 
   const { database, superuser } = who;
   const known = await knownMigrations(client, roles);
   assertNotNewer(known); // before anything of a newer program's is changed
+  if (known.size > 0) await assertRootKey(client, roles, options.keyring);
   const verifiers = {
     app: scramVerifier(options.passwords.app, options.random),
     system: scramVerifier(options.passwords.system, options.random),
@@ -97,6 +99,7 @@ async function install(client: pg.ClientBase, who: Administrator, roles: Roles, 
   await client.query(contextSql(mode, roles, options.keyring, options.appEnters));
   const version = await migrate(client, known, { roles, vector });
   await client.query(lifecyclePoliciesSql(roles));
+  await noteRootKey(client, options.keyring, options.random);
   return { database, roles, mode, vector, version, administrator: superuser ? "superuser" : "owner" };
 }
 
@@ -109,6 +112,7 @@ set role ${roles.owner};
 revoke all on schema freehold, freehold_app, freehold_private from public;
 grant usage on schema freehold, freehold_app to ${roles.app}, ${roles.system};
 create table if not exists freehold_private.context_key (id integer primary key, inner_pad bytea not null, outer_pad bytea not null);
+${ROOT_KEY_CHECK_TABLE}
 create table if not exists freehold.migrations (
   version integer primary key, name text not null, digest text not null, applied_at timestamptz not null default now());
 grant select on freehold.migrations to ${roles.app}, ${roles.system};

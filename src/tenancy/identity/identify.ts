@@ -14,6 +14,7 @@ import type { RequestHead } from "../../wire/index.ts";
 import type { ApiKeyRecord } from "./api-key.ts";
 import { type Carriers, readCarriers, readClaim } from "./carriers.ts";
 import { createContextSigner } from "./context-signer.ts";
+import { createFailureLimit, type FailureLimit, type FailureNote } from "./failure-limit.ts";
 import { createKeySets, type KeySetPorts } from "./jwks.ts";
 import { createTokenVerifier } from "./jwt.ts";
 import { createReadKeys, type Proof, prove, type ProofPorts } from "./prove.ts";
@@ -74,6 +75,8 @@ export interface Identification {
   agree(context: TenantContext, value: unknown, remoteAddress: string): void;
   /** The tenant that a key or the host stands for, from memory and without proof; undefined where that is not known at once. */
   claimedTenant(head: RequestHead): TenantId | undefined;
+  /** Counts a credential that failed elsewhere, by the address of its connection. */
+  noteFailure(remoteAddress: string): FailureNote;
   /** Fetches the issuers' keys ahead of the first request. */
   warm(): Promise<void>;
 }
@@ -110,10 +113,11 @@ export function createIdentification(settings: IdentitySettings, ports: Identifi
     developmentToken: settings.developmentToken,
     readKeys: createReadKeys(),
   };
+  const failures = createFailureLimit(settings.failedCredentials, clock);
   const hosts = { baseDomains: settings.baseDomains, tenantOfHost };
   return {
     identify: (head, requestId, trace) => {
-      const request = new IdentifiedRequest(head, requestId, trace, ports);
+      const request = new IdentifiedRequest(head, requestId, trace, ports, failures);
       const carriers = request.read(() => readCarriers(head, hosts));
       if (carriers instanceof Fault) return { ok: false, fault: carriers };
       const { credential, routePath } = carriers;
@@ -131,6 +135,7 @@ export function createIdentification(settings: IdentitySettings, ports: Identifi
         const found = findKey(id);
         return found instanceof Promise ? undefined : found?.tenantId;
       }),
+    noteFailure: (remoteAddress) => failures.note(remoteAddress),
     warm: () => keySets.warm(),
   };
 }
@@ -177,14 +182,26 @@ export function asServed(tenant: Tenant | undefined, id: TenantId): Served {
   }
 }
 
+/** The one entry for all failures of an address over the bound, until its window ends. */
+export const TOO_MANY_FAILURES = "too_many_failures";
+
+/** Who tried, as far as it is known. */
+interface Attempted {
+  readonly actor?: string | undefined;
+  readonly actorTenant?: TenantId | null | undefined;
+  readonly claimedTenant?: TenantId | undefined;
+}
+
 /** One request on its way from what it carries to what it is. */
 class IdentifiedRequest {
   readonly #head: RequestHead;
   readonly #requestId: string;
   readonly #trace: Trace;
   readonly #ports: IdentificationPorts;
+  readonly #failures: FailureLimit;
 
-  constructor(head: RequestHead, requestId: string, trace: Trace, ports: IdentificationPorts) {
+  constructor(head: RequestHead, requestId: string, trace: Trace, ports: IdentificationPorts, failures: FailureLimit) {
+    this.#failures = failures;
     this.#head = head;
     this.#requestId = requestId;
     this.#trace = trace;
@@ -196,8 +213,7 @@ class IdentifiedRequest {
       return carriers();
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      if (error.code === "ambiguous_credentials") this.#audit("auth_failed", error.code, {});
-      return error;
+      return error.code === "ambiguous_credentials" ? this.#failed(error, error.code, {}) : error;
     }
   }
 
@@ -217,10 +233,10 @@ class IdentifiedRequest {
   #refuse(proof: Proof & { ok: false }, carriers: Carriers): Identified {
     const claimedTenant = proof.claimedTenant ?? carriers.selectors[0]?.tenantId;
     const who = { actor: proof.actor, actorTenant: proof.actorTenant, claimedTenant };
-    this.#audit("auth_failed", proof.reason, who);
+    const fault = this.#failed(unauthenticated(proof.reason), proof.reason, who);
     // signed by an issuer that was trusted for somebody else: an attack, or a wrong setting on their side
-    if (proof.claimedTenant !== undefined) this.#audit("cross_tenant_attempt", proof.reason, who);
-    return { ok: false, fault: unauthenticated(proof.reason) };
+    if (proof.claimedTenant !== undefined && fault.code === "unauthenticated") this.#audit("cross_tenant_attempt", proof.reason, who);
+    return { ok: false, fault };
   }
 
   /** An operator is in no tenant; to name one here would be to act as it. */
@@ -239,15 +255,22 @@ class IdentifiedRequest {
       const context = createTenantContext({ tenant: served.tenant, principal, provedBy, requestId: this.#requestId, trace: this.#trace });
       return { ok: true, realm: "tenant", context, routePath };
     }
-    if (served.reason !== undefined) this.#audit("auth_failed", served.reason, { actor: principal.id, actorTenant: tenantId });
-    return served;
+    if (served.reason === undefined) return served;
+    return { ok: false, fault: this.#failed(served.fault, served.reason, { actor: principal.id, actorTenant: tenantId }) };
   }
 
-  #audit(
-    action: IdentityAudit["action"],
-    reason: string,
-    who: { actor?: string | undefined; actorTenant?: TenantId | null | undefined; claimedTenant?: TenantId | undefined },
-  ): void {
+  /** The refusal of a failed credential, written down: one by one up to the bound of its address, then once for the rest of the window. */
+  #failed(fault: Fault, reason: string, who: Attempted): Fault {
+    const note = this.#failures.note(this.#head.remoteAddress);
+    if (note.kind === "counted") {
+      this.#audit("auth_failed", reason, who);
+      return fault;
+    }
+    if (note.kind === "crossed") this.#audit("auth_failed", TOO_MANY_FAILURES, {});
+    return note.fault;
+  }
+
+  #audit(action: IdentityAudit["action"], reason: string, who: Attempted): void {
     const { actor = null, actorTenant = null, claimedTenant = null } = who;
     const { remoteAddress } = this.#head;
     this.#ports.audit({ action, reason, actorTenant, actor, claimedTenant, requestId: this.#requestId, remoteAddress });

@@ -1,3 +1,4 @@
+export type { FailureNote } from "./failure-limit.ts";
 export { type ApiKeyRecord, type MintedApiKey, mintApiKey, parseApiKey, type PresentedApiKey } from "./api-key.ts";
 export { SESSION_COOKIE } from "./carriers.ts";
 export { createContextSigner, type VouchedTenant } from "./context-signer.ts";
@@ -12,6 +13,7 @@ export {
   type Identity,
   type IdentityAudit,
   type IdentityPorts,
+  TOO_MANY_FAILURES,
   unauthenticated,
 } from "./identify.ts";
 export { createKeySets, type KeySets } from "./jwks.ts";

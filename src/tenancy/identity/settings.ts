@@ -61,6 +61,10 @@ export const identitySettings = z
     /** `{tenant}.` in front of one of these names a tenant. */
     baseDomains: z.array(z.string().regex(HOST_NAME, "must be a host name in lower case")).default([]),
     developmentToken: z.boolean().default(false),
+    /** Failed credentials per remote address and window; over it they are answered with 429 and not written to the audit trail one by one. */
+    failedCredentials: z
+      .strictObject({ max: z.int().min(1).max(1_000_000).default(100), windowSeconds: z.int().min(1).max(86_400).default(60) })
+      .prefault({}),
   })
   .refine(({ issuers }) => new Set(issuers.map(({ issuer }) => issuer)).size === issuers.length, "each issuer may be given once")
   .refine(({ profile, developmentToken }) => profile === "development" || !developmentToken, {

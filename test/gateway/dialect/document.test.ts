@@ -114,7 +114,8 @@ wat: 1
       /routes\[1\] \(id 1\): has the id of another/,
     );
     assert.match(refusalOf("routes: []\nroutes: []"), /unique/i);
-    assert.match(refusalOf("plans: {}\ntenants: {acme: {}, acme: {}}"), /unique/i);
+    assert.match(refusalOf("plans: {}\ntenants: {acme: {}, acme: {}}"), /unique: acme is there twice at line 2/i);
+    assert.match(refusalOf("tenants: {acme: {plugins: {cors: {}, 'cors': {}}}}"), /unique: cors/i);
   });
 
   test("in the apisix profile what cannot be served is left out, the later of two counts, and each is a warning", () => {
