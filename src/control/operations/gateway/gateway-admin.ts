@@ -17,6 +17,50 @@ const KINDS: ReadonlySet<string> = new Set([
   "plugin_metadata",
 ]);
 
+/** What one object of a list is called. */
+const SINGULARS: Readonly<Record<string, string>> = {
+  routes: "route",
+  services: "service",
+  upstreams: "upstream",
+  consumers: "consumer",
+  credential: "credential",
+  consumer_groups: "consumer group",
+  plugin_configs: "plugin config",
+  global_rules: "global rule",
+  ssls: "ssl",
+};
+
+/** What is said of an id that is not that of the path. */
+export function wrongId(kind: ObjectKind): string {
+  return kind === "consumers" ? "wrong username" : `wrong ${SINGULARS[kind] ?? "plugin_metadata"} id`;
+}
+
+/** What is said when there is no id. */
+export function missingId(kind: ObjectKind): string {
+  if (kind === "consumers") return 'invalid configuration: property "username" is required';
+  return kind === "plugin_metadata" ? "missing plugin name" : `missing ${SINGULARS[kind] ?? kind} id`;
+}
+
+const REFERENCES = [
+  { field: "upstream_id", kind: "upstreams" },
+  { field: "service_id", kind: "services" },
+  { field: "plugin_config_id", kind: "plugin_configs" },
+  { field: "group_id", kind: "consumer_groups" },
+] as const;
+
+/** What is said of the first object that is referred to and not there, or undefined. */
+export function missingReference(
+  object: Readonly<Record<string, unknown>>,
+  document: { readonly [kind in (typeof REFERENCES)[number]["kind"]]: ReadonlyMap<string, unknown> },
+): string | undefined {
+  for (const { field, kind } of REFERENCES) {
+    const id = object[field];
+    if (typeof id !== "string" || document[kind].has(id)) continue;
+    return `failed to fetch ${SINGULARS[kind]} info by ${SINGULARS[kind]} id [${id}], response code: 404`;
+  }
+  return undefined;
+}
+
 /** The statuses that the dialect has for faults of ours; others are as they are. */
 const STATUSES: Readonly<Record<string, number>> = { invalid_settings: 400, invalid_json: 400 };
 

@@ -4,7 +4,18 @@ import type { GatewayObject } from "../../../tenancy/registry/index.ts";
 import type { Answer } from "../../../wire/index.ts";
 import { recordChange } from "../../record-change.ts";
 import type { Services } from "../../services.ts";
-import { kindOf, NOT_FOUND, readBody, type Target, targetOf, toEntry, toErrorMessage } from "./gateway-admin.ts";
+import {
+  kindOf,
+  missingId,
+  missingReference,
+  NOT_FOUND,
+  readBody,
+  type Target,
+  targetOf,
+  toEntry,
+  toErrorMessage,
+  wrongId,
+} from "./gateway-admin.ts";
 
 type JsonObject = { [name: string]: Json };
 type Call = Parameters<Parameters<typeof rawPlatformOperation>[1]["run"]>[0];
@@ -37,8 +48,9 @@ export function gatewayObjects(services: Services, config: GatewayConfig): reado
     make("PUT", BASE, "Add or replace an object of the gateway that brings its id.", async (call) => {
       const value = toObject(readBody(call.body, BODY_BYTES_MAX));
       const id = call.params["kind"] === "consumers" ? value["username"] : value["id"];
-      if (typeof id !== "string" && typeof id !== "number") throw refused("missing id");
-      return await put(call, targetOf([kindOf(call.params["kind"]), String(id)]), value);
+      const kind = kindOf(call.params["kind"]);
+      if (typeof id !== "string" && typeof id !== "number") throw refused(missingId(kind));
+      return await put(call, targetOf([kind, String(id)]), value);
     }),
     ...PATHS.flatMap((path) => [
       make("GET", BASE + path, "Read a stored object of the gateway.", (call) => show(config, namesOf(call))),
@@ -99,12 +111,13 @@ function prepare(
 ): { kind: string; id: string; value: JsonObject } {
   const own = objectKind === "credential" ? (id.split("/").at(-1) ?? "") : id;
   const given = kind === "consumers" && objectKind !== "credential" ? value["username"] : value["id"];
-  if (given !== undefined && toText(given) !== own && toText(given) !== id) throw refused("wrong id");
+  if (given !== undefined && toText(given) !== own && toText(given) !== id) throw refused(wrongId(objectKind));
   const copy: Record<string, unknown> = {
     ...structuredClone(value),
-    ...(kind !== "consumers" || objectKind === "credential" ? { id: own } : {}),
+    // as it was given where it was, so that a number is held against what numbers may be
+    ...(kind !== "consumers" ? { id: given ?? own } : objectKind === "credential" ? { id: own } : {}),
   };
-  const wrong = config.checks.check(objectKind, copy);
+  const wrong = config.checks.check(objectKind, copy) ?? missingReference(copy, config.current());
   if (wrong !== undefined) throw refused(wrong);
   const seconds = Math.floor(nowMs / 1000);
   const created = before ? toObject(before.value)["create_time"] : undefined;
