@@ -9,18 +9,24 @@ import { exchangeRaw, gate, get, listen, listenTcp, OK, RawClient, statuses } fr
 import { startEcho, startGateway } from "./proxying.ts";
 
 const KEPT = "Host: a.example\r\n";
-const PIECE = Buffer.from(Array.from({ length: 64 * 1024 }, (_, i) => i % 251));
+const PIECE_BYTES = 64 * 1024;
 const LARGE_BYTES = 100 * 1024 * 1024;
 /** What the kernel and the processes at both ends may hold of it. */
 const HELD_BYTES_MAX = 40 * 1024 * 1024;
+
+/** Each is another one: whoever looks at bytes that were read over shows it. */
+function pieceAt(written: number): Buffer {
+  return Buffer.alloc(PIECE_BYTES, (written / PIECE_BYTES) % 251);
+}
 
 /** Writes so many bytes as fast as they are taken, and says how many were so far. */
 function pour(socket: Socket, bytes: number): { written: number } {
   const poured = { written: 0 };
   const pump = (): void => {
     while (poured.written < bytes && socket.writable) {
-      poured.written += PIECE.length;
-      if (!socket.write(PIECE)) return;
+      const piece = pieceAt(poured.written);
+      poured.written += piece.length;
+      if (!socket.write(piece)) return;
     }
   };
   socket.on("drain", pump);
@@ -41,7 +47,7 @@ async function standstill(port: number, poured: () => number): Promise<void> {
 
 function hashOf(bytes: number): string {
   const hash = createHash("sha256");
-  for (let i = 0; i < bytes; i += PIECE.length) hash.update(PIECE);
+  for (let at = 0; at < bytes; at += PIECE_BYTES) hash.update(pieceAt(at));
   return hash.digest("hex");
 }
 
