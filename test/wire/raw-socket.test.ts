@@ -34,13 +34,13 @@ function pour(socket: Socket, bytes: number): { written: number } {
   return poured;
 }
 
-/** Waits until no more is written, while other requests are answered. */
+/** Waits until no more is written, while others are answered whose bytes are read over the last that were read here. */
 async function standstill(port: number, poured: () => number): Promise<void> {
   let before = -1;
   await until("nothing moves", async () => {
     const still = poured() === before && before > 0;
     before = poured();
-    for (let i = 0; i < 20; i++) await exchangeRaw(port, "\0");
+    for (let i = 0; i < 20; i++) await exchangeRaw(port, "\0".repeat(PIECE_BYTES));
     return still;
   });
 }
@@ -227,6 +227,41 @@ describe("a change of protocol", () => {
     const received = await client.send("late").closed;
     assert.equal(statuses(received).filter((status) => status === 200).length, answers);
     assert.ok(received.endsWith(`${body}${switched}EARLY LATE`));
+  });
+
+  test("carries 100 MB each way as they were, though the other side does not read for a while", async (t) => {
+    const go = gate();
+    const [up, down] = [createHash("sha256"), createHash("sha256")];
+    let [seen, poured] = [0, { written: 0 }];
+    const port = await listenTcp(t, (socket) => {
+      socket.once("data", () => {
+        socket.pause().write("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n");
+        poured = pour(socket, LARGE_BYTES);
+        socket.on("data", (bytes: Buffer) => {
+          up.update(bytes);
+          seen += bytes.length;
+        });
+        void go.opened.then(() => socket.resume());
+      });
+    });
+    const at = await startGateway(t, port);
+    const client = new RawClient(at.port).send(upgrade);
+    await client.until("\r\n\r\n");
+    client.socket.pause().removeAllListeners("data");
+    down.update(client.received.slice(client.received.indexOf("\r\n\r\n") + 4), "latin1");
+    let got = client.received.length - client.received.indexOf("\r\n\r\n") - 4;
+    const sent = pour(client.socket, LARGE_BYTES);
+    await standstill(at.port, () => poured.written + sent.written);
+    assert.ok(poured.written + sent.written < 2 * HELD_BYTES_MAX, `${poured.written} ${sent.written}`);
+    client.socket.on("data", (text: string) => {
+      down.update(text, "latin1");
+      got += text.length;
+    });
+    client.socket.resume();
+    go.open();
+    await until("all of it is here", () => seen === LARGE_BYTES && got === LARGE_BYTES, 60_000);
+    assert.deepEqual([up.digest("hex"), down.digest("hex")], [hashOf(LARGE_BYTES), hashOf(LARGE_BYTES)]);
+    client.socket.destroy();
   });
 
   test("keeps apart what many callers sent ahead, though all are read into one place", async (t) => {
