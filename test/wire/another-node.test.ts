@@ -44,6 +44,7 @@ for (const room of [
   "http-connection",
   "http-refusal",
   "upstream-connection",
+  "upstream-poison",
 ]) {
   await import(`./${room}.test.ts`);
 }

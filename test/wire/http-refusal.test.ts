@@ -38,6 +38,8 @@ describe("a request that two readers could read differently", () => {
     "a signed Content-Length": `${post("Content-Length: +5")}hello`,
     "a transfer coding in HTTP/1.0": "POST /x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "a tab behind the transfer coding": `${post("Transfer-Encoding: chunked\t")}0\r\n\r\n`,
+    "another transfer coding before chunked": `${post("Transfer-Encoding: gzip, chunked")}0\r\n\r\n`,
+    "another transfer coding behind chunked": `${post("Transfer-Encoding: chunked, identity")}0\r\n\r\n`,
     "a tab before the length": `${post("Content-Length:\t5")}hello`,
     "a space before the colon": get("/x", "X-Tenant-ID : b"),
     "a folded line": get("/x", "X-A: b", " c: d"),

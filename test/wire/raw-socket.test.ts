@@ -9,18 +9,24 @@ import { exchangeRaw, gate, get, listen, listenTcp, OK, RawClient, statuses } fr
 import { startEcho, startGateway } from "./proxying.ts";
 
 const KEPT = "Host: a.example\r\n";
-const PIECE = Buffer.from(Array.from({ length: 64 * 1024 }, (_, i) => i % 251));
+const PIECE_BYTES = 64 * 1024;
 const LARGE_BYTES = 100 * 1024 * 1024;
 /** What the kernel and the processes at both ends may hold of it. */
 const HELD_BYTES_MAX = 40 * 1024 * 1024;
+
+/** Each is another one: whoever looks at bytes that were read over shows it. */
+function pieceAt(written: number): Buffer {
+  return Buffer.alloc(PIECE_BYTES, (written / PIECE_BYTES) % 251);
+}
 
 /** Writes so many bytes as fast as they are taken, and says how many were so far. */
 function pour(socket: Socket, bytes: number): { written: number } {
   const poured = { written: 0 };
   const pump = (): void => {
     while (poured.written < bytes && socket.writable) {
-      poured.written += PIECE.length;
-      if (!socket.write(PIECE)) return;
+      const piece = pieceAt(poured.written);
+      poured.written += piece.length;
+      if (!socket.write(piece)) return;
     }
   };
   socket.on("drain", pump);
@@ -28,20 +34,20 @@ function pour(socket: Socket, bytes: number): { written: number } {
   return poured;
 }
 
-/** Waits until no more is written, while other requests are answered. */
+/** Waits until no more is written, while others are answered whose bytes are read over the last that were read here. */
 async function standstill(port: number, poured: () => number): Promise<void> {
   let before = -1;
   await until("nothing moves", async () => {
     const still = poured() === before && before > 0;
     before = poured();
-    for (let i = 0; i < 20; i++) await exchangeRaw(port, "\0");
+    for (let i = 0; i < 20; i++) await exchangeRaw(port, "\0".repeat(PIECE_BYTES));
     return still;
   });
 }
 
 function hashOf(bytes: number): string {
   const hash = createHash("sha256");
-  for (let i = 0; i < bytes; i += PIECE.length) hash.update(PIECE);
+  for (let at = 0; at < bytes; at += PIECE_BYTES) hash.update(pieceAt(at));
   return hash.digest("hex");
 }
 
@@ -221,6 +227,41 @@ describe("a change of protocol", () => {
     const received = await client.send("late").closed;
     assert.equal(statuses(received).filter((status) => status === 200).length, answers);
     assert.ok(received.endsWith(`${body}${switched}EARLY LATE`));
+  });
+
+  test("carries 100 MB each way as they were, though the other side does not read for a while", async (t) => {
+    const go = gate();
+    const [up, down] = [createHash("sha256"), createHash("sha256")];
+    let [seen, poured] = [0, { written: 0 }];
+    const port = await listenTcp(t, (socket) => {
+      socket.once("data", () => {
+        socket.pause().write("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n");
+        poured = pour(socket, LARGE_BYTES);
+        socket.on("data", (bytes: Buffer) => {
+          up.update(bytes);
+          seen += bytes.length;
+        });
+        void go.opened.then(() => socket.resume());
+      });
+    });
+    const at = await startGateway(t, port);
+    const client = new RawClient(at.port).send(upgrade);
+    await client.until("\r\n\r\n");
+    client.socket.pause().removeAllListeners("data");
+    down.update(client.received.slice(client.received.indexOf("\r\n\r\n") + 4), "latin1");
+    let got = client.received.length - client.received.indexOf("\r\n\r\n") - 4;
+    const sent = pour(client.socket, LARGE_BYTES);
+    await standstill(at.port, () => poured.written + sent.written);
+    assert.ok(poured.written + sent.written < 2 * HELD_BYTES_MAX, `${poured.written} ${sent.written}`);
+    client.socket.on("data", (text: string) => {
+      down.update(text, "latin1");
+      got += text.length;
+    });
+    client.socket.resume();
+    go.open();
+    await until("all of it is here", () => seen === LARGE_BYTES && got === LARGE_BYTES, 60_000);
+    assert.deepEqual([up.digest("hex"), down.digest("hex")], [hashOf(LARGE_BYTES), hashOf(LARGE_BYTES)]);
+    client.socket.destroy();
   });
 
   test("keeps apart what many callers sent ahead, though all are read into one place", async (t) => {

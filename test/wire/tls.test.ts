@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type ClientHttp2Session, constants, type IncomingHttpHeaders } from "node:http2";
-import { connect as connectTcp } from "node:net";
+import { type AddressInfo, connect as connectTcp } from "node:net";
 import { connect, createServer } from "node:tls";
 import { describe, test } from "node:test";
 import type { Origin, ServerTls } from "../../src/wire/index.ts";
@@ -99,6 +99,25 @@ describe("an upstream with a certificate", () => {
       assert.deepEqual(statuses(await exchangeRaw(at.port, both)), [status, status]);
     });
   }
+});
+
+test("a connection with TLS to an upstream is used again, also when it was idle for a while", async (t) => {
+  let connections = 0;
+  const server = createServer({ ...A_EXAMPLE }, (socket) => {
+    connections++;
+    socket.on("error", () => undefined).on("data", () => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo; // a TCP server's address is an AddressInfo
+  const tls = { serverName: "a.example", verify: true, ca: AUTHORITY, cert: undefined, key: undefined };
+  const at = await startGateway(t, port, { change: () => ({ origin: { host: "127.0.0.1", port, tls } }) });
+  for (let i = 0; i < 5; i++) {
+    assert.deepEqual(statuses(await exchangeRaw(at.port, get("/x"))), [200]);
+    await until("the connection is idle", () => at.pool.size().idle === 1);
+  }
+  assert.equal(connections, 1);
 });
 
 async function call(

@@ -51,7 +51,7 @@ async function createIdle(ending: Ending): Promise<Lent> {
   });
   const wheel = new TimerWheel(1_000);
   const user = createUser(true);
-  const keeper = { wheel, keep: () => undefined, drop: () => undefined };
+  const keeper = { wheel, isProved: true, keep: () => undefined, drop: () => undefined };
   const connection = new UpstreamConnection(keeper, { host: "127.0.0.1", port, tls: undefined }, undefined, user, 60_000);
   ending.after(() => {
     connection.destroy();
@@ -90,7 +90,7 @@ test("an answer on a new connection before the request was sent is none", async 
   const wheel = new TimerWheel(1_000);
   t.after(() => wheel.close());
   const user = createUser(false);
-  const keeper = { wheel, keep: () => undefined, drop: () => undefined };
+  const keeper = { wheel, isProved: true, keep: () => undefined, drop: () => undefined };
   void new UpstreamConnection(keeper, { host: "127.0.0.1", port, tls: undefined }, undefined, user, 60_000);
   await user.over;
   assert.deepEqual(user.heard, ["invalid"]);

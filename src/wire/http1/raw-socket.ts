@@ -1,3 +1,4 @@
+import { readSync } from "node:fs";
 import { Socket } from "node:net";
 import { getSystemErrorName } from "node:util";
 
@@ -20,6 +21,7 @@ interface WriteRequest {
 }
 
 interface Handle {
+  readonly fd?: number;
   writeLatin1String(request: WriteRequest, text: string): number;
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
   writev(request: WriteRequest, chunks: readonly unknown[], allBuffers: boolean): number;
@@ -141,6 +143,27 @@ export function rawWriterOf(socket: Socket, onDone: () => void): RawWriter | und
   const handle = handleOf(socket);
   if (streamWrap === undefined || "encrypted" in socket || typeof handle?.writeLatin1String !== "function") return undefined;
   return new RawWriter(socket, handle, streamWrap, onDone);
+}
+
+const ONE_BYTE = Buffer.alloc(1);
+
+/**
+ * Whether nothing lies on a connected socket that the loop has not read yet, its end included. Where something does, it is used up by the
+ * look, and the socket must not be used any more. False where nobody can look. It costs as much as a fifth of a proxied request.
+ */
+export function isQuiet(socket: Socket): boolean {
+  const { fd = -1 } = handleOf(socket) ?? {};
+  if (fd < 0) return false;
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0; // "nothing there" is an error, and its trace the most of the cost
+  try {
+    readSync(fd, ONE_BYTE, 0, 1, null);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EAGAIN"; // what the call throws
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 function handleOf(socket: Socket): Handle | null | undefined {

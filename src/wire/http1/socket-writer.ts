@@ -21,6 +21,7 @@ export class SocketWriter {
   #waits = false;
   #blocked = false;
   #sent = true;
+  #mayBegin: (() => boolean) | undefined;
 
   /** `onBlock` is called when the other side takes no more, which is also found at the end of a turn; `onDrain` when it takes bytes again. */
   constructor(socket: Socket, onBlock: () => void, onDrain: () => void) {
@@ -40,9 +41,10 @@ export class SocketWriter {
     return this.#sent;
   }
 
-  /** Gathers the beginning of a message. */
-  begin(latin1: string): void {
+  /** Gathers the beginning of a message. `mayBegin` is asked right before the first of it is sent; when it says no, nothing is. */
+  begin(latin1: string, mayBegin: (() => boolean) | undefined): void {
     this.#sent = false;
+    this.#mayBegin = mayBegin;
     this.#text += latin1;
   }
 
@@ -55,7 +57,7 @@ export class SocketWriter {
   bytes(bytes: Uint8Array): void {
     const before = this.#text;
     this.#text = "";
-    this.#sent = true;
+    if (!this.#sent && !this.#begins()) return;
     if (this.#socket.destroyed) return;
     const raw = this.#rawNow();
     if (!(raw ? raw.bytes(before, bytes) : this.#streamed(before, bytes))) this.#block();
@@ -77,7 +79,7 @@ export class SocketWriter {
     const text = this.#text;
     if (text === "") return;
     this.#text = "";
-    this.#sent = true;
+    if (!this.#sent && !this.#begins()) return;
     if (this.#socket.destroyed) return;
     const raw = this.#rawNow();
     if (!(raw ? raw.text(text) : this.#socket.write(text, "latin1"))) this.#block();
@@ -98,6 +100,14 @@ export class SocketWriter {
     const more = this.#socket.write(bytes);
     this.#socket.uncork();
     return more;
+  }
+
+  #begins(): boolean {
+    const mayBegin = this.#mayBegin;
+    this.#mayBegin = undefined;
+    if (mayBegin?.() === false) return false;
+    this.#sent = true;
+    return true;
   }
 
   #block(): void {

@@ -6,7 +6,7 @@ import { BodyDecoder, type BodySink } from "./body-decoder.ts";
 import { END_OF_HEAD } from "./characters.ts";
 import { TEXT_BYTES_MAX } from "../request-pass.ts";
 import { parseResponseHead, RESPONSE_HEAD_BYTES_MAX, type UpstreamHead } from "./response-parser.ts";
-import { READ_BUFFER, readView } from "./raw-socket.ts";
+import { isQuiet, READ_BUFFER, readView } from "./raw-socket.ts";
 import { SocketWriter } from "./socket-writer.ts";
 
 /** Whoever uses a connection to an upstream for one exchange. */
@@ -33,6 +33,8 @@ export interface UpstreamUser extends BodySink {
 /** The place a connection goes back to. */
 export interface ConnectionKeeper {
   readonly wheel: TimerWheel;
+  /** Whether all that waited to be read on its idle connections has been read just now. */
+  readonly isProved: boolean;
   /** The exchange was clean: it may serve another one. */
   keep(connection: UpstreamConnection): void;
   /** It is gone. */
@@ -73,6 +75,12 @@ export class UpstreamConnection implements Timed {
   #error: string | undefined;
   #readMs = 0;
   #sendMs = 0;
+  /** Asked right before the first byte of a request goes out on a connection that was idle: what lies there unread is not its answer. */
+  readonly #mayBegin = (): boolean => {
+    if (this.#gone || this.#keeper.isProved || isQuiet(this.#socket)) return true;
+    this.reject("an answer before its request");
+    return false;
+  };
 
   constructor(keeper: ConnectionKeeper, origin: Origin, context: SecureContext | undefined, user: UpstreamUser, connectMs: number) {
     this.#keeper = keeper;
@@ -120,7 +128,7 @@ export class UpstreamConnection implements Timed {
     this.#readMs = timeouts.readMs;
     this.#inBody = this.#requestDone = this.#reusable = false;
     this.#interim = this.#interimBytes = 0;
-    this.#out.begin(head);
+    this.#out.begin(head, this.reused ? this.#mayBegin : undefined);
     this.#keeper.wheel.clear(this);
   }
 
