@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-import path from "node:path";
 import { createChat, createInvoker, type SearchPassages } from "../agents/index.ts";
 import { createRouteTable, type GatewayParts, type HealthReport, indexUsers, type Services } from "../control/index.ts";
 import {
@@ -33,6 +31,7 @@ import { certificatesOf } from "./certificates.ts";
 import { type DataPlaneRooms, openDataPlane } from "./data-plane.ts";
 import { registerTenants } from "./document-tenants.ts";
 import { openIdentity } from "./open-identity.ts";
+import { programVersion } from "./program-version.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
 import type { Settings } from "./settings.ts";
 import type { Siblings } from "./siblings.ts";
@@ -340,10 +339,4 @@ function passagesOf(stores: Stores): SearchPassages {
 function healthOf(data: DataStore): HealthReport {
   const database = data.health();
   return { ok: database.ok, parts: { database: database.ok ? "ok" : database.reason } };
-}
-
-function programVersion(): string {
-  const text = readFileSync(path.join(import.meta.dirname, "../../package.json"), "utf8");
-  const { version } = JSON.parse(text) as { version: string }; // our own file
-  return version;
 }

@@ -1,6 +1,7 @@
 import { Command, Option } from "commander";
 import { doctor } from "./commands/doctor.ts";
 import { checkRoutes, explainRoute, exportApisix, importApisix } from "./commands/gateway.ts";
+import { lintInstallation } from "./commands/lint.ts";
 import { createKey, listKeys, revokeKey } from "./commands/key.ts";
 import { createTenant, listTenants, resumeTenant, showTenant, suspendTenant } from "./commands/tenant.ts";
 import { token } from "./commands/token.ts";
@@ -102,6 +103,17 @@ onInstallation(program.command("export").description("hand the configuration to 
   .description("write the gateway document in force for stock APISIX, and name what it cannot say")
   .option("--out <file>", "file to write, JSON when its name ends with .json (default: standard output)")
   .action(exportApisix);
+
+onInstallation(program.command("lint"))
+  .description("look for ways across a tenant's boundary in any PostgreSQL and in the files of other layers; changes nothing")
+  .option("--manifest <file>", "what is whose, and what is meant to be so (default: freehold-lint.yaml where it exists)")
+  .option("--role <role...>", "database roles that act for tenants")
+  .option("--gateway-document <file...>", "gateway documents to look at")
+  .option("--kubernetes <file...>", "files of Kubernetes documents to look at")
+  .option("--no-database", "look at the files only")
+  .addOption(new Option("--format <format>", "how to write the report").choices(["text", "json", "sarif"]).default("text"))
+  .option("--fix", "print the SQL that mends what was found; it is never run")
+  .action(lintInstallation);
 
 onInstallation(program.command("doctor")).description("check this machine and the installation").action(doctor);
 
