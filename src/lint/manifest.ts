@@ -90,9 +90,9 @@ export function isNamed(list: readonly string[], subject: string): boolean {
 }
 
 /** What Freehold's own schema is, for an installation in this database. The names of the roles follow from the database's. */
-export function ownManifest(roles: { readonly app: string; readonly system: string }): Manifest {
+export function ownManifest({ application, platform }: { readonly application: string; readonly platform: string }): Manifest {
   return manifestSchema.parse({
-    roles: { application: [roles.app], platform: [roles.system] },
+    roles: { application: [application], platform: [platform] },
     tables: {
       shared: ["freehold.migrations"],
       platform: [

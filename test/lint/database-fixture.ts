@@ -1,5 +1,4 @@
-import { freshDatabase } from "../support/databases.ts";
-import { asAdministrator } from "../support/databases.ts";
+import { asAdministrator, freshDatabase } from "../support/databases.ts";
 import { manifestSchema, type Manifest } from "../../src/lint/manifest.ts";
 
 /** Roles of the fixture, named after its database so that they go with it. */

@@ -64,7 +64,7 @@ export const CATALOG_QUERIES = {
     n.oid::text as schema, p.prosecdef as definer, p.proleakproof as leakproof,
     p.prorettype in ('trigger'::regtype, 'event_trigger'::regtype) as trigger, coalesce(p.proconfig::text[], '{}') as settings,
     l.lanname as language, l.lanpltrusted or l.lanname in ('internal', 'c') as trusted,
-    coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) as source, n.nspname = 'pg_catalog' as system,
+    coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) as source, n.nspname = 'pg_catalog' as "builtIn",
     ${fromExtension("pg_proc", "p.oid")} as extension
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
     where ${USER_SCHEMA} or (n.nspname = 'pg_catalog' and p.proname = any ($1::text[])) order by 3, 2`,

@@ -92,7 +92,7 @@ export interface Routine extends Owned {
   readonly language: string;
   readonly trusted: boolean;
   readonly source: string;
-  readonly system: boolean;
+  readonly builtIn: boolean;
 }
 
 /** A trigger that fires on a table. */

@@ -1,5 +1,5 @@
 import { Fault } from "../../kernel/index.ts";
-import { type DatabaseAddress, readDatabase, rolesOf } from "../../stores/data/index.ts";
+import { type DatabaseAddress, readDatabase, actorsOf } from "../../stores/data/index.ts";
 import { isNamed, type Manifest, ownManifest, parseManifest } from "../manifest.ts";
 import { applyRules, type CheckedRule, type Finding } from "../rule.ts";
 import type { Catalog } from "./catalog.ts";
@@ -55,10 +55,10 @@ export async function lintDatabase(address: DatabaseAddress, manifest: Manifest 
 
 /** Freehold's own schema is no one else's to describe: its part is added to whatever the manifest says. */
 function withOwn(catalog: Catalog, manifest: Manifest | undefined): Manifest {
-  const roles = rolesOf(catalog.database.plain);
-  const isOwn = catalog.schemas.some(({ plain }) => plain === "freehold") && catalog.roles.some(({ name }) => name === roles.app);
+  const actors = actorsOf(catalog.database.plain);
+  const isOwn = catalog.schemas.some(({ plain }) => plain === "freehold") && catalog.roles.some(({ name }) => name === actors.application);
   if (!isOwn) return manifest ?? parseManifest({}, "defaults");
-  const own = ownManifest(roles);
+  const own = ownManifest(actors);
   if (!manifest) return own;
   return {
     ...manifest,

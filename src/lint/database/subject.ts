@@ -103,7 +103,7 @@ export class Subject {
 
   /** Whether tenants' roles can call it. */
   calls(routine: Routine): readonly Grant[] {
-    return routine.system || this.mayEnter(routine.schema) ? this.granted("routine", routine.id, ["EXECUTE"]) : [];
+    return routine.builtIn || this.mayEnter(routine.schema) ? this.granted("routine", routine.id, ["EXECUTE"]) : [];
   }
 
   mayEnter(schema: Oid): boolean {
@@ -113,8 +113,8 @@ export class Subject {
 
   /** Engine functions of this list that tenants' roles can call. */
   callable(names: readonly string[]): readonly Routine[] {
-    return this.catalog.routines.filter(({ system, plain, id }) => {
-      const isListed = system && names.includes(plain.slice("pg_catalog.".length));
+    return this.catalog.routines.filter(({ builtIn, plain, id }) => {
+      const isListed = builtIn && names.includes(plain.slice("pg_catalog.".length));
       return isListed && this.granted("routine", id, ["EXECUTE"]).length > 0;
     });
   }

@@ -7,7 +7,7 @@ import type { Subject } from "../subject.ts";
 /** Functions that run as their owner and that a tenant's role can call. */
 function* definers(subject: Subject): Iterable<{ readonly routine: Routine; readonly grants: readonly Grant[] }> {
   for (const routine of subject.catalog.routines) {
-    if (!routine.definer || routine.trigger || routine.system || routine.extension) continue;
+    if (!routine.definer || routine.trigger || routine.builtIn || routine.extension) continue;
     const grants = subject.calls(routine);
     if (grants.length > 0) yield { routine, grants };
   }
