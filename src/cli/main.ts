@@ -3,6 +3,7 @@ import { doctor } from "./commands/doctor.ts";
 import { checkRoutes, explainRoute, exportApisix, importApisix } from "./commands/gateway.ts";
 import { lintInstallation } from "./commands/lint.ts";
 import { createKey, listKeys, revokeKey } from "./commands/key.ts";
+import { prove } from "./commands/prove.ts";
 import { createTenant, listTenants, resumeTenant, showTenant, suspendTenant } from "./commands/tenant.ts";
 import { token } from "./commands/token.ts";
 import { up } from "./commands/up.ts";
@@ -114,6 +115,15 @@ onInstallation(program.command("lint"))
   .addOption(new Option("--format <format>", "how to write the report").choices(["text", "json", "sarif"]).default("text"))
   .option("--fix", "print the SQL that mends what was found; it is never run")
   .action(lintInstallation);
+
+onInstallation(program.command("prove"))
+  .description("attack a running installation as one of two tenants made for it, and sign what came of it; or check such a report")
+  .option("--url <url>", "where the installation is reached (default: the process that serves the data folder)")
+  .option("--admin-url <url>", "where its operators reach it (default: the same)")
+  .option("--out <file>", "file for the signed report", "freehold-proof.jws")
+  .option("--verify <file>", "check a signed report instead, by the keys that the installation publishes")
+  .option("--jwks <file-or-url>", "the published keys, for --verify without the installation")
+  .action(prove);
 
 onInstallation(program.command("doctor")).description("check this machine and the installation").action(doctor);
 

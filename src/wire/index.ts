@@ -31,4 +31,5 @@ export { probe, type ProbeRequest } from "./probe.ts";
 export { parseTarget } from "./target.ts";
 export { acceptWebSocket, type WebSocketBounds, type WebSocketConnection } from "./websocket.ts";
 export { type ApiCall, callApi } from "./api-client.ts";
+export { createLiteralClient, type LiteralAnswer, type LiteralClient, type LiteralRequest } from "./literal-client.ts";
 export { createOutbound, type Outbound, type OutboundRequest, type OutboundResponse } from "./outbound.ts";

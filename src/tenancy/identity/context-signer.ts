@@ -1,5 +1,5 @@
-import { sign } from "node:crypto";
 import type { Clock, TenantContext, TenantPrincipal } from "../../kernel/index.ts";
+import { encodePart, signParts } from "./compact-jws.ts";
 import { OWN_ISSUER, type SigningKey } from "./token-issuer.ts";
 
 /** How long an upstream may believe a signed context, and how long one is used again before the next is made. */
@@ -20,13 +20,13 @@ interface Signed {
  * changed tenant gets a new one at once.
  */
 export function createContextSigner(key: SigningKey, clock: Clock): (context: TenantContext, audience: string) => string {
-  const header = encode({ alg: "EdDSA", kid: key.kid, typ: "tenant-context+jwt" });
+  const header = encodePart({ alg: "EdDSA", kid: key.kid, typ: "tenant-context+jwt" });
   const kept = new WeakMap<TenantPrincipal, Map<string, Signed>>();
 
   function make(context: TenantContext, audience: string): string {
     const { tenant, principal } = context;
     const iat = Math.floor(clock.now() / 1000);
-    const payload = encode({
+    const payload = encodePart({
       iss: OWN_ISSUER,
       aud: audience,
       sub: principal.id,
@@ -42,8 +42,7 @@ export function createContextSigner(key: SigningKey, clock: Clock): (context: Te
       scopes: principal.scopes,
       proved_by: context.provedBy,
     });
-    const signature = sign(null, Buffer.from(`${header}.${payload}`), key.privateKey);
-    return `${header}.${payload}.${signature.toString("base64url")}`;
+    return signParts(header, payload, key.privateKey);
   }
 
   return (context, audience) => {
@@ -61,8 +60,4 @@ export function createContextSigner(key: SigningKey, clock: Clock): (context: Te
     ofPrincipal.set(audience, { context: { tenant, provedBy }, text, madeMs: nowMs });
     return text;
   };
-}
-
-function encode(value: object): string {
-  return Buffer.from(JSON.stringify(value)).toString("base64url");
 }

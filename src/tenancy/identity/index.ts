@@ -10,6 +10,7 @@ export {
   unauthenticated,
 } from "./identify.ts";
 export { identitySettings, type IdentitySettings, issuerSettings, type IssuerSettings } from "./settings.ts";
+export { type OpenedStatement, openStatement, signStatement } from "./statement.ts";
 export {
   createSigningKey,
   createTokenIssuer,
