@@ -103,4 +103,5 @@ export const PLANTINGS: Readonly<Record<string, Planting>> = {
   FH168: () => "grant execute on function pg_catalog.pg_read_file(text) to public",
   FH169: () => "grant execute on function pg_catalog.query_to_xml(text, boolean, boolean, text) to public",
   FH170: () => "select lo_create(0)",
+  FH171: () => "create extension pg_stat_statements schema shop",
 };

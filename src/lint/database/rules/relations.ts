@@ -156,6 +156,28 @@ export const RELATION_RULES: readonly CheckedRule<Subject>[] = [
       };
     },
   },
+  {
+    id: "FH171",
+    name: "statements-readable",
+    severity: "error",
+    means:
+      "A tenant's role can read the statements that were run under it (pg_stat_statements): those of all tenants, with what stood in them.",
+    *find(subject) {
+      for (const view of subject.catalog.relations) {
+        const grants = view.extension && view.plain.endsWith(".pg_stat_statements") ? subject.reach(view) : [];
+        if (grants.length === 0) continue;
+        const routines = subject.catalog.routines.filter(({ extension, plain }) => extension && plain.endsWith(".pg_stat_statements"));
+        yield {
+          object: objectOf(view),
+          detail: `${holders(subject, grants)} can read it.`,
+          fix: [
+            ...revoke(subject, `table ${view.name}`, grants),
+            ...routines.flatMap((routine) => revoke(subject, `routine ${routine.name}`, subject.calls(routine))),
+          ],
+        };
+      }
+    },
+  },
 ];
 
 /** Everything of pg_class but the estimates stays readable: tools need it. */

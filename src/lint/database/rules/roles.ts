@@ -191,14 +191,13 @@ export const ROLE_RULES: readonly CheckedRule<Subject>[] = [
     severity: "error",
     means: "The search path of a tenant's role goes through a schema that another role can put things in: its function is called instead.",
     *find(subject) {
-      for (const setting of subject.catalog.settings) {
-        if (setting.name !== "search_path" || !isForApplication(subject, setting.role)) continue;
-        for (const part of setting.value.split(",").map((each) => each.trim().replaceAll(/^"|"$/g, ""))) {
+      for (const { object, path } of searchPaths(subject)) {
+        for (const part of path) {
           const schema = subject.catalog.schemas.find(({ plain }) => plain === part);
           const writers = schema ? strangers(subject, schema.id) : [];
           if (!schema || writers.length === 0) continue;
           yield {
-            object: settingObject(subject, setting.role),
+            object,
             detail: `Its search path has ${schema.name}, in which ${writers.map((id) => subject.roleName(id)).join(", ")} may create.`,
             fix: writers.map((id) => `revoke create on schema ${schema.name} from ${subject.roleName(id)}`),
           };
@@ -207,6 +206,19 @@ export const ROLE_RULES: readonly CheckedRule<Subject>[] = [
     },
   },
 ];
+
+/** The search paths that tenants' roles begin with, and whose they are: those that are set, and the engine's own where none is. */
+function* searchPaths(subject: Subject): Iterable<{ readonly object: string; readonly path: readonly string[] }> {
+  const settings = subject.catalog.settings.filter(({ name, role }) => name === "search_path" && isForApplication(subject, role));
+  for (const { role, value } of settings) {
+    const path = value.split(",").map((each) => each.trim().replaceAll(/^"|"$/g, ""));
+    yield { object: settingObject(subject, role), path };
+  }
+  for (const { id } of subject.applications) {
+    const isSet = settings.some(({ role }) => role === id || role === PUBLIC);
+    if (!isSet) yield { object: settingObject(subject, id), path: ["public"] };
+  }
+}
 
 /** Who may make things in a schema besides its owner, the platform and superusers. That tenants' roles may is a rule of its own. */
 function strangers(subject: Subject, schema: Oid): readonly Oid[] {
