@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { Ajv } from "ajv";
 import { stringify } from "yaml";
 import { freehold } from "../e2e/program.ts";
-import { asAdministrator } from "../support/databases.ts";
+import { asAdministrator, templateFolder } from "../support/databases.ts";
+import { copyTemplate } from "../support/embedded-template.ts";
 import { temporaryFolder } from "../support/engines.ts";
 import { makeFixture } from "./database-fixture.ts";
 import { SARIF_SHAPE } from "./sarif-shape.ts";
@@ -102,6 +103,27 @@ describe("freehold lint", () => {
         meant.map(({ reason }) => reason),
       );
     });
+  });
+
+  test("an embedded Freehold is looked at where it lies, with the routes that its settings name", async () => {
+    const data = copyTemplate(await templateFolder());
+    after(() => rmSync(data, { recursive: true, force: true }));
+    const place = path.join(folder, "installed");
+    mkdirSync(place);
+    const look = (): ReturnType<typeof freehold> => freehold(["lint", "--data", data, "--json"], { cwd: place });
+    assert.equal((await look()).code, 0);
+    writeFileSync(path.join(place, "freehold.yaml"), "gateway: { file: routes.yaml }\n");
+    writeFileSync(
+      path.join(place, "routes.yaml"),
+      stringify({ routes: [{ uri: "/*", plugins: { "tenant-resolver": { required: false } } }] }),
+    );
+    const { code, stdout } = await look();
+    const { findings } = JSON.parse(stdout) as { findings: { rule: string; file: string }[] };
+    assert.deepEqual([code, findings.map(({ rule, file }) => `${rule} ${file}`)], [1, ["FH201 routes.yaml"]]);
+    const nowhere = await freehold(["lint", "--data", "nothing-here"], { cwd: place });
+    assert.equal(nowhere.code, 2);
+    assert.match(nowhere.stderr, /There is no embedded database in nothing-here/);
+    assert.ok(!existsSync(path.join(place, "nothing-here")), "looking made a folder");
   });
 
   test("files are looked at without a database", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { before, describe, test } from "node:test";
 import { createKeyring, systemClock } from "../../src/kernel/index.ts";
@@ -152,6 +152,18 @@ describe("the prover can fail", () => {
     assert.equal(code, 1);
     assert.equal(report.totals.foreignBytes, 0);
     assert.ok(named(report, "told").includes("GET /documents/{id} of the victim, compared with one that nobody has"));
+  });
+
+  test("a proof that cannot be carried out leaves its tenants suspended all the same", async () => {
+    const front = await startFront(server.url, {
+      after: ({ url }, answer) => (url === "/openapi.json" ? { ...answer, status: 404 } : answer),
+    });
+    const { code, stdout, stderr } = await prove("--url", front, "--admin-url", server.adminUrl, "--out", "none.jws");
+    assert.deepEqual([code, stdout, existsSync(path.join(folder, "none.jws"))], [2, "", false]);
+    assert.match(stderr, /does not list its calls at \/openapi\.json/);
+    const listed = await freehold(["tenant", "list", "--json", ...flags], surroundings);
+    const states = (JSON.parse(listed.stdout) as { id: string; status: string }[]).map(({ status }) => status);
+    assert.deepEqual([...new Set(states)], ["suspended"]);
   });
 
   test("a refusal that became an answer is found", async () => {

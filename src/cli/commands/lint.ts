@@ -44,20 +44,18 @@ function write(report: Parameters<typeof toPlain>[0], { json, format }: LintFlag
 
 function readInput(flags: LintFlags): LintInput {
   const manifest = readManifest(flags);
+  const { database, data, gateway } = readSettings(flags, process.env);
+  const address: DatabaseAddress =
+    database.url === undefined ? { kind: "embedded", folder: data } : { kind: "postgres", url: database.url };
+  // an installation that is looked at is looked at with the routes it serves
+  const own = flags.database && gateway.file !== undefined ? [gateway.file] : [];
+  const documents = new Set([...own, ...(flags.gatewayDocument ?? [])]);
   return {
-    ...(flags.database && { database: addressOf(flags) }),
+    ...(flags.database && { database: address }),
     ...(manifest && { manifest }),
-    gateways: (flags.gatewayDocument ?? []).map((file) => ({
-      file,
-      value: toFields(readGatewayText(read(file), formatOf(file), keepVariable), file),
-    })),
+    gateways: [...documents].map((file) => ({ file, value: toFields(readGatewayText(read(file), formatOf(file), keepVariable), file) })),
     kubernetes: (flags.kubernetes ?? []).map((file) => ({ file, value: readDocuments(file) })),
   };
-}
-
-function addressOf(flags: LintFlags): DatabaseAddress {
-  const { database, data } = readSettings(flags, process.env);
-  return database.url === undefined ? { kind: "embedded", folder: data } : { kind: "postgres", url: database.url };
 }
 
 /** The manifest of the file, with the roles of the command line in it. */
