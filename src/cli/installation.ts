@@ -49,20 +49,21 @@ export function announce(settings: Settings, urls: { readonly url: string; reado
 export async function withManagement<T>(flags: CommonFlags, work: (management: Management) => Promise<T>): Promise<T> {
   const settings = readSettings({ ...flags, port: "0", adminPort: "0", logLevel: "error", demo: false }, process.env);
   const rootKey = await loadRootKey(settings, process.env[ROOT_KEY_VARIABLE], systemRandom);
-  const tokens = createTokenIssuer(ownSigningKey(createKeyring(rootKey)), systemClock);
-  // for each call a new one: what is followed to its end can take longer than any
-  const token = (): string => tokens.issuePlatform({ sub: "command-line", roles: ["admin"], lifetimeMs: TOKEN_LIFETIME_MS });
   const running = await findRunning(settings);
-  if (running) return await work(managementAt(running.adminUrl, token));
+  if (running) return await work(managementOf(running.adminUrl, rootKey));
   const app = await createApp({ settings, rootKey, readVariable });
   try {
-    return await work(managementAt(app.adminUrl, token));
+    return await work(managementOf(app.adminUrl, rootKey));
   } finally {
     await app.close();
   }
 }
 
-function managementAt(adminUrl: string, token: () => string): Management {
+/** The management API at this address, called as an operator that the root key vouches for. */
+export function managementOf(adminUrl: string, rootKey: Buffer): Management {
+  const tokens = createTokenIssuer(ownSigningKey(createKeyring(rootKey)), systemClock);
+  // for each call a new one: what is followed to its end can take longer than any
+  const token = (): string => tokens.issuePlatform({ sub: "command-line", roles: ["admin"], lifetimeMs: TOKEN_LIFETIME_MS });
   const taken = ({ status, body }: { readonly status: number; readonly body: Json }): Json => {
     if (status < 400) return body;
     throw toFault(body);

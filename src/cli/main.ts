@@ -1,8 +1,10 @@
 import { Command, Option } from "commander";
 import { doctor } from "./commands/doctor.ts";
 import { checkRoutes, explainRoute, exportApisix, importApisix } from "./commands/gateway.ts";
+import { lintInstallation } from "./commands/lint.ts";
 import { createKey, listKeys, revokeKey } from "./commands/key.ts";
 import { migrateDrift, migrateStatus, migrateUp } from "./commands/migrate.ts";
+import { prove } from "./commands/prove.ts";
 import { createTenant, listTenants, moveTenant, resumeTenant, showTenant, suspendTenant } from "./commands/tenant.ts";
 import { certificate, eraseTenant, exportTenant, importTenant } from "./commands/tenant-life.ts";
 import { token } from "./commands/token.ts";
@@ -141,6 +143,26 @@ onInstallation(program.command("export").description("hand the configuration to 
   .description("write the gateway document in force for stock APISIX, and name what it cannot say")
   .option("--out <file>", "file to write, JSON when its name ends with .json (default: standard output)")
   .action(exportApisix);
+
+onInstallation(program.command("lint"))
+  .description("look for ways across a tenant's boundary in any PostgreSQL and in the files of other layers; changes nothing")
+  .option("--manifest <file>", "what is whose, and what is meant to be so (default: freehold-lint.yaml where it exists)")
+  .option("--role <role...>", "database roles that act for tenants")
+  .option("--gateway-document <file...>", "gateway documents to look at")
+  .option("--kubernetes <file...>", "files of Kubernetes documents to look at")
+  .option("--no-database", "look at the files only")
+  .addOption(new Option("--format <format>", "how to write the report").choices(["text", "json", "sarif"]).default("text"))
+  .option("--fix", "print the SQL that mends what was found; it is never run")
+  .action(lintInstallation);
+
+onInstallation(program.command("prove"))
+  .description("attack a running installation as one of two tenants made for it, and sign what came of it; or check such a report")
+  .option("--url <url>", "where the installation is reached (default: the process that serves the data folder)")
+  .option("--admin-url <url>", "where its operators reach it (default: the same)")
+  .option("--out <file>", "file for the signed report", "freehold-proof.jws")
+  .option("--verify <file>", "check a signed report instead, by the keys that the installation publishes")
+  .option("--jwks <file-or-url>", "the published keys, for --verify without the installation")
+  .action(prove);
 
 onInstallation(program.command("doctor")).description("check this machine and the installation").action(doctor);
 

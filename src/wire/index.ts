@@ -33,5 +33,6 @@ export { parseTarget } from "./target.ts";
 export { createTenantFetch, type Fetch } from "./tenant-fetch.ts";
 export { acceptWebSocket, type WebSocketBounds, type WebSocketConnection } from "./websocket.ts";
 export { type ApiCall, callApi, downloadFromApi } from "./api-client.ts";
+export { createLiteralClient, type LiteralAnswer, type LiteralClient, type LiteralRequest } from "./literal-client.ts";
 export { createOutbound, type Outbound, type OutboundRequest, type OutboundResponse } from "./outbound.ts";
 export { type AwsCredentials, createAwsClient } from "./aws-client.ts";

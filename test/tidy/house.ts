@@ -20,6 +20,9 @@ export const FLOORS: Readonly<Record<string, number>> = {
   agents: 5,
   gateway: 5,
   control: 6,
+  // the two that look at an installation from outside
+  lint: 6,
+  prove: 6,
   infra: 6,
   cli: 7,
   sdk: 7,

@@ -2,6 +2,8 @@ export { createDataStore, type DataLocation, type DataPorts } from "./data-store
 export type { DataCapabilities, DataStore, Queryable, Rows, SystemData, TenantData, TenantTables, TenantTransaction } from "./port.ts";
 export type { Homes } from "./homes.ts";
 export type { MoveReport, MoveState } from "./move/move-report.ts";
+export { type DatabaseAddress, type DatabaseReader, readDatabase } from "./read-only.ts";
+export { actorsOf } from "./roles.ts";
 export { readRootKey } from "./root-key.ts";
 export { defineTables, NO_TABLES, type TableSet, type TableStep } from "./tables/define-tables.ts";
 export type { FleetStatus } from "./tables/fleet.ts";

@@ -23,3 +23,9 @@ export function rolesOf(database: string): Roles {
   const prefix = exact ? plain : `fh_${plain.slice(0, PREFIX_LENGTH_MAX - 12)}_${digest}`;
   return { owner: `${prefix}_owner`, app: `${prefix}_app`, system: `${prefix}_system`, tenants: `${prefix}_tenants` };
 }
+
+/** Who acts for tenants and who for the platform in the installation of this database: for whoever looks at it from outside. */
+export function actorsOf(database: string): { readonly application: string; readonly platform: string } {
+  const { app, system } = rolesOf(database);
+  return { application: app, platform: system };
+}

@@ -1,5 +1,5 @@
-import { sign } from "node:crypto";
 import type { Clock, Tenant, TenantContext, TenantPrincipal } from "../../kernel/index.ts";
+import { encodePart, signParts } from "./compact-jws.ts";
 import { OWN_ISSUER, type SigningKey } from "./token-issuer.ts";
 
 /** The media type that keeps a context from being taken for an access token, and an access token for a context. */
@@ -31,13 +31,13 @@ interface Signed {
  * changed tenant gets a new one at once.
  */
 export function createContextSigner(key: SigningKey, clock: Clock): (context: SignableContext, audience: string) => string {
-  const header = encode({ alg: "EdDSA", kid: key.kid, typ: CONTEXT_TYPE });
+  const header = encodePart({ alg: "EdDSA", kid: key.kid, typ: CONTEXT_TYPE });
   const kept = new WeakMap<TenantPrincipal, Map<string, Signed>>();
 
   function make(context: SignableContext, audience: string): string {
     const { tenant, principal } = context;
     const iat = Math.floor(clock.now() / 1000);
-    const payload = encode({
+    const payload = encodePart({
       iss: OWN_ISSUER,
       aud: audience,
       sub: principal.id,
@@ -54,8 +54,7 @@ export function createContextSigner(key: SigningKey, clock: Clock): (context: Si
       scopes: principal.scopes,
       proved_by: context.provedBy,
     });
-    const signature = sign(null, Buffer.from(`${header}.${payload}`), key.privateKey);
-    return `${header}.${payload}.${signature.toString("base64url")}`;
+    return signParts(header, payload, key.privateKey);
   }
 
   return (context, audience) => {
@@ -73,8 +72,4 @@ export function createContextSigner(key: SigningKey, clock: Clock): (context: Si
     ofPrincipal.set(audience, { context: { tenant, provedBy }, text, madeMs: nowMs });
     return text;
   };
-}
-
-function encode(value: object): string {
-  return Buffer.from(JSON.stringify(value)).toString("base64url");
 }

@@ -18,6 +18,7 @@ export {
 } from "./identify.ts";
 export { createKeySets, type KeySets } from "./jwks.ts";
 export { identitySettings, type IdentitySettings, issuerSettings, type IssuerSettings } from "./settings.ts";
+export { type OpenedStatement, openStatement, signStatement } from "./statement.ts";
 export {
   createSigningKey,
   createTokenIssuer,

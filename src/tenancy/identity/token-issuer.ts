@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject, sign } from "node:crypto";
+import { createHash, createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
 import {
   type Clock,
   type Json,
@@ -9,6 +9,7 @@ import {
   type TenantId,
   type TenantRole,
 } from "../../kernel/index.ts";
+import { encodePart, signParts } from "./compact-jws.ts";
 import { TOKEN_LIFETIME_MAX_S } from "./jwt.ts";
 import { CLAIM_NAMES, type IssuerSettings } from "./settings.ts";
 
@@ -77,16 +78,15 @@ export function exportSigningKey(key: SigningKey): Buffer {
 
 /** An issuer that signs with this key. */
 export function createTokenIssuer(key: SigningKey, clock: Clock, issuer: string = OWN_ISSUER): TokenIssuer {
-  const header = encode({ alg: "EdDSA", kid: key.kid, typ: "at+jwt" });
+  const header = encodePart({ alg: "EdDSA", kid: key.kid, typ: "at+jwt" });
   const jwks = (): { keys: { [name: string]: Json }[] } => ({ keys: [{ ...key.publicJwk, kid: key.kid, alg: "EdDSA", use: "sig" }] });
 
   function issue(sub: string, lifetimeMs: number, claims: { readonly [name: string]: Json }): string {
     const lifetimeS = Math.floor(lifetimeMs / 1000);
     if (!(lifetimeS >= 1 && lifetimeS <= TOKEN_LIFETIME_MAX_S)) throw new RangeError("a token lives from one second to 24 hours");
     const iat = Math.floor(clock.now() / 1000);
-    const payload = encode({ ...claims, iss: issuer, aud: issuer, sub, iat, exp: iat + lifetimeS, token_use: "access" });
-    const signature = sign(null, Buffer.from(`${header}.${payload}`), key.privateKey);
-    return `${header}.${payload}.${signature.toString("base64url")}`;
+    const payload = encodePart({ ...claims, iss: issuer, aud: issuer, sub, iat, exp: iat + lifetimeS, token_use: "access" });
+    return signParts(header, payload, key.privateKey);
   }
 
   return {
@@ -96,8 +96,4 @@ export function createTokenIssuer(key: SigningKey, clock: Clock, issuer: string 
     jwks,
     trust: () => ({ issuer, audience: issuer, tenants: "*", jwks: jwks(), platform: true, claims: CLAIM_NAMES }),
   };
-}
-
-function encode(value: { readonly [name: string]: Json }): string {
-  return Buffer.from(JSON.stringify(value)).toString("base64url");
 }
