@@ -25,6 +25,7 @@ export interface StoreRecord {
 /** Something of a tenant that is still there after its erasure, and where it was seen. */
 export interface StoreRemainder {
   readonly place: string;
+  /** How many; -1 where it cannot be looked into, which counts as something that is still there. */
   readonly items: number;
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { readdirSync, utimesSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
@@ -8,6 +9,7 @@ import { Fault, type Tenant } from "../../src/kernel/index.ts";
 import { sql } from "../../src/stores/data/index.ts";
 import { createLexicalEmbedder, createSearchStore } from "../../src/stores/search/index.ts";
 import { eachEngine, type Place, temporaryFolder } from "../support/engines.ts";
+import { until } from "../support/until.ts";
 import { assertNoCanary, contextOf } from "../support/tenants.ts";
 import {
   exportOf,
@@ -234,6 +236,18 @@ eachEngine((engine) => {
         break;
       }
       assert.deepEqual(await recordsIn(here, await exportOf(here, tenant)), await recordsIn(here, archive));
+    });
+
+    test("that was brought and never imported is taken away after a day", async () => {
+      const [old, recent] = [randomUUID(), randomUUID()];
+      for (const upload of [old, recent]) await here.lifecycle.upload(upload, 0, archive);
+      const lying = (): readonly string[] => readdirSync(path.join(here.folder, "imports"));
+      assert.equal(lying().length, 2);
+      const twoDaysAgo = new Date(Date.now() - 2 * 86_400_000);
+      utimesSync(path.join(here.folder, "imports", `${old}.tar.gz`), twoDaysAgo, twoDaysAgo);
+      here.lifecycle.start();
+      await until("the old one to be gone", () => lying().length === 1);
+      assert.deepEqual(lying(), [`${recent}.tar.gz`]);
     });
 
     test("breaks off where a store fails, and is then refused", async () => {

@@ -186,6 +186,30 @@ eachEngine((engine) => {
     });
   });
 
+  describe("the rows of tenants", () => {
+    test("are hidden by the engine from the functions of a tenant's life too, but for those of that tenant", async () => {
+      const place = await engine.place();
+      const installed = await install(await place.open(), temporaryFolder());
+      const tenant = await filledTenant(installed, freshId("one"), "a");
+      await filledTenant(installed, freshId("two"), "b");
+      await installed.close();
+      await installed.store.close();
+      const [{ owner } = { owner: "" }] = await place.administer<{ owner: string }>(
+        "select nspowner::regrole::text as owner from pg_namespace where nspname = 'freehold'",
+      );
+      const tables = await place.administer<{ name: string }>(`
+        select c.oid::regclass::text as name from pg_class c join pg_attribute a on a.attrelid = c.oid
+        where c.relrowsecurity and c.relnamespace = 'freehold'::regnamespace and a.attname = 'tenant_id' and not a.attisdropped`);
+      assert.ok(tables.length >= 10, "row security is missing");
+      const seen = (whose: string): string =>
+        `set role ${owner}; set app.lifecycle_tenant = '${whose}'; ${tables
+          .map(({ name }) => `select distinct tenant_id::text as tenant from ${name}`)
+          .join(" union ")}`;
+      assert.deepEqual(await place.administer(seen(tenant.uuid)), [{ tenant: tenant.uuid }]);
+      assert.deepEqual(await place.administer(seen("")), []);
+    });
+  });
+
   describe("tables that nobody told the program of", () => {
     test("are found in the catalogue and erased; one that cannot be looked into holds the erasure up and is named", async () => {
       const place = await engine.place();

@@ -101,7 +101,7 @@ async function append(file: string, lines: readonly string[]): Promise<void> {
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const handle = await open(file, "a", 0o600);
   try {
-    await handle.write(lines.map((line) => `\n${line}`).join(""));
+    await handle.appendFile(lines.map((line) => `\n${line}`).join(""));
     await handle.datasync();
   } finally {
     await handle.close();

@@ -120,6 +120,13 @@ export async function abandonedRuns(system: SystemData, limit: number): Promise<
   return rows.map(({ id }) => id);
 }
 
+/** The archives of imports that are not over. */
+export async function uploadsInUse(system: SystemData): Promise<ReadonlySet<string>> {
+  const { rows } = await system.query<{ upload: string }>(sql`
+    select request->>'upload' as upload from freehold.lifecycle_runs where state = 'running' and kind = 'import'`);
+  return new Set(rows.map(({ upload }) => upload));
+}
+
 /** Keeps the run for longer. */
 export async function extendRun(system: SystemData, { id, lease }: HeldRun): Promise<void> {
   await system.query(sql`

@@ -14,8 +14,10 @@ import {
   readRun,
   releaseRun,
   type Run,
+  uploadsInUse,
 } from "./run-store.ts";
 import { activateStep, prepareSteps, type Step } from "./steps.ts";
+import { sweepUploads } from "./uploads.ts";
 
 /** How often runs are looked for that nobody works on. */
 const LOOK_MS = 2_000;
@@ -46,6 +48,7 @@ export class Runner {
   readonly #ports: LifecyclePorts;
   readonly #working = new Set<Promise<void>>();
   #looking: NodeJS.Timeout | undefined;
+  #sweeping: Promise<void> | undefined;
   #closed = false;
 
   constructor(ports: LifecyclePorts) {
@@ -57,6 +60,7 @@ export class Runner {
     const look = (): void => void this.#look().catch((error: unknown) => this.#ports.report(toFault(error)));
     this.#looking = setInterval(look, LOOK_MS).unref();
     look();
+    this.#sweeping = this.#sweep().catch((error: unknown) => this.#ports.report(toFault(error)));
   }
 
   /** Works on the run until it is over or has to be tried again later. */
@@ -85,7 +89,12 @@ export class Runner {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#looking);
-    await Promise.all(this.#working);
+    await Promise.all([...this.#working, this.#sweeping]);
+  }
+
+  async #sweep(): Promise<void> {
+    const { data, folder, clock } = this.#ports;
+    await sweepUploads(folder, clock.now(), await uploadsInUse(data.system));
   }
 
   async #look(): Promise<void> {

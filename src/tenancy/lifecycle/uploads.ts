@@ -1,4 +1,4 @@
-import { mkdir, open, rm, stat } from "node:fs/promises";
+import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { Fault, isUuid } from "../../kernel/index.ts";
 
@@ -21,7 +21,7 @@ export async function addToUpload(folder: string, upload: string, at: number, pi
     if (size !== at) {
       throw new Fault("conflict", `upload ends at ${size}, not ${at}`, { public: { detail: `The upload ends at ${size}.`, field: "at" } });
     }
-    await handle.write(piece);
+    await handle.appendFile(piece);
     return size + piece.length;
   } finally {
     await handle.close();
@@ -40,4 +40,18 @@ export async function hasUpload(folder: string, upload: string): Promise<boolean
 /** Takes an upload away, if it is there. */
 export async function dropUpload(folder: string, upload: string): Promise<void> {
   await rm(uploadFile(folder, upload), { force: true });
+}
+
+/** How long an upload may lie before it is imported: what it holds is a tenant's data. */
+const KEPT_MS = 24 * 60 * 60 * 1_000;
+
+/** Takes away the uploads that were left lying for a day, apart from those that are in use. */
+export async function sweepUploads(folder: string, now: number, inUse: ReadonlySet<string>): Promise<void> {
+  const imports = path.join(folder, "imports");
+  const names = await readdir(imports).catch(() => []); // nothing was ever uploaded
+  for (const name of names) {
+    const file = path.join(imports, name);
+    const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: now })); // another process was faster
+    if (now - mtimeMs > KEPT_MS && !inUse.has(name.replace(/\.tar\.gz$/, ""))) await rm(file, { force: true });
+  }
 }

@@ -7,7 +7,7 @@ export async function writeWholeFile(file: string, pieces: AsyncIterable<Uint8Ar
   let bytes = 0;
   try {
     for await (const piece of pieces) {
-      await handle.write(piece);
+      await handle.appendFile(piece);
       bytes += piece.length;
     }
     await handle.datasync();
