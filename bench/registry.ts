@@ -82,7 +82,7 @@ function idOf(number: number): TenantId {
 
 async function createOver(store: DataStore, bounds?: RegistryBounds): Promise<Registry> {
   // nothing here has a secret
-  const vault = { forTenant: () => assert.fail("no vault") };
+  const vault = { forTenant: () => assert.fail("no vault"), newestVersions: () => assert.fail("no vault") };
   const notes = { keyRevoked: async () => {}, suspended: async () => {}, resumed: async () => {} };
   return await createRegistry({ ...benchPorts(), system: store.system, vault, clock: systemClock, checkUrl: () => {}, notes }, bounds);
 }

@@ -178,8 +178,9 @@ describe("a connection whose answers are one off", () => {
   };
 
   for (const [what, meddle] of Object.entries(PIECES)) {
-    test(`never gives one tenant another's value: ${what}`, async () => {
+    test(`never gives one tenant another's value: ${what}`, async (t) => {
       const proxy = await startReplyProxy((await redisForCaches()).url);
+      t.after(() => proxy.close());
       const cache = await openRedisCache({ url: proxy.url, timeoutMs: 150 });
       const tenants = [A, B];
       const fill = async (): Promise<void> => {
@@ -208,14 +209,14 @@ describe("a connection whose answers are one off", () => {
         return (await cache.forTenant(A).get(["n", "1"])) === "value 1";
       });
       assert.ok(proxy.connections > connections, "the connection was kept");
-      proxy.close();
     });
   }
 });
 
 describe("a Redis that is away", () => {
-  test("means that everything is made anew, that nobody gets an error, and that nothing deleted meanwhile comes back", async () => {
+  test("means that everything is made anew, that nobody gets an error, and that nothing deleted meanwhile comes back", async (t) => {
     const redis = await startRedis();
+    t.after(() => redis.kill());
     const cache = await openRedisCache({ url: redis.url, timeoutMs: 100 });
     const own = cache.forTenant(A);
     await own.set(["kept"], "old", MINUTE_MS);
@@ -243,6 +244,5 @@ describe("a Redis that is away", () => {
       return (await own.get(["kept"])) === "back";
     });
     await cache.close();
-    await redis.kill();
   });
 });

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, describe, test } from "node:test";
 import { inspect } from "node:util";
-import type { StoreRecord } from "../../src/kernel/index.ts";
 import { pieces, readAll } from "../files/files-under-test.ts";
 import { S3_IDENTITY, startS3 } from "../files/s3-server.ts";
 import { guard, startFreehold } from "../support/freehold.ts";
@@ -102,7 +101,7 @@ describe("the stores of the whole program", () => {
     assert.ok(tenant && secretive);
     assert.equal((await app.services.registry.secret(secretive, "slack.botToken"))?.reveal(), secret);
     for (const lifecycle of app.stores.lifecycles) {
-      for await (const record of lifecycle.export(secretive) as AsyncIterable<StoreRecord>) shown.push(inspect(record, { depth: 9 }));
+      for await (const record of lifecycle.export(secretive)) shown.push(inspect(record, { depth: 9 }));
     }
     await app.services.audit.flush();
     shown.push(

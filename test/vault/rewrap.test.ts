@@ -82,10 +82,11 @@ describe("a root key that becomes another", () => {
       await alone.close();
     });
 
-    test("can move from this process to a key management service and on to another, while tenants are served", async () => {
+    test("can move from this process to a key management service and on to another, while tenants are served", async (t) => {
       const store = await engine.open();
       const local = createLocalRootKeys([ROOT_KEY], systemRandom);
       const [kms, transit] = [await startKms(), await startTransit()];
+      for (const server of [kms, transit]) t.after(() => server.close());
       const [inKms, inTransit] = [kmsRoots(kms), transitRoots(transit)];
       const first = await openVault(store.system, { roots: [local] });
       const sealed = await sealForAll(first);
@@ -104,8 +105,6 @@ describe("a root key that becomes another", () => {
       await assertAllOpen(rotated, sealed);
       await Promise.all([rotated.close(), inKms.close(), inTransit.close()]);
       assert.deepEqual([...kms.problems, ...transit.problems], []);
-      kms.close();
-      transit.close();
     });
   });
 });

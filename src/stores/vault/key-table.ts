@@ -40,10 +40,21 @@ export class KeyTable {
 
   /** The tenant's own root key, null for none. Throws `not_found` when its keys were destroyed. */
   async ownRoot(tenant: string): Promise<string | null> {
-    const { rows } = await this.#system.query<{ root: string | null; destroyed: boolean }>(sql`
-      select root, destroyed_at is not null as destroyed from freehold.vault_tenants where subject = ${tenant}`);
-    if (rows[0]?.destroyed === true) throw destroyed(tenant);
-    return rows[0]?.root ?? null;
+    const row = await this.#tenant(tenant);
+    if (row?.destroyed === true) throw destroyed(tenant);
+    return row?.root ?? null;
+  }
+
+  async isDestroyed(tenant: string): Promise<boolean> {
+    return (await this.#tenant(tenant))?.destroyed === true;
+  }
+
+  /** The newest version of each tenant's key for this purpose. */
+  async newestVersions(purpose: string, tenants: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    const { rows } = await this.#system.query<{ tenant: string; version: number }>(sql`
+      select tenant_id as tenant, max(version) as version from freehold.vault_keys
+      where tenant_id = any (${tenants}::uuid[]) and purpose = ${purpose} group by tenant_id`);
+    return new Map(rows.map(({ tenant, version }) => [tenant, version]));
   }
 
   /** Adds a key unless another process was faster, which it tells. Throws `not_found` when the tenant's keys were destroyed. */
@@ -65,13 +76,16 @@ export class KeyTable {
     return count === 1;
   }
 
-  /** Keys of all tenants, or of this one, in order, after this one. */
-  async page(after: KeyBinding, limit: number, tenant?: string): Promise<readonly (KeyRow & { readonly own: string | null })[]> {
+  /** Keys of all tenants, or of one, in order, after this one: those that are not under `inForce`, and all of tenants with a root key of their own. */
+  async page(
+    after: KeyBinding,
+    { inForce, tenant = null, limit }: { readonly inForce: string; readonly tenant?: string | null; readonly limit: number },
+  ): Promise<readonly (KeyRow & { readonly own: string | null })[]> {
     const { rows } = await this.#system.query<Row & { own: string | null }>(sql`
       select k.tenant_id as tenant, k.purpose, k.version, k.root, k.wrapped, t.root as own
       from freehold.vault_keys k join freehold.vault_tenants t on t.subject = k.tenant_id
       where (k.tenant_id, k.purpose, k.version) > (${after.tenant}::uuid, ${after.purpose}::text, ${after.version}::integer)
-        and (${tenant ?? null}::uuid is null or k.tenant_id = ${tenant ?? null}::uuid)
+        and (${tenant}::uuid is null or k.tenant_id = ${tenant}::uuid) and (k.root <> ${inForce}::text or t.root is not null)
       order by k.tenant_id, k.purpose, k.version limit ${limit}`);
     return rows.map((row) => ({ ...toKeyRow(row), own: row.own }));
   }
@@ -115,6 +129,12 @@ export class KeyTable {
       select count(*)::integer as items, coalesce(sum(length(wrapped)), 0)::integer as bytes
       from freehold.vault_keys where tenant_id = ${tenant}`);
     return rows[0] ?? { items: 0, bytes: 0 };
+  }
+
+  async #tenant(tenant: string): Promise<{ readonly root: string | null; readonly destroyed: boolean } | undefined> {
+    const { rows } = await this.#system.query<{ root: string | null; destroyed: boolean }>(sql`
+      select root, destroyed_at is not null as destroyed from freehold.vault_tenants where subject = ${tenant}`);
+    return rows[0];
   }
 }
 

@@ -103,6 +103,8 @@ export interface VaultStore {
    * Throws `invalid_settings` unless the key wraps and unwraps for this tenant, or when it is another tenant's.
    */
   setRoot(tenant: StoreTenant, root: string | null): Promise<void>;
+  /** The newest version of each of these tenants' keys for this purpose. No root key is asked. */
+  newestVersions(purpose: VaultPurpose, tenants: readonly string[]): Promise<ReadonlyMap<string, number>>;
   /** Throws `not_found` when the tenant's keys were destroyed. */
   describe(tenant: StoreTenant): Promise<TenantKeys>;
   readonly lifecycle: StoreLifecycle;

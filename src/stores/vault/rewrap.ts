@@ -23,9 +23,13 @@ export async function rewrapKeys(
 ): Promise<RewrapReport> {
   let [rewrapped, failed] = [0, 0];
   const inForce = new Map<string | null, Promise<string>>();
+  const shared = ports.roots.inForce(null);
+  inForce.set(null, shared);
+  // where it cannot be told, every key is looked at, and those of tenants with a root key of their own go on
+  const query = { inForce: await shared.catch(() => ""), limit: PAGE, ...(tenant !== undefined && { tenant }) };
   let after = FIRST;
   for (;;) {
-    const page = await ports.table.page(after, PAGE, tenant);
+    const page = await ports.table.page(after, query);
     for (const row of page) {
       if (signal?.aborted === true) return { rewrapped, failed };
       try {

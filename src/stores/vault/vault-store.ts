@@ -117,6 +117,10 @@ class KeyVault implements VaultStore {
     if (failed > 0) throw new Fault("dependency_unavailable", `${failed} keys of tenant ${uuid} are not under its new root key yet`);
   }
 
+  async newestVersions(purpose: VaultPurpose, tenants: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    return await this.#table.newestVersions(purpose, tenants);
+  }
+
   async describe({ uuid }: StoreTenant): Promise<TenantKeys> {
     return { root: await this.#table.ownRoot(uuid), keys: await this.#table.list(uuid) };
   }
@@ -196,7 +200,7 @@ class KeyVault implements VaultStore {
   /** Another process has made or destroyed keys of the tenant. */
   async #changed(tenant: string): Promise<void> {
     this.#cache.forget(tenant);
-    if ((await this.#table.destroyed()).includes(tenant)) this.#options.tombstones.add(tenant);
+    if (await this.#table.isDestroyed(tenant)) this.#options.tombstones.add(tenant);
   }
 }
 

@@ -10,7 +10,7 @@ export type SecretName = "slack.botToken" | "slack.appToken" | "discord.token";
 /** What secrets are sealed and opened with. */
 export interface SecretPorts {
   readonly system: SystemData;
-  readonly vault: Pick<VaultStore, "forTenant">;
+  readonly vault: Pick<VaultStore, "forTenant" | "newestVersions">;
   /** Opens what was sealed before there was a vault. */
   readonly keyring: Keyring;
 }
@@ -82,8 +82,10 @@ export async function resealTenantSecrets(ports: SecretPorts, report: (fault: Fa
       select t.uuid, t.id, s.name, s.sealed, s.key_version as "keyVersion"
       from freehold.tenant_secrets s join freehold.tenants t on t.uuid = s.tenant_id
       where (s.tenant_id, s.name) > (${after.uuid}::uuid, ${after.name}::text) order by s.tenant_id, s.name limit ${PAGE}`);
+    const newest = await ports.vault.newestVersions(PURPOSE, [...new Set(rows.map(({ uuid }) => uuid))]);
     for (const row of rows) {
       if (signal?.aborted === true) return { resealed, failed };
+      if (row.keyVersion !== null && row.keyVersion >= (newest.get(row.uuid) ?? 0)) continue;
       try {
         if (await resealOne(ports, row)) resealed++;
       } catch (error) {
@@ -104,8 +106,6 @@ interface SealedRow {
 }
 
 async function resealOne(ports: SecretPorts, row: SealedRow & StoreTenant & { readonly name: SecretName }): Promise<boolean> {
-  const inForce = await ports.vault.forTenant(row).version(PURPOSE);
-  if (row.keyVersion !== null && row.keyVersion >= inForce) return false;
   const secret = await open(ports, row, row.name, row);
   const { bytes, keyVersion } = await seal(ports.vault, row, row.name, Buffer.from(secret.reveal(), "utf8"));
   const { count } = await ports.system.query(sql`
