@@ -7,6 +7,7 @@ import { MIGRATIONS } from "./migrations/index.ts";
 import type { MigrationTarget } from "./migrations/migration.ts";
 import { type Roles, rolesOf } from "./roles.ts";
 import { scramVerifier } from "./scram.ts";
+import { sharedTablesSql } from "./shared-tables.ts";
 import { type ContextMode, contextSql } from "./tenant-context.ts";
 
 /** The oldest server whose row security and views (security_invoker) are what the design relies on. */
@@ -95,6 +96,7 @@ async function install(client: pg.ClientBase, who: Administrator, roles: Roles, 
   await client.query(`set role ${roles.owner}`);
   await client.query(contextSql(mode, roles, options.keyring, options.appEnters));
   const version = await migrate(client, known, { roles, vector });
+  await client.query(sharedTablesSql(roles));
   return { database, roles, mode, vector, version, administrator: superuser ? "superuser" : "owner" };
 }
 

@@ -1,7 +1,7 @@
 import { registry } from "./0001-registry.ts";
 import { tenantData } from "./0002-tenant-data.ts";
 import { gateway } from "./0003-gateway.ts";
-import { homes } from "./0004-homes.ts";
+import { homes } from "./0014-homes.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
