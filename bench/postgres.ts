@@ -82,7 +82,13 @@ function inDatabase(url: string, name: string): string {
 
 async function drop(url: string, name: string): Promise<void> {
   await untilUnused(url, name);
-  await administer(url, `drop database if exists ${name} with (force)`);
+  // those of tenants with a database of their own are named after the installation's
+  const { rows: databases } = await administer(url, "select datname as database from pg_database where datname = $1 or datname like $2", [
+    name,
+    `${name}\\_d%`,
+  ]);
+  for (const { database } of databases as readonly { readonly database: string }[])
+    await administer(url, `drop database ${database} with (force)`);
   const { rows } = await administer(url, "select rolname as role from pg_roles where rolname like $1", [`${name}\\_%`]);
   for (const { role } of rows as readonly { readonly role: string }[]) await administer(url, `drop role ${role}`);
 }

@@ -4,7 +4,8 @@ import type { DataModel } from "../../src/kernel/index.ts";
 import { createDataStore, type DataStore, sql, type TenantData } from "../../src/stores/data/index.ts";
 import { testPorts } from "../support/data-ports.ts";
 import { NOTES } from "../support/declared-tables.ts";
-import { eachEngine, type Engine, type Place } from "../support/engines.ts";
+import { createEngine, eachEngine, type Engine, type Place } from "../support/engines.ts";
+import { startNoteWriters } from "../support/note-writers.ts";
 import { storeTwoTenants, type TwoTenants } from "../support/tenant-rows.ts";
 import { assertNoCanary, contextOf } from "../support/tenants.ts";
 
@@ -125,5 +126,29 @@ describe("a tenant that is moved", () => {
         });
       });
     }
+  });
+});
+
+describe("statements that are under way while their tenant moves", () => {
+  test("are neither refused nor lost on any of the six ways, in several processes", async (t) => {
+    const engine = createEngine("PostgreSQL");
+    t.after(() => engine.close());
+    const place = await engine.place();
+    const store = await openStore(place);
+    await store.fleet.up();
+    const data = store.forTenant(contextOf("a"));
+    await data.query(sql`insert into boards (id, title) values ('board', 'Board')`);
+    const writers = await startNoteWriters(place.location, "a", 4);
+    for (const model of ["schema", "row", "database", "schema", "database", "row"] as const) {
+      await store.homes.move(A, model);
+      await store.homes.confirm(A);
+      assert.deepEqual(writers.failures, [], `on the way to ${model}`);
+    }
+    await writers.stop();
+    assert.deepEqual(writers.failures, []);
+    const { rows } = await data.query<{ id: string; body: string }>(sql`select id, body from notes`);
+    const stored = new Map(rows.map(({ id, body }) => [id, body]));
+    for (const [id, body] of writers.acknowledged) assert.equal(stored.get(id), body, id);
+    t.diagnostic(`${writers.acknowledged.size} notes were written meanwhile`);
   });
 });

@@ -9,6 +9,7 @@ import type { MigrationTarget } from "./migrations/migration.ts";
 import { assertRootKey, noteRootKey, ROOT_KEY_CHECK_TABLE } from "./root-key-check.ts";
 import { type Roles, rolesOf } from "./roles.ts";
 import { scramVerifier } from "./scram.ts";
+import { sharedTablesSql } from "./shared-tables.ts";
 import { type ContextMode, contextSql } from "./tenant-context.ts";
 
 /** The oldest server whose row security and views (security_invoker) are what the design relies on. */
@@ -100,6 +101,7 @@ async function install(client: pg.ClientBase, who: Administrator, roles: Roles, 
   const version = await migrate(client, known, { roles, vector });
   await client.query(lifecyclePoliciesSql(roles));
   await noteRootKey(client, options.keyring, options.random);
+  await client.query(sharedTablesSql(roles));
   return { database, roles, mode, vector, version, administrator: superuser ? "superuser" : "owner" };
 }
 

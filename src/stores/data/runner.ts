@@ -1,6 +1,7 @@
 import pg from "pg";
 import { type DataModel, Fault } from "../../kernel/index.ts";
 import type { Lease } from "./connection-budget.ts";
+import type { Home } from "./home.ts";
 import { hasLeftHome, isRetryable, NotEntered, sqlState, toDataFault, wasNotEntered } from "./data-fault.ts";
 import type { Queryable, Rows } from "./port.ts";
 import { Preparation, PreparedQuery, type ProtocolConnection } from "./prepared-query.ts";
@@ -38,6 +39,8 @@ export interface Checkout {
   readonly lease: Lease;
   readonly preamble: Statement | undefined;
   readonly model: DataModel;
+  /** The home it leads to, where it is a tenant's. */
+  readonly home?: Home;
 }
 
 /** A transaction under way. */
@@ -49,7 +52,7 @@ export interface RunningTransaction extends Queryable {
 export interface ConnectionSource {
   checkOut(): Promise<Checkout>;
   /** Whether the failure came of a home that the tenant has left, so that the same work belongs to the next check-out. */
-  hasMoved(fault: Fault): Promise<boolean>;
+  hasMoved(fault: Fault, checkout: Checkout): Promise<boolean>;
 }
 
 /** Runs statements on connections of the source, each behind the preamble that says for whom. */
@@ -74,11 +77,13 @@ export class Runner {
   async #untilWon<T>(use: (checkout: Checkout) => Promise<T>): Promise<T> {
     const startedMs = performance.now();
     for (let tries = 1; ; tries++) {
+      let checkout: Checkout | undefined;
       try {
-        return await this.#withClient(use);
+        checkout = await this.#checkOut();
+        return await this.#useOnce(checkout, use);
       } catch (error) {
         const fault = toDataFault(error);
-        if (performance.now() - startedMs < MOVING_TIMEOUT_MS && (await this.#source.hasMoved(fault))) {
+        if (checkout && performance.now() - startedMs < MOVING_TIMEOUT_MS && (await this.#source.hasMoved(fault, checkout))) {
           tries--; // it did not lose a race: it has not begun
           continue;
         }
@@ -111,23 +116,29 @@ export class Runner {
     }
   }
 
-  async #withClient<T>(use: (checkout: Checkout) => Promise<T>): Promise<T> {
-    let lease: Lease | undefined;
+  async #checkOut(): Promise<Checkout> {
+    try {
+      return await this.#source.checkOut();
+    } catch (error) {
+      throw toDataFault(error);
+    }
+  }
+
+  async #useOnce<T>(checkout: Checkout, use: (checkout: Checkout) => Promise<T>): Promise<T> {
+    const { lease } = checkout;
     let clean = false;
     try {
-      const checkout = await this.#source.checkOut();
-      lease = checkout.lease;
       const result = await use(checkout);
       clean = isIdle(lease.client);
       this.#events.answered();
       return result;
     } catch (error) {
       const fault = toDataFault(error);
-      if (lease) clean = (await settles(lease.client)) && !PREPARED_WRONGLY.has(sqlState(error) ?? "") && !wasNotEntered(fault);
+      clean = (await settles(lease.client)) && !PREPARED_WRONGLY.has(sqlState(error) ?? "") && !wasNotEntered(fault);
       throw fault;
     } finally {
       // a connection that did not come back idle could carry a tenant's transaction or settings: it is never used again
-      lease?.release(clean);
+      lease.release(clean);
     }
   }
 }

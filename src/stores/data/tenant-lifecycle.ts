@@ -43,8 +43,8 @@ export function createTenantLifecycle({ homes, home, rows, isOthers }: TenantLif
     provision: (tenant) => home.provision(tenant),
     measure: async (tenant) => await ((await hasOwnHome(tenant)) ? home : shared).measure(tenant),
     async *export(tenant) {
-      if (!(await hasOwnHome(tenant))) return yield* shared.export(tenant);
-      for await (const record of home.export(tenant)) if (!OTHERS_IN_HOMES.has(record.kind)) yield record;
+      const own = await hasOwnHome(tenant);
+      for await (const record of (own ? home : shared).export(tenant)) if (!own || !OTHERS_IN_HOMES.has(record.kind)) yield record;
     },
     import: async (tenant, records) => await ((await hasOwnHome(tenant)) ? home : shared).import(tenant, records),
     async erase(tenant) {

@@ -1,8 +1,8 @@
-import type { Fault } from "../../kernel/index.ts";
+import { Fault } from "../../kernel/index.ts";
 import type { ConnectionBudget } from "./connection-budget.ts";
 import { hasLeftHome, sqlState } from "./data-fault.ts";
 import type { Engine, Route } from "./engine.ts";
-import { rowHome } from "./home.ts";
+import { type Home, rowHome } from "./home.ts";
 import { type HomeMap, homeOf } from "./home-map.ts";
 import type { Checkout, ConnectionSource } from "./runner.ts";
 
@@ -75,21 +75,37 @@ export class TenantSource implements ConnectionSource {
         continue;
       }
       const home = homeOf(this.#homes, this.#tenant);
-      const { pool, preamble } = this.#engine.route(home, this.#homes.seen);
-      const lease = await this.#engine.tenants.acquire(pool, this.#tenant);
-      if (this.#homes.get(this.#tenant) === known) return { lease, preamble, model: home.model };
-      lease.release(true); // it moved while this waited
+      const lease = await this.#acquire(home);
+      if (lease && this.#homes.get(this.#tenant) === known) return { ...lease, model: home.model, home };
+      lease?.lease.release(true); // it moved while this waited
     }
   }
 
-  async hasMoved(fault: Fault): Promise<boolean> {
+  async hasMoved(fault: Fault, { home }: Checkout): Promise<boolean> {
     const left = hasLeftHome(fault);
-    const before = this.#homes.get(this.#tenant);
-    const own = before !== undefined && before.model !== "row";
-    if (!left && !(own && GONE_STATES.has(stateOf(fault)))) return false;
+    if (!left && !isGone(fault, home)) return false;
     await this.#homes.refresh();
-    return left || this.#homes.get(this.#tenant) !== before;
+    // compared with where the work was done: what is known may have changed since by itself
+    return left || homeOf(this.#homes, this.#tenant).epoch !== home?.epoch;
   }
+
+  /** A connection to this home; none when the home turns out to be one that the tenant has left. */
+  async #acquire(home: Home): Promise<Pick<Checkout, "lease" | "preamble"> | undefined> {
+    const { pool, preamble } = this.#engine.route(home, this.#homes.seen);
+    try {
+      return { lease: await this.#engine.tenants.acquire(pool, this.#tenant), preamble };
+    } catch (error) {
+      if (!(error instanceof Fault) || !isGone(error, home)) throw error;
+      await this.#homes.refresh();
+      if (homeOf(this.#homes, this.#tenant).epoch === home.epoch) throw error;
+      return undefined;
+    }
+  }
+}
+
+/** Whether this is what a home of the tenant's own answers when it is closed or gone. */
+function isGone(fault: Fault, home: Home | undefined): boolean {
+  return home !== undefined && home.model !== "row" && GONE_STATES.has(stateOf(fault));
 }
 
 /** The SQLSTATE also of a login that was refused, which is no statement's. */

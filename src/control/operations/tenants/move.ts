@@ -40,7 +40,7 @@ export function moveTenant(services: Services): Operation {
         moves.delete(tenant.uuid);
         const report = await ended.result;
         recordChange(services, call, "tenant_moved", tenant.id, { from: report.source, to: report.target });
-        return json(200, { id: tenant.id, ...report });
+        return json(200, { id: tenant.id, ...report, fenceMs: Math.round(report.fenceMs), elapsedMs: Math.round(report.elapsedMs) });
       },
     },
   );

@@ -1,12 +1,12 @@
 import { registry } from "./0001-registry.ts";
 import { tenantData } from "./0002-tenant-data.ts";
 import { gateway } from "./0003-gateway.ts";
-import { homes } from "./0004-homes.ts";
 import { vault } from "./0005-vault.ts";
 import { lifecycle } from "./0006-lifecycle.ts";
 import { subscriptions } from "./0007-subscriptions.ts";
 import { files } from "./0008-files.ts";
+import { homes } from "./0014-homes.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
-export const MIGRATIONS: readonly Migration[] = [registry, tenantData, gateway, homes, vault, lifecycle, subscriptions, files];
+export const MIGRATIONS: readonly Migration[] = [registry, tenantData, gateway, vault, lifecycle, subscriptions, files, homes];

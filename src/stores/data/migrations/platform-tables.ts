@@ -7,6 +7,9 @@ export interface PlatformTablesTarget {
   readonly guard: (table: string) => string;
 }
 
+/** The tables that every home has. */
+export const PLATFORM_TABLES = ["users", "documents", "points", "sessions", "messages"] as const;
+
 /**
  * What the platform keeps in a tenant's home: users, documents and their search points, conversations. The same tables in every data
  * model, so that a move is a copy.

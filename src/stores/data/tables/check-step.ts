@@ -1,5 +1,7 @@
-/** Tables of the platform that a tenant's home has too: a name without a schema would mean one or the other. */
-const PLATFORM_TABLES: ReadonlySet<string> = new Set(["users", "documents", "points", "sessions", "messages"]);
+import { PLATFORM_TABLES } from "../migrations/platform-tables.ts";
+
+/** A tenant's home has these too: a name without a schema would mean one or the other. */
+const TAKEN: ReadonlySet<string> = new Set(PLATFORM_TABLES);
 
 const NAME = /^[a-z][a-z0-9_]{0,39}$/;
 const SQL_WORDS: ReadonlySet<string> = new Set(
@@ -23,7 +25,7 @@ const FORBIDDEN =
 export function checkName(name: string, what: string): void {
   if (!NAME.test(name) || SQL_WORDS.has(name) || name.startsWith("pg_"))
     throw new Error(`${name} is no name for a ${what}: use a-z, 0-9 and _`);
-  if (PLATFORM_TABLES.has(name)) throw new Error(`${name} is a table of the platform: choose another name`);
+  if (TAKEN.has(name)) throw new Error(`${name} is a table of the platform: choose another name`);
 }
 
 /** Throws unless the column can be added to a table of tenants. */

@@ -1,18 +1,8 @@
 import type { Migration } from "./migration.ts";
 
-/** Tables of the platform that stay where they are when a tenant has a schema of its own, and what that tenant's login may do there. */
-const SHARED_TABLES: Readonly<Record<string, string>> = {
-  audit_entries: "select",
-  counters: "select, insert, update",
-  outbox: "insert",
-  inbox: "select, insert",
-  deliveries: "select (tenant_id, consumer, event_id, attempts, due_at, lease, last_error)",
-  dead_letters: "select (tenant_id, consumer, event_id, attempts, reason, failed_at)",
-};
-
 /** Where each tenant's rows are, what the application declares, and the moves that are under way. */
 export const homes: Migration = {
-  version: 4,
+  version: 14,
   name: "homes",
   sql: ({ roles }) => `
 grant usage on schema freehold to ${roles.tenants};
@@ -39,14 +29,6 @@ create function freehold.login_tenant(who name) returns uuid language sql stable
   $$ select h.tenant_id from freehold.homes h where h.login = who and h.model = 'schema' $$;
 revoke all on function freehold.login_tenant(name) from public;
 grant execute on function freehold.login_tenant(name) to ${roles.tenants};
-${Object.entries(SHARED_TABLES)
-  .map(
-    ([table, rights]) => `create policy login on freehold.${table} for all to ${roles.tenants}
-  using (tenant_id = (select freehold.login_tenant(current_user))) with check (tenant_id = freehold.login_tenant(current_user));
-grant ${rights} on freehold.${table} to ${roles.tenants};`,
-  )
-  .join("\n")}
-
 -- what a tenant counts and may not take away itself goes with the tenant
 create policy system on freehold.counters for all to ${roles.system} using (true) with check (true);
 grant select, delete on freehold.counters to ${roles.system};
