@@ -89,50 +89,9 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   );
   const egress = createEgress({ policy: { loopback: settings.profile === "development", ports: EGRESS_PORTS } });
   closing.add(() => egress.close());
-
-  const { report } = telemetry;
-  const storage = await openStorage({ settings, keyring, readVariable: inputs.readVariable, report }, (step) => closing.add(step));
-  const { data, vault } = storage;
-  await prepareTables(data, settings.profile, (message) => telemetry.log.warn(message));
-  const journal = openJournal(settings, keyring);
-  const audit = createAudit({ data, clock: systemClock, random: systemRandom, report: telemetry.report });
-  closing.add(() => audit.close());
-  const registry = await createRegistry({
-    system: data.system,
-    vault,
-    keyring,
-    random: systemRandom,
-    clock: systemClock,
-    checkUrl: (url) => void egress.check(url),
-    report: telemetry.report,
-    notes: journal,
-  });
-  closing.add(() => registry.close());
-  const keeping = keepKeysCurrent(vault, registry, telemetry);
-  closing.add(() => keeping.stop());
-
-  const embedder = createEmbedder(inputs, egress);
-  const stores = createStores({
-    ...storage,
-    search: createSearchStore({ data, embedder }),
-    events: createEventStore({ keyring, clock: systemClock, random: systemRandom }),
-  });
-  const worker = openWorker(data, keyring, registry, stores, audit, telemetry);
+  const tenancy = await openTenancy(inputs, { keyring, egress, telemetry }, closing);
+  const { data, vault, audit, registry, stores, worker, lifecycle } = tenancy;
   late.worker = worker;
-  const lifecycle = openLifecycle({
-    settings,
-    data,
-    keyring,
-    embedder,
-    registry,
-    beside: stores.lifecycles,
-    audit,
-    journal,
-    worker,
-    report: telemetry.report,
-  });
-  closing.add(() => lifecycle.close());
-  await carryOutJournal(lifecycle, telemetry.log);
   const identity = openIdentity(settings, keyring, registry, audit, egress, telemetry);
   const limits = openLimits({ settings, siblings: inputs.siblings, telemetry });
   closing.add(() => limits.close());
@@ -168,6 +127,50 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   await identity.warm();
   const [main, admin, tls] = servers;
   return { url: main.url, tlsUrl: tls?.url, adminUrl: admin.url, services, stores, telemetry, close: () => closing.run() };
+}
+
+/** What the tenancy of an installation is opened with. */
+interface TenancyPorts {
+  readonly keyring: Keyring;
+  readonly egress: Egress;
+  readonly telemetry: Telemetry;
+}
+
+/** The stores, who the tenants are, and their life. What a restored backup has brought back is taken back before this returns. */
+async function openTenancy(inputs: AppInputs, { keyring, egress, telemetry }: TenancyPorts, closing: Closing) {
+  const { settings } = inputs;
+  const { report } = telemetry;
+  const storage = await openStorage({ settings, keyring, readVariable: inputs.readVariable, report }, (step) => closing.add(step));
+  const { data, vault } = storage;
+  await prepareTables(data, settings.profile, (message) => telemetry.log.warn(message));
+  const journal = openJournal(settings, keyring);
+  const audit = createAudit({ data, clock: systemClock, random: systemRandom, report });
+  closing.add(() => audit.close());
+  const registry = await createRegistry({
+    system: data.system,
+    vault,
+    keyring,
+    random: systemRandom,
+    clock: systemClock,
+    checkUrl: (url) => void egress.check(url),
+    report,
+    notes: journal,
+  });
+  closing.add(() => registry.close());
+  const keeping = keepKeysCurrent(vault, registry, telemetry);
+  closing.add(() => keeping.stop());
+  const embedder = createEmbedder(inputs, egress);
+  const stores = createStores({
+    ...storage,
+    search: createSearchStore({ data, embedder }),
+    events: createEventStore({ keyring, clock: systemClock, random: systemRandom }),
+  });
+  const worker = openWorker(data, keyring, registry, stores, audit, telemetry);
+  const beside = stores.lifecycles;
+  const lifecycle = openLifecycle({ settings, data, keyring, embedder, registry, beside, audit, journal, worker, report });
+  closing.add(() => lifecycle.close());
+  await carryOutJournal(lifecycle, telemetry.log);
+  return { data, vault, audit, registry, stores, worker, lifecycle };
 }
 
 /** The document in force and what serves it. */
