@@ -126,7 +126,9 @@ eachEngine((engine) => {
         },
         remains: async () => [],
       };
-      const other = await install(installed.store, temporaryFolder(), { change: (stores) => [...stores, first] });
+      const other = await install(installed.store, temporaryFolder(), {
+        change: (stores) => [...stores.filter(({ name }) => name !== first.name), first],
+      });
       watching.registry = other.registry;
       const gone = await filledTenant(other, freshId("gone"), "a");
       await other.lifecycle.erase(gone, { export: false }, BY);

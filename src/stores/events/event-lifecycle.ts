@@ -1,4 +1,4 @@
-import { Fault, type Json, type Keyring, type StoreRecord, type StoreTenant } from "../../kernel/index.ts";
+import { Fault, type Json, type Keyring, type StoreRecord, type StoreTenant, type Trace } from "../../kernel/index.ts";
 import { createRowLifecycle, type DataStore, type RowLifecycle, sql } from "../data/index.ts";
 import { createEnvelopes, type Envelopes, type EventFacts, type Topic } from "./envelope.ts";
 
@@ -6,7 +6,6 @@ const PLACES: ReadonlySet<string> = new Set(["freehold.outbox", "freehold.delive
 const PAGE = 200;
 const CONSUMER = /^[a-z][a-z0-9-]{0,62}$/;
 const REASON = /^[a-z_]{1,64}$/;
-const UNTRACED = { traceId: "0".repeat(32), spanId: "0".repeat(16), sampled: false };
 /** Imported events stand before every event that is published afterwards. */
 const FIRST_SEQ = -1_000_000_000_000_000;
 
@@ -123,7 +122,7 @@ async function put(
   const { uuid } = tenant;
   const { id, topic, type, key, time, data, consumer, reason } = record;
   // sealing checks the topic, the type and the key
-  const facts: EventFacts = { id, topic: topic as Topic, type, key, time, tenantId: tenant.id, tenantUuid: uuid, trace: UNTRACED, data };
+  const facts: EventFacts = { id, topic: topic as Topic, type, key, time, tenantId: tenant.id, tenantUuid: uuid, trace: traceOf(id), data };
   const envelope = envelopes.seal(facts);
   if (!envelopes.open(envelope, { tenantUuid: uuid, eventId: id, key }).ok) throw unfit();
   if (kind === "event" && consumer === undefined && reason === undefined) {
@@ -140,6 +139,12 @@ async function put(
   } else {
     throw unfit();
   }
+}
+
+/** The trace of an event that came out of an archive begins with the event itself. */
+function traceOf(id: string): Trace {
+  const digits = id.replaceAll("-", "");
+  return { traceId: digits, spanId: digits.slice(16), sampled: false };
 }
 
 function eventOf({ value }: StoreRecord): EventRecord {
