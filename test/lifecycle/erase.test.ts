@@ -80,6 +80,7 @@ eachEngine((engine) => {
       assert.deepEqual(
         claims.stores.map(({ store, remaining }) => [store, remaining]),
         [
+          ["vault", 0],
           ["events", 0],
           ["search", 0],
           ["data", 0],
@@ -113,22 +114,17 @@ eachEngine((engine) => {
     test("refuses the tenant before anything of it is touched", async () => {
       const seen: string[] = [];
       const watching: { registry?: Installed["registry"] } = {};
-      const first: StoreLifecycle = {
-        name: "vault",
-        provision: async () => {},
-        measure: async () => ({ items: 1, bytes: 1 }),
-        async *export() {},
-        import: async () => {},
+      const watched = (store: StoreLifecycle): StoreLifecycle => ({
+        ...store,
         async erase(tenant) {
-          seen.push(
-            `${(await watching.registry?.find(tenant.id))?.status} ${(await other.store.rows.count(tenant)).some(({ items }) => items > 0)}`,
-          );
+          const status = (await watching.registry?.find(tenant.id))?.status;
+          seen.push(`${status} ${(await other.store.rows.count(tenant)).some(({ items }) => items > 0)}`);
+          await store.erase(tenant);
         },
-        remains: async () => [],
-      };
-      const other = await install(installed.store, temporaryFolder(), {
-        change: (stores) => [...stores.filter(({ name }) => name !== first.name), first],
       });
+      const change = (stores: readonly StoreLifecycle[]): readonly StoreLifecycle[] =>
+        stores.map((store) => (store.name === "vault" ? watched(store) : store));
+      const other = await install(installed.store, temporaryFolder(), { change });
       watching.registry = other.registry;
       const gone = await filledTenant(other, freshId("gone"), "a");
       await other.lifecycle.erase(gone, { export: false }, BY);
