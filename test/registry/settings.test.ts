@@ -129,7 +129,8 @@ describe("a tenant's settings", () => {
         [{ locale: "fr" }, { locale: "fr" }],
         [{ features: [] }, { features: ["advanced_analytics"] }],
         [{ errorTexts: {} }, { errorTexts: {} }],
-        [{ isolationLevel: "dedicated" }, { isolationLevel: "dedicated" }],
+        [{ isolationLevel: "dedicated" }, { isolationLevel: "dedicated", placement: { ...made.placement, wanted: "schema" } }],
+        [{ placement: { data: "row" } }, { placement: { ...made.placement, wanted: "row" } }],
       ];
       let expected = made;
       for (const [change, effect] of changes) {

@@ -36,6 +36,10 @@ export interface BudgetOptions {
  * costs milliseconds, so handing over with every statement would give everyone less.
  */
 const TURNS_BEFORE_HANDOVER = 16;
+/**
+ * Whose set has connections waits so long for one of them before another set's is closed for it: most statements are done sooner than a login.
+ */
+const PATIENCE_MS = 25;
 const SWEEP_MS = 15_000;
 
 interface Connection {
@@ -58,7 +62,8 @@ interface Waiter {
   readonly spec: PoolSpec;
   readonly resolve: (lease: Lease) => void;
   readonly reject: (fault: Fault) => void;
-  readonly timer: NodeJS.Timeout;
+  readonly sinceMs: number;
+  readonly timers: readonly NodeJS.Timeout[];
 }
 
 /**
@@ -102,7 +107,8 @@ export class ConnectionBudget {
         this.#line.remove(holder, waiter);
         reject(new Fault("overloaded", "no database connection came free in time", { public: { retryAfterMs: 1000 } }));
       }, this.#options.acquireTimeoutMs);
-      const waiter: Waiter = { spec, resolve, reject, timer };
+      const patience = setTimeout(() => this.#dispatch(), PATIENCE_MS);
+      const waiter: Waiter = { spec, resolve, reject, sinceMs: performance.now(), timers: [timer, patience] };
       this.#line.add(holder, waiter);
       this.#dispatch();
     });
@@ -120,7 +126,7 @@ export class ConnectionBudget {
     this.#closed = true;
     clearInterval(this.#sweep);
     for (const waiter of this.#line.clear()) {
-      clearTimeout(waiter.timer);
+      clearTimers(waiter);
       waiter.reject(new Fault("dependency_unavailable", "the store is closed"));
     }
     await Promise.all([...this.#pools.values()].flatMap(({ idle }) => idle.splice(0)).map((connection) => this.#end(connection)));
@@ -131,13 +137,24 @@ export class ConnectionBudget {
     return (this.#held.get(holder) ?? 0) < this.#options.perTenantMax;
   }
 
-  #next(isWanted?: (waiter: Waiter) => boolean): { readonly holder: string; readonly item: Waiter } | undefined {
+  #next(isWanted: (waiter: Waiter) => boolean): { readonly holder: string; readonly item: Waiter } | undefined {
     return this.#line.next((holder) => this.#mayHave(holder), isWanted);
+  }
+
+  /** Whether there is a connection for it, room for one, or one of another set that may be closed for it. */
+  #canServe(waiter: Waiter): boolean {
+    if ((this.#pools.get(waiter.spec.key)?.idle.length ?? 0) > 0 || this.#open < this.#options.connectionsMax) return true;
+    return this.#isInNeed(waiter) && [...this.#pools.values()].some(({ idle }) => idle.length > 0);
+  }
+
+  #isInNeed({ spec, sinceMs }: Waiter): boolean {
+    return (this.#pools.get(spec.key)?.open ?? 0) === 0 || performance.now() - sinceMs >= PATIENCE_MS;
   }
 
   /** Serves who waits, in turn, as far as connections reach. */
   #dispatch(): void {
-    for (let next = this.#next(); next && this.#serve(next.holder, next.item);) next = this.#next();
+    const servable = (waiter: Waiter): boolean => this.#canServe(waiter);
+    for (let next = this.#next(servable); next && this.#serve(next.holder, next.item);) next = this.#next(servable);
   }
 
   /** Whether the waiter has left the line: with a connection that was there, or with one that is being opened for it. */
@@ -160,7 +177,7 @@ export class ConnectionBudget {
   }
 
   #leaveLine(holder: string, waiter: Waiter): void {
-    clearTimeout(waiter.timer);
+    clearTimers(waiter);
     this.#line.remove(holder, waiter);
     this.#hold(holder);
   }
@@ -218,14 +235,12 @@ export class ConnectionBudget {
       return;
     }
     const { key } = connection.pool.spec;
-    const waiting = this.#next();
-    if (waiting && waiting.item.spec.key !== key && ++connection.turns <= TURNS_BEFORE_HANDOVER) {
-      const own = this.#next(({ spec }) => spec.key === key);
-      if (own) {
-        this.#leaveLine(own.holder, own.item);
-        own.item.resolve(this.#lease(connection, own.holder));
-        return;
-      }
+    const own = this.#next(({ spec }) => spec.key === key);
+    const foreign = own && this.#next((waiter) => waiter.spec.key !== key && this.#isInNeed(waiter));
+    if (own && (!foreign || ++connection.turns <= TURNS_BEFORE_HANDOVER)) {
+      this.#leaveLine(own.holder, own.item);
+      own.item.resolve(this.#lease(connection, own.holder));
+      return;
     }
     connection.turns = 0;
     connection.idleSinceMs = performance.now();
@@ -287,6 +302,10 @@ export class ConnectionBudget {
     this.#open--;
     if (--pool.open === 0) this.#pools.delete(pool.spec.key);
   }
+}
+
+function clearTimers({ timers }: Waiter): void {
+  for (const timer of timers) clearTimeout(timer);
 }
 
 function toConnectFault(error: unknown): Fault {

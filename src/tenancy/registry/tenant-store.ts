@@ -37,8 +37,9 @@ export async function readTenants(system: Queryable, ids: readonly string[]): Pr
   const { rows } = await system.query<TenantRow>(sql`
     select t.uuid, t.id, t.plan, t.status, t.document, t.version, t.created_at,
       coalesce((select array_agg(s.name) from freehold.tenant_secrets s where s.tenant_id = t.uuid), '{}') as secrets,
-      coalesce(h.model, 'row') as data_model, coalesce(h.epoch, 0) as data_epoch
-    from freehold.tenants t left join freehold.homes h on h.tenant_id = t.uuid where t.id = any (${ids})`);
+      coalesce((select h.model from freehold.homes h where h.tenant_id = t.uuid), 'row') as data_model,
+      coalesce((select h.epoch from freehold.homes h where h.tenant_id = t.uuid), 0) as data_epoch
+    from freehold.tenants t where t.id = any (${ids})`);
   return rows;
 }
 
@@ -47,8 +48,9 @@ export async function listTenants(system: Queryable, after: string, limit: numbe
   const { rows } = await system.query<TenantRow>(sql`
     select t.uuid, t.id, t.plan, t.status, t.document, t.version, t.created_at,
       coalesce((select array_agg(s.name) from freehold.tenant_secrets s where s.tenant_id = t.uuid), '{}') as secrets,
-      coalesce(h.model, 'row') as data_model, coalesce(h.epoch, 0) as data_epoch
-    from freehold.tenants t left join freehold.homes h on h.tenant_id = t.uuid where t.id > ${after} order by t.id limit ${limit}`);
+      coalesce((select h.model from freehold.homes h where h.tenant_id = t.uuid), 'row') as data_model,
+      coalesce((select h.epoch from freehold.homes h where h.tenant_id = t.uuid), 0) as data_epoch
+    from freehold.tenants t where t.id > ${after} order by t.id limit ${limit}`);
   return rows;
 }
 

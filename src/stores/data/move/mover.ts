@@ -224,6 +224,7 @@ export class Mover {
     const { source, target } = connections;
     const { tenant } = plan;
     const version = await sharedVersion(connections.control);
+    if (plan.source === "database") await this.#carrier.carry(tenant); // little is left to the fence, and its connection is open
     for (let tries = 1; ; tries++) {
       const closedMs = performance.now();
       try {
