@@ -76,6 +76,16 @@ describe("values in Redis", () => {
         },
       ],
       [
+        "the value of another key of a that says it is this key's",
+        async () => {
+          await cache.forTenant(A).set(["other"], "other", MINUTE_MS);
+          const keys = await other.client.keys(`freehold:cache:{${A.tenant.uuid}}:*`);
+          await other.client.copy(await findNot(keys, ofA), ofA, { REPLACE: true });
+          // tenant, digest and generation stand in front, divided by spaces
+          return await other.client.setRange(ofA, A.tenant.uuid.length + 1, ofA.slice(ofA.lastIndexOf(":") + 1));
+        },
+      ],
+      [
         "the value of another key of a",
         async () => {
           await cache.forTenant(A).set(["other"], "other", MINUTE_MS);
