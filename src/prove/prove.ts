@@ -26,11 +26,12 @@ const EVENT_TRIES_MAX = 60;
 const PAUSE_MS = 250;
 const SUSPENSION_TRIES_MAX = 20;
 const PROBES = ["/users", "/documents", "/api/sessions", "/tenant/v1/keys"] as const;
+const ERASED_BECAUSE = "made for a proof of isolation, which is over";
 const REFUSED_AS_SUSPENDED = [401, 403] as const;
 
 /**
  * Attacks the installation at this address with two tenants made for it, and gives the report to be signed. The tenants are emptied and
- * suspended in the end, also when something fails. Throws only where the proof could not be carried out.
+ * suspended and erased in the end, also when something fails. Throws only where the proof could not be carried out.
  */
 export async function proveIsolationOf(url: string, ports: ProofPorts): Promise<ProofReport> {
   const startedAt = new Date(ports.clock.now()).toISOString();
@@ -179,7 +180,7 @@ async function look(client: LiteralClient, operator: Operator, parties: Parties,
   return { parties, canary, operations, routes, publicKeys: Buffer.from(keys.body).toString("utf8") };
 }
 
-/** Empties a tenant and suspends it; then its credentials open nothing any more, which is tried too. */
+/** Empties a tenant and suspends it; then its credentials open nothing any more, which is tried too. At last it is erased. */
 async function tidyUp(
   party: Party,
   callAs: CallAs,
@@ -208,9 +209,12 @@ async function tidyUp(
         outcomes.push(await carryOut({ layer: "lifecycle", name: title, request, expect: REFUSED_AS_SUSPENDED }, client, canary));
     }
   }
+  parts.push(
+    await attempted(() => operator.call("POST", `/admin/v1/tenants/${party.id}/erase`, { export: false, reason: ERASED_BECAUSE })),
+  );
   return parts.every(Boolean)
-    ? "both tenants were emptied of users, documents, sessions and keys and suspended; their names, settings and audit trails stay, as erasing them is a step of its own"
-    : `${party.id} could not be emptied or suspended: do it by hand (freehold tenant suspend ${party.id})`;
+    ? "both tenants were emptied, suspended and given up for erasure, which goes on by itself and ends with a certificate (freehold tenant certificate <id>)"
+    : `${party.id} could not be emptied, suspended or erased: do it by hand (freehold tenant erase ${party.id})`;
 }
 
 /** Every process has to know of a suspension within five seconds; what is still open then is seen by the attempts. */

@@ -202,6 +202,8 @@ function submit<R>(client: pg.ClientBase, query: PreparedQuery<R> | Preparation)
 
 interface ClientState {
   readonly readyForQuery: boolean;
+  /** False from the moment when the connection was lost: what it said last may still look as if it were ready. */
+  readonly _queryable: boolean;
   readonly connection: ProtocolConnection & {
     readonly stream: { readonly destroyed: boolean };
     once(event: string, listener: () => void): void;
@@ -215,8 +217,8 @@ function stateOf(client: pg.ClientBase): ClientState {
 }
 
 function isIdle(client: pg.ClientBase): boolean {
-  const { readyForQuery, connection } = stateOf(client);
-  return readyForQuery && !connection.stream.destroyed && stateOf(client).getTransactionStatus() === "I";
+  const { readyForQuery, _queryable: usable, connection } = stateOf(client);
+  return readyForQuery && usable && !connection.stream.destroyed && stateOf(client).getTransactionStatus() === "I";
 }
 
 /** After a failure: waits for the server's word that it is ready again, and tells whether no transaction is left open. */
