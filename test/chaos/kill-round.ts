@@ -22,7 +22,7 @@ export async function makeTenants(args: readonly string[], cwd: string): Promise
   const running = await up(args, { cwd });
   const tenants: WritingTenant[] = [];
   for (const id of ["a", "b"]) {
-    await post(running.url, "/admin/v1/tenants", running.platformToken, { id, name: id, plan: "enterprise" });
+    await post(running.url, "/admin/v1/tenants", running.platformToken, { id, name: id, plan: "enterprise", isolationLevel: "shared" });
     const body = { sub: "writer", roles: ["admin"], lifetimeSeconds: 86_400 };
     const made = await post(running.url, `/admin/v1/tenants/${id}/tokens`, running.platformToken, body);
     if (typeof made?.["token"] !== "string") throw new Error(`no token for ${id}`);

@@ -222,7 +222,7 @@ eachEngine((engine) => {
         };
         const imported = await importInto(there, await archiveOf([{ store: "data", line: JSON.stringify(message) }]), freshId("orphan"));
         const run = await there.lifecycle.newest(imported);
-        assert.deepEqual(run?.notes.stored, { data: 0, search: 0, events: 0 });
+        assert.deepEqual(run?.notes.stored, { data: 0, search: 0, events: 0, vault: 0 });
       });
 
       async function rowsIn(uuid: string): Promise<unknown> {
@@ -287,6 +287,7 @@ eachEngine((engine) => {
         "freehold.tenant_domains",
         "freehold.tenant_secrets",
         "freehold.users",
+        "freehold.vault_keys",
       ]);
     });
   });
