@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { before, describe, test } from "node:test";
 import { freshDatabase, templateFolder } from "../support/databases.ts";
@@ -117,7 +117,6 @@ describe("the command line", () => {
 
   test("the embedded folder can be looked at while nobody serves it, and is left closed", async () => {
     const data = copyTemplate(await templateFolder());
-    writeFileSync(path.join(data, "root.key"), `${"07".repeat(32)}\n`, { mode: 0o600 }); // the key that the template was made with
     await run(["tenant", "create", "extra"], ["--data", data]);
     assert.ok(!existsSync(path.join(data, "run.json")));
     const findings = await run<{ check: string; result: string }[]>(["doctor"], ["--data", data]);

@@ -44,7 +44,6 @@ describe("the life of a tenant on the command line", () => {
 
   before(async () => {
     data = copyTemplate(await templateFolder());
-    writeFileSync(path.join(data, "root.key"), `${"07".repeat(32)}\n`, { mode: 0o600 }); // the key that the template was made with
     flags = ["--data", data];
     server = await up([...flags, "--no-demo"], { cwd });
     await run(["tenant", "create", "acme", "--plan", "professional"]);

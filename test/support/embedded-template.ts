@@ -1,4 +1,4 @@
-import { cpSync, constants, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, constants, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createDataStore } from "../../src/stores/data/index.ts";
@@ -18,9 +18,10 @@ export async function makeTemplate(): Promise<string> {
   return folder;
 }
 
-/** A fresh copy of the template, open in no process. */
+/** A fresh copy of the template, open in no process, with the root key that it was made with for whoever starts the program on it. */
 export function copyTemplate(template: string): string {
   const folder = mkdtempSync(path.join(tmpdir(), "freehold-data-"));
   cpSync(template, folder, { recursive: true, mode: constants.COPYFILE_FICLONE });
+  writeFileSync(path.join(folder, "root.key"), `${"07".repeat(32)}\n`, { mode: 0o600 });
   return folder;
 }
