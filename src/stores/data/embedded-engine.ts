@@ -46,7 +46,19 @@ export async function openEmbedded(location: EmbeddedLocation, ports: DataPorts)
       lease.release(false); // the next connection takes back what this one left
     }
   };
-  const listener = createListener({ kind: "shared", run: async (text) => void (await administer((client) => client.query(text))) });
+  const listener = createListener({
+    kind: "shared",
+    async run(text) {
+      const lease = await budget.acquire(pool, HOLDER);
+      let clean = false;
+      try {
+        await lease.client.query(text);
+        clean = true; // listening leaves nothing behind, and a new connection would be a gap for all who listen already
+      } finally {
+        lease.release(clean);
+      }
+    },
+  });
   const close = async (): Promise<void> => {
     await budget.close();
     await server.close();
