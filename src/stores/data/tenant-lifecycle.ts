@@ -1,4 +1,4 @@
-import type { StoreLifecycle, StoreTenant } from "../../kernel/index.ts";
+import type { StoreLifecycle, StoreRecord, StoreTenant } from "../../kernel/index.ts";
 import type { Homes } from "./homes.ts";
 import { createRowLifecycle, type RowLifecycle } from "./row-lifecycle.ts";
 import type { TenantRows } from "./tenant-rows.ts";
@@ -43,8 +43,8 @@ export function createTenantLifecycle({ homes, home, rows, isOthers }: TenantLif
     provision: (tenant) => home.provision(tenant),
     measure: async (tenant) => await ((await hasOwnHome(tenant)) ? home : shared).measure(tenant),
     async *export(tenant) {
-      const own = await hasOwnHome(tenant);
-      for await (const record of (own ? home : shared).export(tenant)) if (!own || !OTHERS_IN_HOMES.has(record.kind)) yield record;
+      if (await hasOwnHome(tenant)) yield* exportHome(home, tenant);
+      else for await (const record of shared.export(tenant)) yield record;
     },
     import: async (tenant, records) => await ((await hasOwnHome(tenant)) ? home : shared).import(tenant, records),
     async erase(tenant) {
@@ -54,4 +54,12 @@ export function createTenantLifecycle({ homes, home, rows, isOthers }: TenantLif
     },
     remains: async (tenant) => [...(await home.remains(tenant)), ...(await shared.remains(tenant)), ...(await bookkeeping.remains(tenant))],
   };
+}
+
+/** Without the tenant's own column, as rows among those of all tenants are exported: whoever takes them in puts its own there. */
+async function* exportHome(home: StoreLifecycle, tenant: StoreTenant): AsyncGenerator<StoreRecord, void> {
+  for await (const { kind, value } of home.export(tenant)) {
+    const { tenant_id: _own, ...rest } = value;
+    if (!OTHERS_IN_HOMES.has(kind)) yield { kind, value: rest };
+  }
 }
