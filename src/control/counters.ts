@@ -29,8 +29,8 @@ export async function addToCounter(tx: Queryable, { tenant }: TenantContext, nam
 export async function recount(data: TenantData, { tenant }: TenantContext): Promise<void> {
   await data.query(sql`
     insert into freehold.counters as c (tenant_id, name, value)
-    select ${tenant.uuid}::uuid, 'users', count(*) from freehold.users where tenant_id = ${tenant.uuid}
+    select ${tenant.uuid}::uuid, 'users', count(*) from users where tenant_id = ${tenant.uuid}
     union all
-    select ${tenant.uuid}::uuid, 'storageBytes', coalesce(sum(octet_length(body)), 0) from freehold.documents where tenant_id = ${tenant.uuid}
+    select ${tenant.uuid}::uuid, 'storageBytes', coalesce(sum(octet_length(body)), 0) from documents where tenant_id = ${tenant.uuid}
     on conflict (tenant_id, name) do update set value = excluded.value`);
 }

@@ -82,8 +82,8 @@ eachEngine((engine) => {
         [
           ["vault", 0],
           ["events", 0],
-          ["search", 0],
           ["data", 0],
+          ["search", 0],
           ["registry", 0],
         ],
       );

@@ -118,8 +118,12 @@ function refusalOf(error: unknown): unknown {
   return error.code === "invalid_archive" ? error : badArchive(error.public.detail ?? "A record of the archive cannot be stored.", error);
 }
 
+/** Nothing of an archive goes into these; and keys that were erased are never made again. */
+const NOT_EMPTIED: ReadonlySet<string> = new Set(["registry", "vault"]);
+
 async function emptyStores({ stores }: LifecyclePorts, tenant: StoreTenant): Promise<void> {
-  for (const store of inErasureOrder(stores)) if (store.name !== "registry") await store.erase(tenant);
+  for (const store of inErasureOrder(stores)) if (!NOT_EMPTIED.has(store.name)) await store.erase(tenant);
+  for (const store of stores) await store.provision(tenant);
 }
 
 async function itemsOf({ stores }: LifecyclePorts, tenant: StoreTenant): Promise<Record<string, number>> {

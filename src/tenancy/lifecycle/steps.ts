@@ -39,8 +39,12 @@ export function activateStep({ registry }: LifecyclePorts): Step {
   };
 }
 
+/** Keys go first. The data before the search: it closes a move that is still open, and with it the tables of the home that was left. */
+const ERASURE_TURNS: Readonly<Record<string, number>> = { vault: 0, search: 2, registry: 3 };
+const USUAL_TURN = 1;
+
 /** The stores in the order in which they are erased: keys first, the registry last. */
 export function inErasureOrder(stores: readonly StoreLifecycle[]): readonly StoreLifecycle[] {
-  const turn = ({ name }: StoreLifecycle): number => (name === "vault" ? 0 : name === "registry" ? 2 : 1);
+  const turn = ({ name }: StoreLifecycle): number => ERASURE_TURNS[name] ?? USUAL_TURN;
   return stores.toReversed().toSorted((a, b) => turn(a) - turn(b));
 }
