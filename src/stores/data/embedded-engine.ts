@@ -46,19 +46,7 @@ export async function openEmbedded(location: EmbeddedLocation, ports: DataPorts)
       lease.release(false); // the next connection takes back what this one left
     }
   };
-  const listener = createListener({
-    kind: "shared",
-    async run(text) {
-      const lease = await budget.acquire(pool, HOLDER);
-      let clean = false;
-      try {
-        await lease.client.query(text);
-        clean = true; // listening leaves nothing behind, and a new connection would be a gap for all who listen already
-      } finally {
-        lease.release(clean);
-      }
-    },
-  });
+  const listener = createListener({ kind: "shared", run: (text) => runAndKeep(budget, pool, text) });
   const close = async (): Promise<void> => {
     await budget.close();
     await server.close();
@@ -93,6 +81,18 @@ export async function openEmbedded(location: EmbeddedLocation, ports: DataPorts)
     },
     close,
   };
+}
+
+/** Runs what leaves nothing behind but that somebody listens: a new connection would be a gap for all who listen already. */
+async function runAndKeep(budget: ConnectionBudget, pool: PoolSpec, text: string): Promise<void> {
+  const lease = await budget.acquire(pool, HOLDER);
+  let clean = false;
+  try {
+    await lease.client.query(text);
+    clean = true;
+  } finally {
+    lease.release(clean);
+  }
 }
 
 /**
