@@ -57,7 +57,6 @@ export function benchPlan() {
   return {
     name: PLAN,
     isolationLevel: "shared",
-    placement: { data: "row", wanted: "row", epoch: 0 },
     quotas: {
       maxUsers: COUNT_MAX,
       maxProjects: COUNT_MAX,
