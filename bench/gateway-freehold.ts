@@ -22,6 +22,8 @@ export interface GatewaySize {
 export interface FreeholdSide extends Side {
   /** A file with a header line for each key. */
   readonly credentials: string;
+  /** A file with those of at most {@link FEW} tenants, spread evenly over all. */
+  readonly few: string;
   /** A file with those of at most {@link ACTIVE} tenants, spread evenly over all. */
   readonly active: string;
   /** A file with a header line that proves nothing. */
@@ -32,6 +34,7 @@ export const BARE_PATH = "/bare/chat/completions";
 export const FULL_PATH = "/full/chat/completions";
 /** Tenants that call at the same time. Connections to an upstream are never shared by tenants, so more of them than connections are kept cost a connection each time. */
 const ACTIVE = 1_000;
+const FEW = 10;
 const KEYS_PER_STATEMENT = 10_000;
 const NEVER = 1_000_000_000;
 
@@ -67,12 +70,23 @@ export async function startFreeholdSide(
   const lines = await insertTenants(database.superuserUrl, size.tenants);
   const credentials = path.join(folder, "credentials.txt");
   writeFileSync(credentials, lines.join("\n"));
-  const step = Math.ceil(lines.length / ACTIVE);
-  const active = path.join(folder, "active.txt");
-  writeFileSync(active, lines.filter((_, at) => at % step === 0).join("\n"));
+  const some = (count: number): string => {
+    const file = path.join(folder, `of-${count}-tenants.txt`);
+    const step = Math.ceil(lines.length / count);
+    writeFileSync(file, lines.filter((_, at) => at % step === 0).join("\n"));
+    return file;
+  };
   const nobody = path.join(folder, "nobody.txt");
   writeFileSync(nobody, "x-caller: nobody");
-  return { name, port: Number(new URL(freehold.url).port), pids: [freehold.pid], credentials, active, nobody };
+  return {
+    name,
+    port: Number(new URL(freehold.url).port),
+    pids: [freehold.pid],
+    credentials,
+    few: some(FEW),
+    active: some(ACTIVE),
+    nobody,
+  };
 }
 
 /** `/bare` has no plugins; `/full` has everything on. The other routes are there to be in the way. */
