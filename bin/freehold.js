@@ -10,7 +10,17 @@ const NODE_MAJOR_MIN = 24;
 const built = new URL("../src/cli/main.js", import.meta.url);
 const main = existsSync(built) ? built : new URL("../src/cli/main.ts", import.meta.url);
 
+// room for new objects, in MiB: with four times what Node takes by itself, the garbage collector stops a busy gateway four times less often
+const ROOM = "--max-semi-space-size";
+const ROOM_MIB = 64;
+
 if (Number(process.versions.node.split(".")[0]) >= NODE_MAJOR_MIN) {
+  const said = [...process.execArgv, process.env.NODE_OPTIONS ?? ""].some((option) => option.includes(ROOM));
+  // the same process begins once more, as the room can be set at a start only; not where another process holds a channel to this one
+  if (process.argv[2] === "up" && !said && process.platform !== "win32" && !process.connected) {
+    const options = [...process.execArgv, `${ROOM}=${ROOM_MIB}`, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
+    process.execve(process.execPath, [process.execPath, ...options], process.env);
+  }
   await import(main.href);
 } else {
   handOver(fileURLToPath(new URL("../node_modules/.bin/node", import.meta.url)));
