@@ -82,6 +82,18 @@ describe("the command line", () => {
       });
 
       if (running)
+        test("a tenant's rows are moved while it is served, and whoever asks sees where they are", async () => {
+          const home = async (): Promise<unknown> =>
+            (await run<{ placement: { data: string } }>(["tenant", "show", "extra"], flags)).placement.data;
+          assert.equal(await home(), "row");
+          assert.equal((await run(["tenant", "move", "extra", "--to", "schema"], flags))["target"], "schema");
+          assert.equal(await home(), "schema");
+          assert.equal((await run(["tenant", "move", "extra", "--confirm"], flags))["data"], "schema");
+          assert.equal((await run(["tenant", "move", "extra", "--to", "row"], flags))["target"], "row");
+          assert.equal(await home(), "row");
+        });
+
+      if (running)
         test("an operator's token is good for the platform and for no tenant", async () => {
           const { token } = await run<{ token: string }>(["token"], flags);
           assert.ok(server);

@@ -135,8 +135,9 @@ export function setHomeSql(tenant: string, model: DataModel, names: HomeNames, o
 insert into freehold.homes as h (tenant_id, model, epoch, closing, login)
   values ('${tenant}', '${model}', nextval('freehold.home_epoch'), ${options.closing ?? false}, ${login})
   on conflict (tenant_id) do update set model = excluded.model, epoch = excluded.epoch, closing = excluded.closing, login = excluded.login;
-update freehold.tenants set version = version + 1, updated_at = now() where uuid = '${tenant}';
-select pg_catalog.pg_notify('freehold_homes', '')`;
+with changed as (update freehold.tenants set version = version + 1, updated_at = now() where uuid = '${tenant}' returning id)
+  insert into freehold.registry_changes (kind, key) select 'tenant', id from changed; -- a move has silenced the trigger that would say so
+select pg_catalog.pg_notify('freehold_homes', ''), pg_catalog.pg_notify('freehold_registry', '')`;
 }
 
 function noteShared({ version, name, digest }: NumberedStep): string {

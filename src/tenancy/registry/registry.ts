@@ -83,6 +83,8 @@ export interface Registry {
    * when very many changed at once, these are the ids of all that are in memory.
    */
   onTenantChange(listener: (ids: readonly string[]) => void): void;
+  /** Resolves when everything that was committed before this call is seen here. */
+  catchUp(): Promise<void>;
   /** The gateway's stored objects. */
   readonly gateway: GatewayObjects;
   close(): Promise<void>;
@@ -247,6 +249,10 @@ class LiveRegistry implements Registry {
 
   onTenantChange(listener: (ids: readonly string[]) => void): void {
     this.#listeners.push(listener);
+  }
+
+  catchUp(): Promise<void> {
+    return this.#feed.catchUp();
   }
 
   async close(): Promise<void> {

@@ -39,6 +39,7 @@ export function moveTenant(services: Services): Operation {
         if (!ended) return json(202, { id: tenant.id, moving: data });
         moves.delete(tenant.uuid);
         const report = await ended.result;
+        await services.registry.catchUp();
         recordChange(services, call, "tenant_moved", tenant.id, { from: report.source, to: report.target });
         return json(200, { id: tenant.id, ...report, fenceMs: Math.round(report.fenceMs), elapsedMs: Math.round(report.elapsedMs) });
       },
