@@ -1,5 +1,13 @@
 import { createChat, createInvoker, type SearchPassages } from "../agents/index.ts";
-import { createRouteTable, type GatewayParts, type HealthReport, indexUsers, type Services } from "../control/index.ts";
+import {
+  askForReindex,
+  createRouteTable,
+  type GatewayParts,
+  type HealthReport,
+  indexDocuments,
+  indexUsers,
+  type Services,
+} from "../control/index.ts";
 import {
   createGatewayConfig,
   createLiveRequests,
@@ -162,7 +170,11 @@ async function openTenancy(inputs: AppInputs, { keyring, egress, telemetry }: Te
   const embedder = createEmbedder(inputs, egress);
   const stores = createStores({
     ...storage,
-    search: createSearchStore({ data, embedder }),
+    search: createSearchStore({
+      data,
+      embedder,
+      onStale: (context) => void askForReindex(stores.scope(context)).catch((error: unknown) => telemetry.report(toFault(error))),
+    }),
     events: createEventStore({ keyring, clock: systemClock, random: systemRandom }),
   });
   const worker = openWorker(data, keyring, registry, stores, audit, telemetry);
@@ -305,7 +317,7 @@ function openWorker(
   audit: Audit,
   telemetry: Telemetry,
 ): EventWorker {
-  const consumers = [indexUsers(stores)];
+  const consumers = [indexUsers(stores), indexDocuments(stores)];
   return createWorker({
     bus: createPostgresBus(data, consumers),
     data,

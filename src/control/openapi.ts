@@ -43,7 +43,7 @@ const PROBLEM = {
   },
 } as const;
 
-function describe({ method, path, summary, access, body, query, accept }: Operation): Record<string, unknown> {
+function describe({ method, path, summary, access, body, query, bodyTypes, accept }: Operation): Record<string, unknown> {
   const who = access.realm === "public" ? REALM_WORDS.public : `${REALM_WORDS[access.realm]}, role ${access.role} or higher.`;
   const scope = access.realm === "tenant" ? ` Scope: ${access.scope}.` : "";
   return {
@@ -52,11 +52,19 @@ function describe({ method, path, summary, access, body, query, accept }: Operat
     description: who + scope,
     ...(access.realm === "public" && { security: [] }),
     parameters: [...pathParameters(path), ...queryParameters(query)],
-    ...(body && { requestBody: { required: true, content: { "application/json": { schema: toSchema(body) } } } }),
+    ...requestBody(body, bodyTypes),
     responses: {
       [accept ? "101" : "2XX"]: { description: accept ? "The connection becomes a WebSocket." : "Done." },
       default: { description: "A problem.", content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } } },
     },
+  };
+}
+
+function requestBody(body: z.ZodType | undefined, types: readonly string[]): Record<string, unknown> {
+  const kinds = types.map((type) => [type, {}] as const);
+  if (!body && kinds.length === 0) return {};
+  return {
+    requestBody: { required: true, content: body ? { "application/json": { schema: toSchema(body) } } : Object.fromEntries(kinds) },
   };
 }
 

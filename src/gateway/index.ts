@@ -7,6 +7,7 @@ export {
   platformOperation,
   publicOperation,
   rawPlatformOperation,
+  rawTenantOperation,
   type SocketCall,
   type TenantCall,
   tenantOperation,

@@ -49,7 +49,9 @@ function assertJson(head: RequestHead): void {
   const type = head.headers.one("content-type") ?? "";
   const [media = "", ...parameters] = type.split(";").map((part) => part.trim().toLowerCase());
   const utf8 = parameters.every((parameter) => parameter === "charset=utf-8" || parameter === 'charset="utf-8"');
-  if (media !== "application/json" || !utf8) throw new Fault("unsupported_media_type", `content-type ${type.slice(0, 100)}`);
+  if (media === "application/json" && utf8) return;
+  const detail = "Send JSON, with Content-Type: application/json and no encoding.";
+  throw new Fault("unsupported_media_type", `content-type ${type.slice(0, 100)}`, { public: { detail } });
 }
 
 function malformed(detail: string): Fault {

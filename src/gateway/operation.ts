@@ -47,6 +47,8 @@ interface OperationParts<Body, Query> {
   readonly summary: string;
   readonly body?: z.ZodType<Body>;
   readonly query?: z.ZodType<Query>;
+  /** The media types of a body that is not JSON, for the documentation. */
+  readonly bodyTypes?: readonly string[];
   /** Bytes of the body, 1 MiB unless set. */
   readonly bytesMax?: number;
   /** The answer to a fault in the shape of another API that this call speaks. */
@@ -61,6 +63,7 @@ export interface Operation {
   readonly access: Access;
   readonly body: z.ZodType | undefined;
   readonly query: z.ZodType | undefined;
+  readonly bodyTypes: readonly string[];
   readonly bytesMax: number | undefined;
   /** The body is given as its bytes, whatever type it is said to have. */
   readonly rawBody: boolean;
@@ -120,6 +123,14 @@ export function platformOperation<Body = undefined, Query = undefined>(
   return operation(parts, { realm: "platform", ...access }, (call) => parts.run(call as PlatformCall<Body, Query>));
 }
 
+/** A call inside a tenant that reads the bytes of its body itself. */
+export function rawTenantOperation<Query = undefined>(
+  access: Omit<Extract<Access, { realm: "tenant" }>, "realm">,
+  parts: OperationParts<Uint8Array, Query> & { run(call: TenantCall<Uint8Array, Query>): Promise<Answer> | Answer },
+): Operation {
+  return { ...tenantOperation(access, parts), rawBody: true };
+}
+
 /** A call of the platform's operators that reads the bytes of its body itself: its clients send other things than JSON. */
 export function rawPlatformOperation<Query = undefined>(
   access: Omit<Extract<Access, { realm: "platform" }>, "realm">,
@@ -131,8 +142,8 @@ export function rawPlatformOperation<Query = undefined>(
 }
 
 function operation<Body, Query>(parts: OperationParts<Body, Query>, access: Access, run: Operation["run"]): Operation {
-  const { method, path, summary, body, query, bytesMax, refusal } = parts;
-  return { method, path, summary, access, body, query, bytesMax, refusal, rawBody: false, run, accept: undefined };
+  const { method, path, summary, body, query, bodyTypes = [], bytesMax, refusal } = parts;
+  return { method, path, summary, access, body, query, bodyTypes, bytesMax, refusal, rawBody: false, run, accept: undefined };
 }
 
 /** A JSON answer. */

@@ -19,7 +19,7 @@ export const FAULTS = {
   in_progress: { status: 409, title: "The same request is still being worked on.", retry: true },
   body_too_large: { status: 413, title: "The body is larger than allowed.", retry: false },
   body_too_deep: { status: 413, title: "The body is nested deeper than allowed.", retry: false },
-  unsupported_media_type: { status: 415, title: "Send JSON, with Content-Type: application/json and no encoding.", retry: false },
+  unsupported_media_type: { status: 415, title: "This call does not take a body of that type.", retry: false },
   idempotency_mismatch: { status: 422, title: "This idempotency key was used with another request.", retry: false },
   invalid_settings: { status: 422, title: "A setting is not valid.", retry: false },
   invalid_archive: { status: 422, title: "The archive cannot be taken: it is damaged, or not what it says.", retry: false },

@@ -6,7 +6,7 @@ import type { Operation } from "../../src/gateway/index.ts";
 import { BASE_DOMAIN, guard, startFreehold } from "../support/freehold.ts";
 import { type Client, Reply, type Sending } from "../support/freehold-client.ts";
 import { until } from "../support/until.ts";
-import { MAIN_ROWS, type Row, type Target } from "./decision-rows.ts";
+import { bodyOf, MAIN_ROWS, type Row, type Target } from "./decision-rows.ts";
 
 const freehold = await startFreehold();
 const { a } = freehold.credentials;
@@ -43,9 +43,9 @@ describe("every route, whoever is named beside the credential", () => {
         const reply = await call(freehold.as(a.admin), operation, { ...target, ...selector("b", target) });
         assert.deepEqual([reply.status, reply.code], [403, "tenant_mismatch"], where);
       }
-      for (const { json, path: asked } of disagreements(operation, target)) {
-        const reply = await call(freehold.as(a.admin), operation, { path: asked, json, headers: {} });
-        assert.deepEqual([reply.status, reply.code], [403, "tenant_mismatch"], asked);
+      for (const asked of disagreements(operation, target)) {
+        const reply = await call(freehold.as(a.admin), operation, asked);
+        assert.deepEqual([reply.status, reply.code], [403, "tenant_mismatch"], asked.path);
       }
       assert.deepEqual(await freehold.fingerprint("everything"), before);
       assert.equal(freehold.agents.a.received.length, received);
@@ -126,9 +126,10 @@ describe("every route, whoever is named beside the credential", () => {
 });
 
 /** Calls that name b in each place which the operation itself reads a tenant from. */
-function disagreements({ body, query }: Operation, { path, json }: Target): readonly Target[] {
+function disagreements({ body, query }: Operation, target: Target): readonly Target[] {
+  const { path, json } = target;
   const found: Target[] = [];
-  if (hasTenantId(query)) found.push({ path: `${path}?tenantId=b`, json });
+  if (hasTenantId(query)) found.push({ ...target, path: `${path}?tenantId=b` });
   if (hasTenantId(body)) found.push({ path, json: { ...(json as object), tenantId: "b" } });
   return found;
 }
@@ -145,9 +146,11 @@ function admin({ scope }: Row): Readonly<Record<string, string>> {
 async function call(
   client: Client,
   { method, accept }: Operation,
-  { path, json, headers = {} }: Target & { headers?: Sending["headers"] },
+  { headers = {}, ...target }: Target & { headers?: Sending["headers"] },
 ): Promise<Reply> {
-  if (!accept) return await client.send(method, path, { headers, ...(json !== undefined && { json }) });
+  const { path } = target;
+  const sending = bodyOf(target);
+  if (!accept) return await client.send(method, path, { ...sending, headers: { ...sending.headers, ...headers } });
   const opened = await client.socket(path, headers as Readonly<Record<string, string>>); // one value each, as in SELECTORS
   if (opened instanceof Reply) return opened;
   opened.close();

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Scope } from "../../src/kernel/index.ts";
+import type { Sending } from "../support/freehold-client.ts";
 import type { Freehold } from "../support/freehold.ts";
 import { DEAD_LETTER, DOCUMENTS, NO_LIMIT, SESSIONS, type TenantName, USERS } from "../support/freehold-seed.ts";
 
@@ -7,6 +8,14 @@ import { DEAD_LETTER, DOCUMENTS, NO_LIMIT, SESSIONS, type TenantName, USERS } fr
 export interface Target {
   readonly path: string;
   readonly json?: unknown;
+  /** Plain text, instead of JSON. */
+  readonly text?: string;
+}
+
+/** How the target's body is sent. */
+export function bodyOf({ json, text }: Target): Sending {
+  if (text !== undefined) return { headers: { "content-type": "text/plain" }, body: text };
+  return json === undefined ? {} : { json };
 }
 
 /** One operation as the design has it: who may call it, how it answers whom it lets in, and a call of it that works. */
@@ -136,6 +145,12 @@ const TENANT_ROWS: Readonly<Record<string, Row>> = {
     scope: "documents",
     status: 201,
     target: () => ({ path: "/documents", json: { id: fresh(), text: "New" } }),
+  },
+  "PUT /documents/{id}": {
+    who: "member",
+    scope: "documents",
+    status: 201,
+    target: () => ({ path: `/documents/${fresh()}`, text: "New" }),
   },
   "GET /documents": { who: "member", scope: "documents", status: 200, target: at("/documents") },
   "GET /documents/{id}": { who: "member", scope: "documents", status: 200, target: at(`/documents/${DOCUMENTS[0]}`) },

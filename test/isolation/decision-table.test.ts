@@ -6,7 +6,7 @@ import { clockBehind, type Freehold, guard, startFreehold } from "../support/fre
 import { type Client, Reply } from "../support/freehold-client.ts";
 import { bearer, type TenantName } from "../support/freehold-seed.ts";
 import { tenantIdOf } from "../support/tenants.ts";
-import { ADMIN_ROWS, MAIN_ROWS, type Row, type Target } from "./decision-rows.ts";
+import { ADMIN_ROWS, bodyOf, MAIN_ROWS, type Row, type Target } from "./decision-rows.ts";
 
 /** Somebody who calls, and what the design says of each level of access: let in, or refused with this code. */
 interface Caller {
@@ -78,9 +78,9 @@ function clientOf({ credential, tenant }: Caller, port: "main" | "admin"): Clien
   return trusted ? freehold.trusted(credential, port) : freehold.as(credential, port);
 }
 
-async function call(client: Client, { method, accept }: Operation, { path, json }: Target): Promise<Reply> {
-  if (!accept) return await client.send(method, path, json === undefined ? {} : { json });
-  const opened = await client.socket(path);
+async function call(client: Client, { method, accept }: Operation, target: Target): Promise<Reply> {
+  if (!accept) return await client.send(method, target.path, bodyOf(target));
+  const opened = await client.socket(target.path);
   if (opened instanceof Reply) return opened;
   opened.close();
   return new Reply(101, {}, Buffer.alloc(0));

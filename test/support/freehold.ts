@@ -37,8 +37,8 @@ export interface Freehold {
   fingerprint(of: TenantName | "everything"): Promise<Readonly<Record<string, string>>>;
   /** The lines of the log so far. */
   readonly logLines: readonly string[];
-  /** Another process's view of the same database: a second app. */
-  second(): Promise<App>;
+  /** Another process's view of the same database: a second app, with these settings instead of its own. */
+  second(settings?: FreeholdOptions["settings"]): Promise<App>;
   assertNothingReachedA(): Promise<void>;
   close(): Promise<void>;
 }
@@ -56,9 +56,9 @@ export async function startFreehold(options: FreeholdOptions = {}): Promise<Free
   const rootKey = randomBytes(32);
   const folder = mkdtempSync(path.join(tmpdir(), "freehold-run-"));
   const logLines: string[] = [];
-  const open = (): Promise<App> =>
+  const open = (others: FreeholdOptions["settings"] = {}): Promise<App> =>
     createApp({
-      settings: parseSettings({ ...usualSettings(url, folder), ...options.settings }, "test"),
+      settings: parseSettings({ ...usualSettings(url, folder), ...options.settings, ...others }, "test"),
       rootKey,
       readVariable: (name) => options.variables?.[name],
       logLines: { write: (line) => void logLines.push(line) },
@@ -124,7 +124,7 @@ interface Parts extends Pick<Freehold, "app" | "platform" | "agents" | "credenti
   readonly logLines: readonly string[];
   readonly rootKey: Buffer;
   readonly folder: string;
-  readonly open: () => Promise<App>;
+  readonly open: (settings?: FreeholdOptions["settings"]) => Promise<App>;
 }
 
 class RunningFreehold implements Freehold {
@@ -170,8 +170,8 @@ class RunningFreehold implements Freehold {
     return Object.fromEntries(rows.map(({ name, hash }) => [name, hash]));
   };
 
-  readonly second = async (): Promise<App> => {
-    const other = await this.#parts.open();
+  readonly second = async (settings?: FreeholdOptions["settings"]): Promise<App> => {
+    const other = await this.#parts.open(settings);
     this.#others.push(other);
     return other;
   };

@@ -50,9 +50,11 @@ export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   express: ["src/sdk/"],
   fastify: ["src/sdk/"],
   hono: ["src/sdk/"],
+  "html-to-text": ["src/control/reading/"],
   jose: ["src/tenancy/identity/"],
   kysely: ["src/stores/data/"],
-  "node:child_process": [],
+  // what strangers upload is read by a process that can be lost
+  "node:child_process": ["src/control/reading/"],
   // several processes of one machine are started in one place
   "node:cluster": ["src/cli/"],
   "node:dgram": [],
@@ -70,6 +72,7 @@ export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   pino: ["src/cli/"],
   "tar-stream": ["src/tenancy/lifecycle/"],
   undici: ["src/wire/"],
+  unpdf: ["src/control/reading/"],
 };
 
 /** Where data may be reached without a tenant: `SystemData`, and any property called `system`. */

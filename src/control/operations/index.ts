@@ -8,6 +8,7 @@ import { listDocuments } from "./documents/list.ts";
 import { putDocument } from "./documents/put.ts";
 import { removeDocument } from "./documents/remove.ts";
 import { showDocument } from "./documents/show.ts";
+import { uploadDocument } from "./documents/upload.ts";
 import { gatewayConfigs } from "./gateway/configs.ts";
 import { explainRoute } from "./gateway/explain.ts";
 import { gatewayObjects } from "./gateway/objects.ts";
@@ -69,6 +70,7 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     updateUser(services),
     removeUser(),
     putDocument(services),
+    uploadDocument(services),
     listDocuments(services),
     showDocument(),
     removeDocument(),

@@ -36,11 +36,14 @@ export function idAttempts(world: World): readonly Attempt[] {
         name: `${method} ${path} of the victim, compared with one that nobody has`,
         request: by(own, method, fill(path, ids[kind.of]), sent),
         twin: by(own, method, fill(path, nobody), sent),
-        expect: NOTHING_HERE,
+        // what makes a thing of the caller's own takes every id, and this body is none
+        expect: method === "PUT" ? UNREADABLE : NOTHING_HERE,
       },
     ];
   });
 }
+
+const UNREADABLE = [400, 415];
 
 function listAttempt(world: World, path: string): Attempt {
   const layers: Readonly<Record<string, ProofLayer>> = {

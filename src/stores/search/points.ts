@@ -42,7 +42,7 @@ const ROWS_AT_ONCE = 200;
 const WORDS_MAX = 32;
 
 /**
- * Puts all points of an item and removes those that it no longer has (unless `removeRest` is false: then these are some of them). Two at once end as one of the two: the second waits at the first
+ * Puts points of an item and removes those from the part `removeFrom` on, if it is given: what the item no longer has. Two at once end as one of the two: the second waits at the first
  * part, which every item has, and by the time it removes it sees all that the first one left.
  */
 export async function putPoints(
@@ -50,18 +50,33 @@ export async function putPoints(
   tenant: string,
   item: PointItem,
   points: readonly NewPoint[],
-  { removeRest = true }: { readonly removeRest?: boolean } = {},
+  removeFrom?: number,
 ): Promise<void> {
   for (let from = 0; from < points.length; from += ROWS_AT_ONCE) {
     await tx.query(upsert(tenant, item, points.slice(from, from + ROWS_AT_ONCE)));
   }
-  if (removeRest) await removePoints(tx, tenant, item.kind, item.ref, points.length);
+  if (removeFrom !== undefined) await removePoints(tx, tenant, item.kind, item.ref, removeFrom);
 }
 
 /** Removes the points of an item from this part on. */
 export async function removePoints(tx: Queryable, tenant: string, kind: SearchKind, ref: string, from = 0): Promise<void> {
   await tx.query(sql`
 delete from points where tenant_id = ${tenant}::uuid and kind = ${kind}::text and ref = ${ref}::text and part >= ${from}::integer`);
+}
+
+/** How many points of an item were made by this embedder. */
+export function countPoints(tenant: string, kind: SearchKind, ref: string, embedder: string): Statement {
+  return sql`
+select count(*)::integer as count from points
+where tenant_id = ${tenant}::uuid and kind = ${kind}::text and ref = ${ref}::text and embedder = ${embedder}::text`;
+}
+
+/** Items with points that another embedder has made, in the order of their names, after this one. */
+export function staleItems(tenant: string, embedder: string, after: { kind: string; ref: string }, limit: number): Statement {
+  return sql`
+select distinct kind, ref collate "C" as ref from points
+where tenant_id = ${tenant}::uuid and embedder <> ${embedder}::text and (kind, ref collate "C") > (${after.kind}::text, ${after.ref}::text)
+order by kind, ref limit ${limit}::integer`;
 }
 
 // an array of real becomes a vector by itself where the column is one

@@ -25,6 +25,12 @@ export interface PreparedItem {
   readonly passages: number;
 }
 
+/** Something that can be found, by its name. */
+export interface SearchItemName {
+  readonly kind: SearchKind;
+  readonly ref: string;
+}
+
 /** A passage that was found. */
 export interface SearchHit {
   readonly kind: SearchKind;
@@ -57,6 +63,15 @@ export interface SearchQuery {
 export interface TenantSearch {
   /** Divides and embeds the item; no database. Throws `malformed_request`, `body_too_large` and what the embedder throws. */
   prepare(item: SearchItem, signal?: AbortSignal): Promise<PreparedItem>;
+  /**
+   * The same in parts of at most 100 passages, from this passage on. Each is put by itself, in order: all before `from` must be there, and the item is
+   * whole once the last was put.
+   */
+  prepareParts(item: SearchItem, from: number, signal?: AbortSignal): AsyncIterable<PreparedItem>;
+  /** How many passages of this item can be found by what they mean: those that the embedder of today has seen. */
+  countCurrent(item: SearchItemName): Promise<number>;
+  /** Items that another embedder has seen, at most 500, in the order of kind and ref after this one. They are found by their words only. */
+  stale(after?: SearchItemName): Promise<readonly SearchItemName[]>;
   /** Puts the item in the place of whatever has its kind and ref, inside the caller's transaction. */
   put(tx: Queryable, item: PreparedItem): Promise<void>;
   /** Removes the item, if it is there. */

@@ -80,7 +80,7 @@ async function putPassage({ data, embedder }: SearchLifecyclePorts, context: Ten
   };
   const point: NewPoint = { id: pointId(tenant.uuid, kind, ref, part), part, body, vector };
   // what comes after this part is not removed: parts come in any order
-  await data.forTenant(context).transaction(async (tx) => await putPoints(tx, tenant.uuid, item, [point], { removeRest: false }));
+  await data.forTenant(context).transaction(async (tx) => await putPoints(tx, tenant.uuid, item, [point]));
 }
 
 function passageOf({ kind: what, value }: StoreRecord): PassageRecord {

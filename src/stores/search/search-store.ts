@@ -1,10 +1,11 @@
-import { Fault, type TenantContext, uuidV5 } from "../../kernel/index.ts";
+import { BoundedMap, Fault, type TenantContext, uuidV5 } from "../../kernel/index.ts";
 import type { DataStore, Queryable } from "../data/index.ts";
 import { chunk } from "./chunk.ts";
 import type { Embedder } from "./embedder.ts";
 import { fuse, type Ranked } from "./fuse.ts";
 import { type GridVector, toGrid } from "./grid.ts";
 import {
+  countPoints,
   type FoundPoint,
   matching,
   nearestByArray,
@@ -13,8 +14,9 @@ import {
   type PointItem,
   putPoints,
   removePoints,
+  staleItems,
 } from "./points.ts";
-import type { PreparedItem, SearchHit, SearchItem, SearchKind, SearchQuery, TenantSearch } from "./port.ts";
+import type { PreparedItem, SearchHit, SearchItem, SearchItemName, SearchKind, SearchQuery, TenantSearch } from "./port.ts";
 import { parseFilter } from "./search-filter.ts";
 import { checkItem, checkKey, checkText, refused, toPayload } from "./search-item.ts";
 import { textSearchLanguage } from "./text-search-language.ts";
@@ -23,6 +25,8 @@ import { textSearchLanguage } from "./text-search-language.ts";
 export interface SearchStoreOptions {
   readonly data: DataStore;
   readonly embedder: Embedder;
+  /** Told of each tenant that asks and has items which another embedder has seen; of each once in ten minutes. */
+  readonly onStale?: (context: TenantContext) => void;
 }
 
 /** Gives each tenant its search. */
@@ -38,12 +42,20 @@ const QUERY_LENGTH_MAX = 2_000;
 const LIMIT_MAX = 50;
 /** Places of each list that take part in the fusion. */
 const CANDIDATES = 100;
+/** Passages that are embedded and put together where an item comes in parts. */
+const PART_PASSAGES = 100;
+const STALE_MAX = 500;
+/** Tenants of whom it is remembered that they were looked at, and for how long: a process with the old embedder may still be at work. */
+const LOOKED_MAX = 100_000;
+const LOOKED_MS = 600_000;
 
 /** What is inside a prepared item. It is kept apart, so that nothing outside can change it or make one. */
 interface Prepared {
   readonly tenant: string;
   readonly item: PointItem;
   readonly points: readonly NewPoint[];
+  /** What is there from this part on goes. */
+  readonly removeFrom: number | undefined;
 }
 
 /**
@@ -52,48 +64,112 @@ interface Prepared {
  */
 export function createSearchStore(options: SearchStoreOptions): SearchStore {
   const prepared = new WeakMap<PreparedItem, Prepared>();
+  const looked = new BoundedMap<string, number>(LOOKED_MAX);
+  const keep = (contents: Prepared): PreparedItem => {
+    const { item, points } = contents;
+    const handle = Object.freeze({ kind: item.kind, ref: item.ref, passages: points.length });
+    prepared.set(handle, contents);
+    return handle;
+  };
   return {
     forTenant: (context) => ({
       prepare: async (item, signal) => {
-        const contents = await prepare(context, options.embedder, item, signal);
-        const handle = Object.freeze({ kind: item.kind, ref: item.ref, passages: contents.points.length });
-        prepared.set(handle, contents);
-        return handle;
+        const bodies = bodiesOf(item);
+        return keep(await prepare(context, options.embedder, item, { bodies, from: 0, to: bodies.length }, signal));
+      },
+      async *prepareParts(item, from, signal) {
+        const bodies = bodiesOf(item);
+        // a part that is there already is made again where it is the last: with it goes what comes behind
+        for (let at = Math.min(from, bodies.length - 1); at < bodies.length; at += PART_PASSAGES) {
+          const to = Math.min(at + PART_PASSAGES, bodies.length);
+          yield keep(await prepare(context, options.embedder, item, { bodies, from: at, to }, signal));
+        }
+      },
+      countCurrent: async ({ kind, ref }) => {
+        const { rows } = await options.data
+          .forTenant(context)
+          .query<{ count: number }>(countPoints(context.tenant.uuid, kind, ref, options.embedder.name));
+        return rows[0]?.count ?? 0;
+      },
+      stale: async (after) => {
+        const rows = options.data.forTenant(context);
+        const statement = staleItems(context.tenant.uuid, options.embedder.name, after ?? FIRST_ITEM, STALE_MAX);
+        return (await rows.query<SearchItemName>(statement)).rows;
       },
       put: async (tx, item) => {
         const contents = prepared.get(item);
         if (!contents) throw new Fault("internal", "an item that this store has not prepared");
         if (contents.tenant !== context.tenant.uuid) throw new Fault("isolation_violation", "an item prepared for another tenant");
-        await putPoints(tx, contents.tenant, contents.item, contents.points);
+        await putPoints(tx, contents.tenant, contents.item, contents.points, contents.removeFrom);
       },
       remove: async (tx: Queryable, kind: SearchKind, ref: string) => {
         checkKey(kind, ref);
         await removePoints(tx, context.tenant.uuid, kind, ref);
       },
-      query: (query, signal) => search(context, options, query, signal),
+      query: async (query, signal) => {
+        const { uuid } = context.tenant;
+        const hits = await search(context, options, query, signal);
+        const now = performance.now();
+        if (options.onStale && now >= (looked.get(uuid) ?? 0)) {
+          looked.set(uuid, now + LOOKED_MS);
+          if (await hasStale(context, options)) options.onStale(context);
+        }
+        return hits;
+      },
     }),
   };
 }
 
-async function prepare({ tenant }: TenantContext, embedder: Embedder, item: SearchItem, signal?: AbortSignal): Promise<Prepared> {
+const FIRST_ITEM = { kind: "", ref: "" };
+
+async function hasStale(context: TenantContext, { data, embedder }: SearchStoreOptions): Promise<boolean> {
+  const { rows } = await data.forTenant(context).query(staleItems(context.tenant.uuid, embedder.name, FIRST_ITEM, 1));
+  return rows.length > 0;
+}
+
+/** The passages of an item: at least one, as the title alone can be found too. */
+function bodiesOf(item: SearchItem): readonly string[] {
   checkItem(item);
+  return passagesOf(item.text);
+}
+
+/** What a text is divided into. At least one, which is empty where the text is. Throws `body_too_large`. */
+export function passagesOf(text: string): readonly string[] {
+  const passages = chunk(text).map((passage) => passage.text);
+  return passages.length > 0 ? passages : [""];
+}
+
+/** Some passages of an item. */
+interface Part {
+  readonly bodies: readonly string[];
+  readonly from: number;
+  readonly to: number;
+}
+
+async function prepare(
+  { tenant }: TenantContext,
+  embedder: Embedder,
+  item: SearchItem,
+  { bodies, from, to }: Part,
+  signal?: AbortSignal,
+): Promise<Prepared> {
   const { kind, ref, title } = item;
   const payload = toPayload(item.payload, tenant.id);
-  const passages = chunk(item.text).map(({ text }) => text);
-  const bodies = passages.length > 0 ? passages : [""]; // the title alone can be found too
+  const own = bodies.slice(from, to);
   const vectors = await embedAll(
     embedder,
-    bodies.map((body) => `${title}\n${body}`),
+    own.map((body) => `${title}\n${body}`),
     signal,
   );
-  const points = bodies.map((body, part) => ({
-    id: pointId(tenant.uuid, kind, ref, part),
-    part,
+  const points = own.map((body, at) => ({
+    id: pointId(tenant.uuid, kind, ref, from + at),
+    part: from + at,
     body,
-    vector: vectors[part] ?? new Int16Array(embedder.dimensions),
+    vector: vectors[at] ?? new Int16Array(embedder.dimensions),
   }));
   const language = textSearchLanguage(tenant.locale);
-  return { tenant: tenant.uuid, item: { kind, ref, title, payload, embedder: embedder.name, language }, points };
+  const removeFrom = to === bodies.length ? to : undefined;
+  return { tenant: tenant.uuid, item: { kind, ref, title, payload, embedder: embedder.name, language }, points, removeFrom };
 }
 
 /** The id of a passage: no two tenants ever have the same one. */
