@@ -1,4 +1,4 @@
-import type { Json, Keyring, Random } from "../../kernel/index.ts";
+import { type Json, type Keyring, type Random, Turns } from "../../kernel/index.ts";
 import { sql, type SystemData } from "../../stores/data/index.ts";
 import { open, seal } from "./sealed-secret.ts";
 
@@ -44,13 +44,14 @@ export async function readGatewayObjects(system: SystemData, keyring: Keyring): 
     select kind, id, sealed, created_index::text as created, modified_index::text as modified
     from freehold.gateway_objects order by created_index`);
   const key = keyring.key("gateway-objects");
-  return rows.map(({ kind, id, sealed, created, modified }) => ({
-    kind,
-    id,
-    ...valueOf(key, kind, id, sealed),
-    createdIndex: Number(created),
-    modifiedIndex: Number(modified),
-  }));
+  const objects: GatewayObject[] = [];
+  const turns = new Turns();
+  for (const { kind, id, sealed, created, modified } of rows) {
+    const value = valueOf(key, kind, id, sealed);
+    objects.push({ kind, id, ...value, createdIndex: Number(created), modifiedIndex: Number(modified) });
+    await turns.give();
+  }
+  return objects;
 }
 
 /** One that cannot be opened must not take the others with it. */

@@ -19,6 +19,7 @@ import {
   listTenants,
   readDomains,
   readTenants,
+  readUnknown,
   replacePlan,
   type TenantStorePorts,
 } from "./tenant-store.ts";
@@ -54,6 +55,8 @@ export interface Registry {
   /** The tenant whose verified domain this host is. */
   tenantOfHost(host: string): TenantId | undefined;
   list(after: string, limit: number): Promise<readonly Tenant[]>;
+  /** Those of these ids that no tenant has or ever had, as the database has it. */
+  unknown(ids: readonly TenantId[]): Promise<readonly TenantId[]>;
   /** Registers a tenant, which is active at once unless `options` say otherwise. */
   create(input: TenantCreate, options?: CreateOptions): Promise<Tenant>;
   update(id: TenantId, input: TenantUpdate): Promise<Tenant>;
@@ -158,6 +161,11 @@ class LiveRegistry implements Registry {
   async list(after: string, limit: number): Promise<readonly Tenant[]> {
     const entries = await this.#toEntries(await listTenants(this.#ports.system, after, limit));
     return entries.map(({ tenant }) => tenant);
+  }
+
+  async unknown(ids: readonly TenantId[]): Promise<readonly TenantId[]> {
+    const unknown = new Set(await readUnknown(this.#ports.system, ids));
+    return ids.filter((id) => unknown.has(id));
   }
 
   async create(input: TenantCreate, options?: CreateOptions): Promise<Tenant> {
