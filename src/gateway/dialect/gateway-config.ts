@@ -31,6 +31,14 @@ export interface GatewayConfigPorts {
 /** Told of a new document before the change that brought it is answered. `fresh`: counters are to begin anew. */
 export type ConfigListener = (document: GatewayDocument, change: { readonly fresh: boolean }) => void | Promise<void>;
 
+/** How a change is made. */
+export interface WriteOptions {
+  /** Counters are to begin anew. */
+  readonly fresh?: boolean;
+  /** What refers to something that goes is no hindrance, where the profile serves such an object. */
+  readonly dangling?: boolean;
+}
+
 /** The gateway document that is in force: the settings file with the stored objects. */
 export interface GatewayConfig {
   readonly profile: Profile;
@@ -49,9 +57,9 @@ export interface GatewayConfig {
    * What the document of the file would be with this change, and what is worth knowing about it. Throws `invalid_settings` for anything that
    * would be left out, `conflict` for what the file has.
    */
-  check(change: GatewayWrite): Promise<DocumentVerdict>;
+  check(change: GatewayWrite, options?: WriteOptions): Promise<DocumentVerdict>;
   /** Checks, stores and serves the change. Throws `invalid_settings` or, for what the file has, `conflict`. */
-  write(change: GatewayWrite, options?: { readonly fresh?: boolean }): Promise<void>;
+  write(change: GatewayWrite, options?: WriteOptions): Promise<void>;
   /** Reads the settings file now instead of at the next poll. Throws `invalid_settings`, and then what was served goes on. */
   reload(options?: { readonly fresh?: boolean }): Promise<void>;
   close(): Promise<void>;
@@ -140,7 +148,7 @@ class LiveConfig implements GatewayConfig {
     return await this.#reader.objects(toDocumentText(bytes, format, { trusted: false }));
   }
 
-  async check(change: GatewayWrite): Promise<DocumentVerdict> {
+  async check(change: GatewayWrite, { dangling = false }: WriteOptions = {}): Promise<DocumentVerdict> {
     const verdict = await this.#reader.check(this.#text, afterwards(this.#stored, change));
     const hidden = new Set(verdict.hidden);
     const taken = change.put.find((each) => hidden.has(nameOf(each)));
@@ -150,15 +158,15 @@ class LiveConfig implements GatewayConfig {
     }
     this.#assertKept(verdict);
     // nothing that is written may be left out; what was doubtful before the change does not hinder it
-    const detail = firstNew(verdict.refused, this.#parsed.refused) ?? this.#newDoubt(change, verdict);
+    const detail = firstNew(verdict.refused, this.#parsed.refused) ?? (dangling ? undefined : this.#newDoubt(change, verdict));
     if (detail !== undefined) throw new Fault("invalid_settings", detail, { public: { detail } });
     return verdict;
   }
 
-  async write(change: GatewayWrite, { fresh = false }: { readonly fresh?: boolean } = {}): Promise<void> {
+  async write(change: GatewayWrite, options: WriteOptions = {}): Promise<void> {
     await this.#inTurn(async () => {
-      await this.check(change);
-      this.#freshNext ||= fresh;
+      await this.check(change, options);
+      this.#freshNext ||= options.fresh === true;
       await this.#ports.objects.write(change);
       await this.#reload();
     });
