@@ -217,6 +217,7 @@ async function openGateway(
   };
   config.onChange((document, { fresh }) => serve(document, fresh));
   await serve(config.current(), false);
+  await config.announce();
   return { config, dataPlane: plane.dataPlane };
 }
 

@@ -1,5 +1,5 @@
 import { Fault, toFault } from "../../kernel/index.ts";
-import type { GatewayObject, GatewayObjects, GatewayWrite } from "../../tenancy/registry/index.ts";
+import type { Confirmation, GatewayObject, GatewayObjects, GatewayState, GatewayWrite } from "../../tenancy/registry/index.ts";
 import type { Plugin, Profile } from "../proxy/plugin.ts";
 import { type DocumentFile, openDocumentFile } from "./document-file.ts";
 import { createDocumentReader, type DocumentReader } from "./document-reader.ts";
@@ -33,8 +33,6 @@ export type ConfigListener = (document: GatewayDocument, change: { readonly fres
 
 /** How a change is made. */
 export interface WriteOptions {
-  /** Counters are to begin anew. */
-  readonly fresh?: boolean;
   /** What refers to something that goes is no hindrance, where the profile serves such an object. */
   readonly dangling?: boolean;
 }
@@ -58,8 +56,13 @@ export interface GatewayConfig {
    * would be left out, `conflict` for what the file has.
    */
   check(change: GatewayWrite, options?: WriteOptions): Promise<DocumentVerdict>;
-  /** Checks, stores and serves the change. Throws `invalid_settings` or, for what the file has, `conflict`. */
-  write(change: GatewayWrite, options?: WriteOptions): Promise<void>;
+  /**
+   * Checks, stores and serves the change, and waits for a bounded time until all gateways on this database do. Throws `invalid_settings` or, for
+   * what the file has, `conflict`.
+   */
+  write(change: GatewayWrite, options?: WriteOptions): Promise<Confirmation>;
+  /** From now on this gateway is waited for by whoever writes. To be called when the listeners have begun. */
+  announce(): Promise<void>;
   /** Reads the settings file now instead of at the next poll. Throws `invalid_settings`, and then what was served goes on. */
   reload(options?: { readonly fresh?: boolean }): Promise<void>;
   close(): Promise<void>;
@@ -81,7 +84,8 @@ class LiveConfig implements GatewayConfig {
   readonly #listeners: ConfigListener[] = [];
   /** What the file had when it was last good. */
   #text: DocumentText | undefined;
-  #stored: readonly GatewayObject[] = [];
+  #state: GatewayState = { objects: [], revision: 0, fresh: 0 };
+  #announced = false;
   #parsed: FittedDocument;
   /** Changes are taken in one after the other. */
   #last: Promise<unknown> = Promise.resolve();
@@ -113,9 +117,9 @@ class LiveConfig implements GatewayConfig {
   async #begin(report: (error: unknown) => void): Promise<void> {
     this.#text = await this.#file?.read();
     try {
-      const stored = await this.#ports.objects.read();
-      this.#parsed = await this.#reader.fit(this.#text, stored);
-      this.#stored = stored;
+      const state = await this.#ports.objects.read();
+      this.#parsed = await this.#reader.fit(this.#text, state.objects);
+      this.#state = state;
       this.#sayHidden();
     } catch (error) {
       this.#parsed = await this.#reader.fit(this.#text, []);
@@ -128,7 +132,7 @@ class LiveConfig implements GatewayConfig {
   }
 
   async source(): Promise<Uint8Array> {
-    return await this.#reader.source(this.#text, this.#stored);
+    return await this.#reader.source(this.#text, this.#state.objects);
   }
 
   warnings(): readonly string[] {
@@ -140,7 +144,7 @@ class LiveConfig implements GatewayConfig {
   }
 
   stored(): readonly GatewayObject[] {
-    return this.#stored;
+    return this.#state.objects;
   }
 
   async objectsOf(bytes: Uint8Array, format: TextFormat): Promise<readonly SourceObject[]> {
@@ -149,7 +153,7 @@ class LiveConfig implements GatewayConfig {
   }
 
   async check(change: GatewayWrite, { dangling = false }: WriteOptions = {}): Promise<DocumentVerdict> {
-    const verdict = await this.#reader.check(this.#text, afterwards(this.#stored, change));
+    const verdict = await this.#reader.check(this.#text, afterwards(this.#state.objects, change));
     const hidden = new Set(verdict.hidden);
     const taken = change.put.find((each) => hidden.has(nameOf(each)));
     if (taken) {
@@ -163,13 +167,19 @@ class LiveConfig implements GatewayConfig {
     return verdict;
   }
 
-  async write(change: GatewayWrite, options: WriteOptions = {}): Promise<void> {
-    await this.#inTurn(async () => {
+  async write(change: GatewayWrite, options: WriteOptions = {}): Promise<Confirmation> {
+    const revision = await this.#inTurn(async () => {
       await this.check(change, options);
-      this.#freshNext ||= options.fresh === true;
-      await this.#ports.objects.write(change);
+      const written = await this.#ports.objects.write(change);
       await this.#reload();
+      return written;
     });
+    return await this.#ports.objects.confirmed(revision);
+  }
+
+  async announce(): Promise<void> {
+    this.#announced = true;
+    await this.#inTurn(() => this.#ports.objects.serves(this.#state.revision));
   }
 
   async reload({ fresh = false }: { readonly fresh?: boolean } = {}): Promise<void> {
@@ -207,17 +217,20 @@ class LiveConfig implements GatewayConfig {
 
   async #fileChanged(): Promise<void> {
     const text = await this.#file?.read();
-    const parsed = await this.#reader.fit(text, this.#stored);
+    const parsed = await this.#reader.fit(text, this.#state.objects);
     this.#assertKept(parsed);
     await this.#apply(parsed);
     this.#text = text; // where anything failed, the last good one is served on
   }
 
   async #reload(): Promise<void> {
-    const stored = await this.#ports.objects.read();
-    if (!this.#freshNext && isSame(stored, this.#stored)) return;
-    await this.#apply(await this.#reader.fit(this.#text, stored));
-    this.#stored = stored;
+    const state = await this.#ports.objects.read();
+    this.#freshNext ||= state.fresh !== this.#state.fresh;
+    if (this.#freshNext || !isSame(state.objects, this.#state.objects))
+      await this.#apply(await this.#reader.fit(this.#text, state.objects));
+    const isNew = state.revision !== this.#state.revision;
+    this.#state = state;
+    if (isNew && this.#announced) await this.#ports.objects.serves(state.revision);
   }
 
   async #apply(parsed: FittedDocument): Promise<void> {

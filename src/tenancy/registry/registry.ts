@@ -3,7 +3,8 @@ import { CachedLookup } from "./cached-lookup.ts";
 import { ChangeFeed, type RegistryChange, type RegistryChanges } from "./change-feed.ts";
 import { deepFreeze } from "./deep-freeze.ts";
 import { DomainMap } from "./domain-map.ts";
-import { type GatewayObject, type GatewayObjects, type GatewayWrite, readGatewayObjects, writeGatewayObjects } from "./gateway-objects.ts";
+import { type GatewayObjects, type GatewayWrite, readGatewayState, writeGatewayObjects } from "./gateway-objects.ts";
+import { GatewayProcesses } from "./gateway-processes.ts";
 import { insertKey, type KeyInsert, listKeys, readKeys, revokeKey, type StoredKey } from "./key-store.ts";
 import { PlanList } from "./plan-list.ts";
 import { DEFAULT_PLANS } from "./plans.ts";
@@ -114,15 +115,19 @@ class LiveRegistry implements Registry {
   readonly #feed: ChangeFeed;
   readonly #listeners: ((ids: readonly string[]) => void)[] = [];
   readonly #gatewayListeners: (() => void)[] = [];
+  readonly #processes: GatewayProcesses;
   readonly gateway: GatewayObjects = {
-    read: () => this.#readGateway(),
+    read: () => readGatewayState(this.#ports.system, this.#ports.keyring),
     write: (change) => this.#writeGateway(change),
+    serves: (revision) => this.#processes.serves(revision),
+    confirmed: (revision) => this.#processes.confirmed(revision),
     onChange: (listener) => void this.#gatewayListeners.push(listener),
   };
 
   constructor(ports: RegistryPorts, bounds: RegistryBounds) {
     this.#ports = ports;
     this.#plans = new PlanList(ports.system);
+    this.#processes = new GatewayProcesses(ports);
     this.#domains = new DomainMap(ports.system);
     this.#tenants = new CachedLookup(
       async (ids) => byId(await this.#toEntries(await readTenants(ports.system, ids)), ({ row }) => row.id),
@@ -258,16 +263,14 @@ class LiveRegistry implements Registry {
   }
 
   async close(): Promise<void> {
+    await this.#processes.close();
     await this.#feed.close();
   }
 
-  async #readGateway(): Promise<readonly GatewayObject[]> {
-    return await readGatewayObjects(this.#ports.system, this.#ports.keyring);
-  }
-
-  async #writeGateway(change: GatewayWrite): Promise<void> {
-    await writeGatewayObjects(this.#ports, change);
+  async #writeGateway(change: GatewayWrite): Promise<number> {
+    const revision = await writeGatewayObjects(this.#ports, change);
     await this.#feed.catchUp();
+    return revision;
   }
 
   /** The tenant after this process's own change. */

@@ -5,7 +5,7 @@ import type { GatewayWrite } from "../../../tenancy/registry/index.ts";
 import type { Answer, RequestHead } from "../../../wire/index.ts";
 import { recordChange } from "../../record-change.ts";
 import type { Services } from "../../services.ts";
-import { toErrorMessage } from "./gateway-admin.ts";
+import { confirmedBy, toErrorMessage } from "./gateway-admin.ts";
 
 const DIGEST_LENGTH_MAX = 256;
 /** The digest of the last whole document is kept beside the objects; it is no part of any document. */
@@ -30,9 +30,9 @@ export function gatewayConfigs(services: Services, config: GatewayConfig): reado
           const last = config.stored().find(({ kind, id }) => kind === DIGEST.kind && id === DIGEST.id);
           if (last?.value === digest && !fresh) return { status: 204, headers: {}, body: undefined };
           const change = await toWrite(config, call.body, call.head, digest);
-          await config.write(change, { fresh });
+          const confirmation = await config.write({ ...change, fresh });
           recordChange(services, call, "gateway_replaced", null, { objects: change.put.length - 1 });
-          return { status: 202, headers: {}, body: undefined };
+          return { status: 202, headers: confirmedBy(confirmation), body: undefined };
         },
       },
     ),

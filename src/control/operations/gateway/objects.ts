@@ -6,6 +6,7 @@ import type { Answer } from "../../../wire/index.ts";
 import { recordChange } from "../../record-change.ts";
 import type { Services } from "../../services.ts";
 import {
+  confirmedBy,
   kindOf,
   missingId,
   missingReference,
@@ -29,22 +30,29 @@ const PATHS = ["/{id}", "/{id}/{part}", "/{id}/{part}/{name}", "/{id}/{part}/{na
 const BASE = "/apisix/admin/{kind}";
 const QUERY = LIST_QUERY.extend({ force: z.string().optional() });
 
+type Maker = (method: Operation["method"], path: string, summary: string, run: (call: Call) => Promise<Answer> | Answer) => Operation;
+
 /** `/apisix/admin/<kind>/...`: reads and writes stored objects of the gateway document, as APISIX's admin API does. */
 export function gatewayObjects(services: Services, config: GatewayConfig): readonly Operation[] {
-  const make = (method: Operation["method"], path: string, summary: string, run: (call: Call) => Promise<Answer> | Answer): Operation =>
+  const make: Maker = (method, path, summary, run) =>
     rawPlatformOperation(
       { role: "admin" },
       { method, path, summary, bytesMax: BODY_BYTES_MAX, refusal: toErrorMessage, query: QUERY, run },
     );
-  const changed = async (call: Call, target: Target, ...change: Parameters<GatewayConfig["write"]>): Promise<void> => {
-    await config.write(...change);
+  const changed = async (
+    call: Call,
+    target: Target,
+    ...change: Parameters<GatewayConfig["write"]>
+  ): Promise<Readonly<Record<string, string>>> => {
+    const confirmation = await config.write(...change);
     recordChange(services, call, "gateway_changed", null, { kind: target.kind, id: target.id });
+    return confirmedBy(confirmation);
   };
   const put = async (call: Call, target: Target, value: JsonObject): Promise<Answer> => {
     const before = find(config, target);
     const object = prepare(config, target, value, services.clock.now(), before);
-    await changed(call, target, { put: [object], remove: [] });
-    return json(before ? 200 : 201, { key: `/apisix/${target.kind}/${target.id}`, value: object.value });
+    const headers = await changed(call, target, { put: [object], remove: [] });
+    return json(before ? 200 : 201, { key: `/apisix/${target.kind}/${target.id}`, value: object.value }, headers);
   };
   return [
     make("GET", BASE, "List the gateway's stored objects of a kind.", (call) => list(config, call)),
@@ -80,10 +88,17 @@ export function gatewayObjects(services: Services, config: GatewayConfig): reado
         if (used !== undefined) throw refused(used);
         const under = config.stored().filter(({ kind, id }) => kind === "consumers" && id.startsWith(`${target.id}/credentials/`));
         const remove = [target, ...(target.kind === "consumers" ? under : [])];
-        await changed(call, target, { put: [], remove }, { dangling: force });
-        return json(200, { key: `/apisix/${target.kind}/${target.id}`, deleted: "1" });
+        const headers = await changed(call, target, { put: [], remove }, { dangling: force });
+        return json(200, { key: `/apisix/${target.kind}/${target.id}`, deleted: "1" }, headers);
       }),
     ]),
+    ...told(make, config),
+  ];
+}
+
+/** What can be asked without reading or writing an object. */
+function told(make: Maker, config: GatewayConfig): readonly Operation[] {
+  return [
     make("POST", "/apisix/admin/schema/validate/{kind}", "Check an object of the gateway without storing it.", (call) => {
       const kind = kindOf(call.params["kind"]);
       const object: Record<string, unknown> = { ...toObject(readBody(call.body, BODY_BYTES_MAX)) };
