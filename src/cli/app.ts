@@ -32,7 +32,7 @@ import { createEgress, createHttpServer, type Egress, type HttpServer, type Http
 import { certificatesOf } from "./certificates.ts";
 import { Closing } from "./closing.ts";
 import { type DataPlaneRooms, openDataPlane, openLimits } from "./data-plane.ts";
-import { registerTenants } from "./document-tenants.ts";
+import { DocumentTenants } from "./document-tenants.ts";
 import { createContextOpener, recordQuarantine } from "./event-ports.ts";
 import { prepareTables } from "./open-data.ts";
 import { openIdentity } from "./open-identity.ts";
@@ -53,6 +53,8 @@ export interface App {
   readonly services: Services;
   readonly stores: Stores;
   readonly telemetry: Telemetry;
+  /** Reads the gateway's settings file now instead of at its next poll. Throws `invalid_settings`, and then what was served goes on. */
+  reloadGateway(): Promise<void>;
   /** Ends in order: no new requests, those under way finish, everything written. */
   close(): Promise<void>;
 }
@@ -134,7 +136,16 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   });
   await identity.warm();
   const [main, admin, tls] = servers;
-  return { url: main.url, tlsUrl: tls?.url, adminUrl: admin.url, services, stores, telemetry, close: () => closing.run() };
+  return {
+    url: main.url,
+    tlsUrl: tls?.url,
+    adminUrl: admin.url,
+    services,
+    stores,
+    telemetry,
+    reloadGateway: () => gateway.config.reload(),
+    close: () => closing.run(),
+  };
 }
 
 /** What the tenancy of an installation is opened with. */
@@ -211,12 +222,14 @@ async function openGateway(
     warn: (message) => telemetry.log.warn(message),
   });
   closing.add(() => config.close());
+  const tenants = new DocumentTenants({ registry, lifecycle, report: telemetry.report });
   const serve = async (document: GatewayDocument, fresh: boolean): Promise<void> => {
-    await registerTenants(document, { registry, lifecycle, report: telemetry.report });
+    await tenants.register(document);
     await plane.dataPlane.apply(document, { fresh });
   };
   config.onChange((document, { fresh }) => serve(document, fresh));
   await serve(config.current(), false);
+  await config.announce();
   return { config, dataPlane: plane.dataPlane };
 }
 

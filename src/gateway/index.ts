@@ -29,6 +29,7 @@ export { PLUGINS } from "./plugins/index.ts";
 export {
   checkGatewayDocument,
   createGatewayConfig,
+  DOCUMENT_BYTES_MAX,
   exportDocument,
   findTenantGaps,
   type GatewayConfig,

@@ -44,4 +44,5 @@ export {
 } from "./tenant.ts";
 export { parseTenantId, TENANT_ID_LENGTH_MAX, type TenantId } from "./tenant-id.ts";
 export { parseTraceparent, toTraceparent } from "./trace.ts";
+export { Turns } from "./turns.ts";
 export { createUuidSequence, isUuid, uuidV5, uuidV7 } from "./uuid.ts";

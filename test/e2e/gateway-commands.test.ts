@@ -4,6 +4,7 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { freshDatabase } from "../support/databases.ts";
 import { temporaryFolder } from "../support/engines.ts";
+import { until } from "../support/until.ts";
 import { type Ended, freehold, type Running, up } from "./program.ts";
 
 const folder = temporaryFolder();
@@ -129,6 +130,20 @@ describe("with a gateway that serves two tenants on two plans", () => {
     assert.deepEqual([nobody.code, nowhere.code], [1, 1]);
     assert.match(nobody.stderr, /^error not_found: There is no tenant nobody;/);
     assert.match(nowhere.stderr, /^error invalid_settings: ftp:\/\/here is no address/);
+  });
+
+  test("SIGHUP takes in the file and ends nothing; a bad file leaves the last good one", async () => {
+    const status = async (): Promise<number> => (await get("/signalled", {})).status;
+    const added = `  - { id: signalled, uri: /signalled, plugins: { mocking: { response_example: "s" }, tenant-resolver: { required: false } } }\n`;
+    write("gateway.yaml", DOCUMENT + added);
+    process.kill(running.pid, "SIGHUP");
+    await until("the new route", async () => (await status()) === 200);
+    write("gateway.yaml", `${DOCUMENT}no-such-part: {}\n`);
+    process.kill(running.pid, "SIGHUP");
+    await until("the report", () => running.stderr().includes("no-such-part"));
+    assert.equal(await status(), 200);
+    write("gateway.yaml", DOCUMENT);
+    await until("the first document", async () => (await status()) === 404);
   });
 
   test("import stores a whole APISIX file, which is served at once, and says how many of what", async () => {

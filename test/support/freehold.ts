@@ -202,7 +202,7 @@ class RunningFreehold implements Freehold {
   async #tables(condition: string): Promise<readonly string[]> {
     const rows = await this.sql<{ name: string }>(
       `select distinct table_name as name from information_schema.columns where table_schema = 'freehold' ${condition}
-       and table_name not in (${condition === "" ? "'audit_entries'," : ""} 'registry_changes', 'isolation_probe', 'migrations') order by 1`,
+       and table_name not in (${condition === "" ? "'audit_entries'," : ""} 'registry_changes', 'gateway_processes', 'isolation_probe', 'migrations') order by 1`,
     );
     return rows.map(({ name }) => name);
   }

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { Fault, systemRandom } from "../../kernel/index.ts";
+import { Fault, systemRandom, toFault } from "../../kernel/index.ts";
 import { type App, createApp } from "../app.ts";
 import { type DemoCredential, ensureDemo } from "../demo.ts";
 import { announce } from "../installation.ts";
@@ -27,6 +27,10 @@ export async function up(flags: UpFlags): Promise<void> {
     ...(siblings && { siblings }),
   });
   const signal = firstSignal();
+  process.on("SIGHUP", () => {
+    // of several processes each is replaced, by the one that started them
+    if (!siblings) app.reloadGateway().catch((error: unknown) => app.telemetry.report(toFault(error)));
+  });
   try {
     const retract = siblings ? () => {} : announce(settings, app);
     // a signal while it gets ready ends it as well, and so does not getting ready: the open ports would keep the process alive

@@ -1,26 +1,27 @@
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { type Fault, toFault } from "../../kernel/index.ts";
-import { readGatewayText } from "./read-text.ts";
+import { type DocumentText, toDocumentText } from "./document-text.ts";
 
 const POLL_MS = 1_000;
 
 /** A settings file that is read again when it changes. */
 export interface DocumentFile {
-  /** What the file says now. Throws `invalid_settings`. */
-  read(): unknown;
+  /** What the file has now. Throws `invalid_settings` when it is too large. */
+  read(): Promise<DocumentText>;
   /** Calls `changed` when the file's time or size is another than at the last reading. */
   watch(changed: () => Promise<void>, report: (fault: Fault) => void): void;
   close(): void;
 }
 
 /** The file at this path: JSON when its name says so, else YAML. */
-export function openDocumentFile(file: string, variable: (name: string) => string | undefined): DocumentFile {
+export function openDocumentFile(file: string): DocumentFile {
   let seen = "";
   let timer: NodeJS.Timeout | undefined;
   return {
-    read() {
+    async read() {
       seen = stampOf(file);
-      return readGatewayText(readFileSync(file, "utf8"), file.endsWith(".json") ? "json" : "yaml", variable);
+      return toDocumentText(await readFile(file), file.endsWith(".json") ? "json" : "yaml", { trusted: true });
     },
     watch(changed, report) {
       let busy = false;

@@ -1,14 +1,15 @@
 import { Fault, toFault } from "../../kernel/index.ts";
-import type { GatewayObject, GatewayObjects, GatewayWrite } from "../../tenancy/registry/index.ts";
+import type { Confirmation, GatewayObject, GatewayObjects, GatewayState, GatewayWrite } from "../../tenancy/registry/index.ts";
 import type { Plugin, Profile } from "../proxy/plugin.ts";
-import type { DocumentFile } from "./document-file.ts";
-import { openDocumentFile } from "./document-file.ts";
+import { type DocumentFile, openDocumentFile } from "./document-file.ts";
+import { createDocumentReader, type DocumentReader } from "./document-reader.ts";
+import { type DocumentText, toDocumentText } from "./document-text.ts";
+import type { DocumentVerdict } from "./document-work.ts";
+import { fitStored, type FittedDocument, type StoredObject } from "./fit-stored.ts";
 import { ObjectChecks } from "./object-checks.ts";
 import type { GatewayDocument } from "./objects.ts";
-import { fitStored, type FittedDocument, type StoredObject } from "./fit-stored.ts";
-import type { ParsedDocument } from "./parse-document.ts";
-import { isRecord } from "./schema/compiler.ts";
-import { mergeDocuments, type SourceDocument, splitDocument } from "./source-document.ts";
+import type { TextFormat } from "./read-text.ts";
+import { nameOf, type SourceObject } from "./source-document.ts";
 
 /** What the configuration is made of. */
 export interface GatewayConfigPorts {
@@ -30,24 +31,38 @@ export interface GatewayConfigPorts {
 /** Told of a new document before the change that brought it is answered. `fresh`: counters are to begin anew. */
 export type ConfigListener = (document: GatewayDocument, change: { readonly fresh: boolean }) => void | Promise<void>;
 
+/** How a change is made. */
+export interface WriteOptions {
+  /** What refers to something that goes is no hindrance, where the profile serves such an object. */
+  readonly dangling?: boolean;
+}
+
 /** The gateway document that is in force: the settings file with the stored objects. */
 export interface GatewayConfig {
   readonly profile: Profile;
   current(): GatewayDocument;
-  /** As it is written, in the parts that the file and the store have. */
-  source(): SourceDocument;
+  /** As it is written, in the parts that the file and the store have: JSON. */
+  source(): Promise<Uint8Array>;
   warnings(): readonly string[];
   onChange(listener: ConfigListener): void;
   /** The stored objects in the order of their making. */
   stored(): readonly GatewayObject[];
-  /** Whether the settings file has this object, which nothing but the file can change. */
-  isInFile(kind: string, id: string): boolean;
   /** Checks of single objects, in the words of APISIX's admin API. */
   readonly checks: ObjectChecks;
-  /** Reads a document that replaces the stored one, with that of the file. Throws `invalid_settings` for anything that would be left out. */
-  check(change: GatewayWrite): ParsedDocument;
-  /** Checks, stores and serves the change. Throws `invalid_settings` or, for what the file has, `conflict`. */
-  write(change: GatewayWrite, options?: { readonly fresh?: boolean }): Promise<void>;
+  /** The objects of a document that somebody sends. Throws `invalid_settings`. */
+  objectsOf(bytes: Uint8Array, format: TextFormat): Promise<readonly SourceObject[]>;
+  /**
+   * What the document of the file would be with this change, and what is worth knowing about it. Throws `invalid_settings` for anything that
+   * would be left out, `conflict` for what the file has.
+   */
+  check(change: GatewayWrite, options?: WriteOptions): Promise<DocumentVerdict>;
+  /**
+   * Checks, stores and serves the change, and waits for a bounded time until all gateways on this database do. Throws `invalid_settings` or, for
+   * what the file has, `conflict`.
+   */
+  write(change: GatewayWrite, options?: WriteOptions): Promise<Confirmation>;
+  /** From now on this gateway is waited for by whoever writes. To be called when the listeners have begun. */
+  announce(): Promise<void>;
   /** Reads the settings file now instead of at the next poll. Throws `invalid_settings`, and then what was served goes on. */
   reload(options?: { readonly fresh?: boolean }): Promise<void>;
   close(): Promise<void>;
@@ -65,39 +80,59 @@ class LiveConfig implements GatewayConfig {
   readonly checks: ObjectChecks;
   readonly #ports: GatewayConfigPorts;
   readonly #file: DocumentFile | undefined;
+  readonly #reader: DocumentReader;
   readonly #listeners: ConfigListener[] = [];
-  #fileSource: SourceDocument = {};
-  #stored: readonly GatewayObject[] = [];
+  /** What the file had when it was last good. */
+  #text: DocumentText | undefined;
+  #state: GatewayState = { objects: [], revision: 0, fresh: 0 };
+  #announced = false;
   #parsed: FittedDocument;
   /** Changes are taken in one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   #freshNext = false;
+  #closed = false;
 
   constructor(ports: GatewayConfigPorts) {
+    const { profile, plugins, variable, storedVariables } = ports;
+    const storedVariable = (name: string): string | undefined => (storedVariables.includes(name) ? variable(name) : undefined);
     this.#ports = ports;
-    this.profile = ports.profile;
+    this.profile = profile;
     this.checks = new ObjectChecks(ports);
-    this.#file = ports.file === undefined ? undefined : openDocumentFile(ports.file, ports.variable);
-    this.#parsed = this.#fit({}, []);
+    this.#file = ports.file === undefined ? undefined : openDocumentFile(ports.file);
+    this.#reader = createDocumentReader({ profile, plugins, variable, storedVariable });
+    this.#parsed = fitStored({}, [], { profile, plugins, variable, storedVariable });
   }
 
   async start(): Promise<void> {
-    this.#fileSource = this.#readFile();
-    this.#parsed = this.#fit(this.#fileSource, []);
-    this.#ports.objects.onChange(
-      () => void this.#inTurn(() => this.#reload()).catch((error: unknown) => this.#ports.report(toFault(error))),
-    );
-    await this.#inTurn(() => this.#reload()).catch((error: unknown) => this.#ports.report(toFault(error)));
+    const report = (error: unknown): void => {
+      if (!this.#closed) this.#ports.report(toFault(error)); // what a reading that is given up says helps nobody
+    };
+    this.#ports.objects.onChange(() => void this.#inTurn(() => this.#reload()).catch(report));
+    await this.#inTurn(() => this.#begin(report));
     for (const warning of this.#parsed.warnings) this.#ports.warn(warning);
-    this.#file?.watch(async () => await this.#inTurn(() => this.#fileChanged()), this.#ports.report);
+    this.#file?.watch(async () => await this.#inTurn(() => this.#fileChanged()), report);
+  }
+
+  /** Stored objects that cannot be read, or not together, hinder no start: the file is served. */
+  async #begin(report: (error: unknown) => void): Promise<void> {
+    this.#text = await this.#file?.read();
+    try {
+      const state = await this.#ports.objects.read();
+      this.#parsed = await this.#reader.fit(this.#text, state.objects);
+      this.#state = state;
+      this.#sayHidden();
+    } catch (error) {
+      this.#parsed = await this.#reader.fit(this.#text, []);
+      report(error);
+    }
   }
 
   current(): GatewayDocument {
     return this.#parsed.document;
   }
 
-  source(): SourceDocument {
-    return mergeDocuments(this.#fileSource, this.#stored).document;
+  async source(): Promise<Uint8Array> {
+    return await this.#reader.source(this.#text, this.#state.objects);
   }
 
   warnings(): readonly string[] {
@@ -109,36 +144,42 @@ class LiveConfig implements GatewayConfig {
   }
 
   stored(): readonly GatewayObject[] {
-    return this.#stored;
+    return this.#state.objects;
   }
 
-  isInFile(kind: string, id: string): boolean {
-    return splitDocument(this.#fileSource).some((each) => each.kind === kind && each.id === id);
+  async objectsOf(bytes: Uint8Array, format: TextFormat): Promise<readonly SourceObject[]> {
+    // variables belong to the file of the machine: a caller does not read its environment
+    return await this.#reader.objects(toDocumentText(bytes, format, { trusted: false }));
   }
 
-  check(change: GatewayWrite): ParsedDocument {
-    for (const { kind, id } of change.put) {
-      if (!this.isInFile(kind, id)) continue;
-      const detail = `${kind} ${id} stands in the settings file: change it there`;
+  async check(change: GatewayWrite, { dangling = false }: WriteOptions = {}): Promise<DocumentVerdict> {
+    const verdict = await this.#reader.check(this.#text, afterwards(this.#state.objects, change));
+    const hidden = new Set(verdict.hidden);
+    const taken = change.put.find((each) => hidden.has(nameOf(each)));
+    if (taken) {
+      const detail = `${nameOf(taken)} stands in the settings file: change it there`;
       throw new Fault("conflict", detail, { public: { detail } });
     }
-    const parsed = this.#fit(this.#fileSource, afterwards(this.#stored, change));
-    this.#assertKept(parsed);
+    this.#assertKept(verdict);
     // nothing that is written may be left out; what was doubtful before the change does not hinder it
-    const wrong = parsed.refused.find((text) => !this.#parsed.refused.includes(text));
-    const doubt = change.remove === "everything" ? undefined : parsed.doubts.find((text) => !this.#parsed.doubts.includes(text));
-    const detail = wrong ?? doubt;
+    const detail = firstNew(verdict.refused, this.#parsed.refused) ?? (dangling ? undefined : this.#newDoubt(change, verdict));
     if (detail !== undefined) throw new Fault("invalid_settings", detail, { public: { detail } });
-    return parsed;
+    return verdict;
   }
 
-  async write(change: GatewayWrite, { fresh = false }: { readonly fresh?: boolean } = {}): Promise<void> {
-    await this.#inTurn(async () => {
-      this.check(change);
-      this.#freshNext ||= fresh;
-      await this.#ports.objects.write(change);
+  async write(change: GatewayWrite, options: WriteOptions = {}): Promise<Confirmation> {
+    const revision = await this.#inTurn(async () => {
+      await this.check(change, options);
+      const written = await this.#ports.objects.write(change);
       await this.#reload();
+      return written;
     });
+    return await this.#ports.objects.confirmed(revision);
+  }
+
+  async announce(): Promise<void> {
+    this.#announced = true;
+    await this.#inTurn(() => this.#ports.objects.serves(this.#state.revision));
   }
 
   async reload({ fresh = false }: { readonly fresh?: boolean } = {}): Promise<void> {
@@ -149,7 +190,9 @@ class LiveConfig implements GatewayConfig {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#file?.close();
+    await this.#reader.close();
     await Promise.allSettled([this.#last]);
   }
 
@@ -159,14 +202,8 @@ class LiveConfig implements GatewayConfig {
     return turn;
   }
 
-  #fit(file: SourceDocument, stored: readonly StoredObject[]): FittedDocument {
-    const { profile, plugins, variable, storedVariables } = this.#ports;
-    const storedVariable = (name: string): string | undefined => (storedVariables.includes(name) ? variable(name) : undefined);
-    return fitStored(file, stored, { profile, plugins, variable, storedVariable });
-  }
-
   /** A change may not leave out what is served, nor what it brings itself. */
-  #assertKept(next: FittedDocument): void {
+  #assertKept(next: DocumentVerdict): void {
     for (const [name, reason] of next.leftOut) {
       if (this.#parsed.leftOut.has(name)) continue;
       const detail = `${name}: ${reason}`;
@@ -174,39 +211,26 @@ class LiveConfig implements GatewayConfig {
     }
   }
 
-  #readFile(): SourceDocument {
-    const source = this.#file?.read() ?? {};
-    if (isRecord(source)) return source;
-    throw new Fault("invalid_settings", `${this.#ports.file}: not a mapping`, {
-      public: { detail: "The gateway document must be a mapping." },
-    });
+  #newDoubt({ remove }: GatewayWrite, { doubts }: DocumentVerdict): string | undefined {
+    return remove === "everything" ? undefined : firstNew(doubts, this.#parsed.doubts);
   }
 
   async #fileChanged(): Promise<void> {
-    const before = this.#fileSource;
-    try {
-      this.#fileSource = this.#readFile();
-      const parsed = this.#fit(this.#fileSource, this.#stored);
-      this.#assertKept(parsed);
-      await this.#apply(parsed);
-    } catch (error) {
-      this.#fileSource = before; // the last good one is served on
-      throw error;
-    }
+    const text = await this.#file?.read();
+    const parsed = await this.#reader.fit(text, this.#state.objects);
+    this.#assertKept(parsed);
+    await this.#apply(parsed);
+    this.#text = text; // where anything failed, the last good one is served on
   }
 
   async #reload(): Promise<void> {
-    const stored = await this.#ports.objects.read();
-    const fresh = this.#freshNext;
-    if (!fresh && isSame(stored, this.#stored)) return;
-    const before = this.#stored;
-    try {
-      this.#stored = stored;
-      await this.#apply(this.#fit(this.#fileSource, stored));
-    } catch (error) {
-      this.#stored = before;
-      throw error;
-    }
+    const state = await this.#ports.objects.read();
+    this.#freshNext ||= state.fresh !== this.#state.fresh;
+    if (this.#freshNext || !isSame(state.objects, this.#state.objects))
+      await this.#apply(await this.#reader.fit(this.#text, state.objects));
+    const isNew = state.revision !== this.#state.revision;
+    this.#state = state;
+    if (isNew && this.#announced) await this.#ports.objects.serves(state.revision);
   }
 
   async #apply(parsed: FittedDocument): Promise<void> {
@@ -220,20 +244,32 @@ class LiveConfig implements GatewayConfig {
       throw error;
     }
     this.#freshNext = false;
-    for (const name of parsed.hidden) this.#ports.warn(`${name}: stands in the settings file too, and that is served`);
-    for (const warning of parsed.warnings) if (!before.warnings.includes(warning)) this.#ports.warn(warning);
+    this.#sayHidden();
+    const said = new Set(before.warnings);
+    for (const warning of parsed.warnings) if (!said.has(warning)) this.#ports.warn(warning);
+  }
+
+  #sayHidden(): void {
+    for (const name of this.#parsed.hidden) this.#ports.warn(`${name}: stands in the settings file too, and that is served`);
   }
 }
 
 /** The stored objects as they would be after the change. */
 function afterwards(stored: readonly StoredObject[], { put, remove }: GatewayWrite): readonly StoredObject[] {
-  const is = (a: { kind: string; id: string }, b: { kind: string; id: string }): boolean => a.kind === b.kind && a.id === b.id;
+  const changed = new Map(put.map((each) => [nameOf(each), each]));
+  const removed = remove === "everything" ? undefined : new Set(remove.map(nameOf));
+  const there = new Set(stored.map(nameOf));
   const kept = stored.flatMap((each) => {
-    const changed = put.find((other) => is(each, other));
-    if (changed) return [changed];
-    return remove === "everything" || remove.some((other) => is(each, other)) ? [] : [each];
+    const name = nameOf(each);
+    const now = changed.get(name) ?? (removed?.has(name) === false ? each : undefined);
+    return now ? [now] : [];
   });
-  return [...kept, ...put.filter((each) => !stored.some((other) => is(each, other)))];
+  return [...kept, ...put.filter((each) => !there.has(nameOf(each)))];
+}
+
+function firstNew(now: readonly string[], before: readonly string[]): string | undefined {
+  const known = new Set(before);
+  return now.find((text) => !known.has(text));
 }
 
 function isSame(a: readonly GatewayObject[], b: readonly GatewayObject[]): boolean {

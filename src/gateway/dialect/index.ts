@@ -1,4 +1,5 @@
 export { type ConfigListener, createGatewayConfig, type GatewayConfig, type GatewayConfigPorts } from "./gateway-config.ts";
+export { DOCUMENT_BYTES_MAX } from "./document-text.ts";
 export { exportDocument, type ExportedDocument, type ExportOptions, writeExport } from "./export-document.ts";
 export { type ObjectKind, ObjectChecks } from "./object-checks.ts";
 export type * from "./objects.ts";

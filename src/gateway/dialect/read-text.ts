@@ -1,11 +1,11 @@
 import { isScalar, parseDocument, visit } from "yaml";
 import { Fault, parseJson, toFault } from "../../kernel/index.ts";
+import { DOCUMENT_BYTES_MAX } from "./document-text.ts";
 
 /** How a document is written. */
 export type TextFormat = "yaml" | "json";
 
-/** Bytes of one document, and how deep it may be nested. */
-const DOCUMENT_BOUNDS = { bytesMax: 32 * 1024 * 1024, depthMax: 64 } as const;
+const DOCUMENT_BOUNDS = { bytesMax: DOCUMENT_BYTES_MAX, depthMax: 64 } as const;
 const ALIASES_MAX = 1_000;
 /** A document of the dialect ends with it; a file without it may be half written. */
 const END_MARK = /(?:^|\n)#END\s*$/;

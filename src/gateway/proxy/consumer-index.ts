@@ -1,4 +1,4 @@
-import { parseTenantId, type TenantId } from "../../kernel/index.ts";
+import { parseTenantId, type TenantId, type Turns } from "../../kernel/index.ts";
 import type { ConsumerSettings, GatewayDocument, PluginSettings } from "../dialect/objects.ts";
 import type { Consumer, ConsumerCredential, Plugin } from "./plugin.ts";
 import type { PluginLayer } from "./plugin-chain.ts";
@@ -16,12 +16,19 @@ export class ConsumerIndex {
   readonly #groups = new Map<string, PluginLayer>();
   readonly #document: GatewayDocument;
 
-  constructor(document: GatewayDocument, pluginOf: (name: string) => Plugin | undefined) {
+  constructor(document: GatewayDocument) {
     this.#document = document;
-    for (const settings of document.consumers.values()) this.#add(settings, pluginOf);
     for (const [id, { plugins }] of document.consumer_groups) {
       const kind = document.plans.has(id) ? "plan" : "consumer_group";
       if (Object.keys(plugins).length > 0) this.#groups.set(id, { owner: `${kind}:${id}`, settings: plugins });
+    }
+  }
+
+  /** Takes in the consumers: to be awaited before anything is looked up. */
+  async fill(pluginOf: (name: string) => Plugin | undefined, turns: Turns): Promise<void> {
+    for (const settings of this.#document.consumers.values()) {
+      this.#add(settings, pluginOf);
+      await turns.give();
     }
   }
 
@@ -56,8 +63,15 @@ export class ConsumerIndex {
   }
 
   /** Every layer there is, for instances that are to be kept. */
-  layers(): Iterable<PluginLayer> {
-    return this.#layers.values();
+  *layers(): Iterable<PluginLayer> {
+    yield* this.#layers.values();
+    yield* this.#groups.values();
+  }
+
+  /** The layer whose plugins have this owner. */
+  layerOfOwner(owner: string): PluginLayer | undefined {
+    const name = owner.slice(owner.indexOf(":") + 1);
+    return [this.#layers.get(name), this.#groups.get(name)].find((layer) => layer?.owner === owner);
   }
 
   #add(settings: ConsumerSettings, pluginOf: (name: string) => Plugin | undefined): void {

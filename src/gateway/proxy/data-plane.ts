@@ -1,6 +1,6 @@
 import { toFault } from "../../kernel/index.ts";
 import type { Answer, Exchange, ExchangeEnd, Forward, OriginTls, RequestHead, UpgradeExchange } from "../../wire/index.ts";
-import type { GatewayDocument, UpstreamSettings } from "../dialect/objects.ts";
+import type { GatewayDocument, SslSettings, UpstreamSettings } from "../dialect/objects.ts";
 import { compileAddresses } from "../routing/addresses.ts";
 import { BODY_ARGUMENTS_BYTES_MAX } from "../routing/body-arguments.ts";
 import { normalisePath } from "../routing/normalise-path.ts";
@@ -41,6 +41,11 @@ class RunningDataPlane implements DataPlane {
   readonly #health: HealthChecks;
   readonly #limits: RenewedLimits;
   #program: Program | undefined;
+  /** What is served fresh has nothing of what was served before. */
+  #generation = 0;
+  #generationsMade = 0;
+  /** Documents are taken in one after the other. */
+  #last: Promise<void> = Promise.resolve();
 
   constructor(ports: DataPlanePorts) {
     this.#ports = ports;
@@ -53,7 +58,7 @@ class RunningDataPlane implements DataPlane {
       {
         random: ports.random,
         fairQueue: (settings) => ports.fairQueue(settings),
-        tlsOf: (settings) => this.#tlsOf(settings),
+        tlsOf: (settings, certificate) => this.#tlsOf(settings, certificate),
         loneNodeServes: ports.profile === "apisix",
       },
       (upstream) => health.end(upstream),
@@ -62,8 +67,7 @@ class RunningDataPlane implements DataPlane {
       profile: ports.profile,
       ports: createPluginPorts({ ...ports, limits: this.#limits }, pattern, () => this.#program),
       pluginOf,
-      hasUpstream: (id) => this.#applying?.upstreams.has(id) === true,
-      openUpstream: (id, settings) => this.#upstreams.take(id, settings, undefined),
+      openUpstream: (id, settings, scope) => this.#upstreams.take(id, settings, scope.certificateOf(settings), scope.generation),
       closeUpstream: (upstream) => this.#upstreams.release(upstream),
       report: (fault) => ports.warn("a plugin failed to close", { error: fault.message }),
     });
@@ -95,30 +99,19 @@ class RunningDataPlane implements DataPlane {
     };
   }
 
-  /** The document that is being compiled, or is served. */
-  #applying: GatewayDocument | undefined;
-
-  async apply(document: GatewayDocument, options: { readonly fresh?: boolean } = {}): Promise<void> {
-    const before = this.#program;
-    const served = this.#applying;
-    const fresh = options.fresh === true;
-    if (fresh) {
-      this.#upstreams.forget();
-      this.#instances.forget();
-    }
-    this.#applying = document;
-    try {
-      this.#program = new Program(document, this.#programPorts);
-    } catch (error) {
-      this.#applying = served;
-      if (fresh) {
-        this.#upstreams.remember();
-        this.#instances.remember();
+  apply(document: GatewayDocument, { fresh = false }: { readonly fresh?: boolean } = {}): Promise<void> {
+    return this.#inTurn(async () => {
+      const before = this.#program;
+      const generation = fresh ? ++this.#generationsMade : this.#generation;
+      try {
+        this.#program = await Program.compile(document, generation, this.#programPorts);
+      } catch (error) {
+        throw toFault(error);
       }
-      throw toFault(error);
-    }
-    if (fresh) this.#limits.renew();
-    await before?.retire();
+      this.#generation = generation;
+      if (fresh) this.#limits.renew();
+      await before?.retire();
+    });
   }
 
   matches(head: RequestHead): boolean {
@@ -147,10 +140,18 @@ class RunningDataPlane implements DataPlane {
   }
 
   async close(): Promise<void> {
-    const program = this.#program;
-    this.#program = undefined;
-    await program?.retire();
+    await this.#inTurn(async () => {
+      const program = this.#program;
+      this.#program = undefined;
+      await program?.retire();
+    });
     this.#health.close();
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined); // whoever asked for it is told
+    return turn;
   }
 
   #begin(exchange: Exchange, isUpgrade: boolean): Answer | undefined | Promise<Answer | undefined> {
@@ -258,8 +259,7 @@ class RunningDataPlane implements DataPlane {
   }
 
   /** In the strict profile an upstream must show a certificate for its name unless the settings say otherwise; in the other it must not. */
-  #tlsOf({ tls, pass_host: passHost, upstream_host: upstreamHost }: UpstreamSettings): OriginTls {
-    const pair = tls?.client_cert_id === undefined ? undefined : this.#applying?.ssls.get(tls.client_cert_id);
+  #tlsOf({ tls, pass_host: passHost, upstream_host: upstreamHost }: UpstreamSettings, pair: SslSettings | undefined): OriginTls {
     return {
       serverName: passHost === "rewrite" ? upstreamHost : undefined,
       verify: tls?.verify ?? this.#ports.profile === "strict",

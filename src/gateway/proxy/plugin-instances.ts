@@ -1,10 +1,20 @@
 import { Fault, toFault } from "../../kernel/index.ts";
-import type { UpstreamSettings } from "../dialect/objects.ts";
+import type { SslSettings, UpstreamSettings } from "../dialect/objects.ts";
 import type { Upstream } from "../upstreams/upstream.ts";
 import type { Plugin, PluginInstance, PluginOwner, PluginPorts, Profile, UpstreamTarget } from "./plugin.ts";
 
+/** What of its document an instance may look at while it is made. */
+export interface InstanceScope {
+  /** Instances of two generations are never the same. */
+  readonly generation: number;
+  hasUpstream(id: string): boolean;
+  /** The client certificate that an upstream's settings name. */
+  certificateOf(settings: UpstreamSettings): SslSettings | undefined;
+}
+
 /** Settings of one plugin at one place. */
 export interface InstanceRequest {
+  readonly scope: InstanceScope;
   readonly plugin: Plugin;
   readonly owner: string;
   readonly settings: unknown;
@@ -16,10 +26,8 @@ export interface InstancePorts {
   readonly profile: Profile;
   readonly ports: PluginPorts;
   pluginOf(name: string): Plugin | undefined;
-  /** Whether the document that is being applied has an upstream of this id. */
-  hasUpstream(id: string): boolean;
   /** An upstream of a plugin's own settings. */
-  openUpstream(id: string, settings: UpstreamSettings): Upstream;
+  openUpstream(id: string, settings: UpstreamSettings, scope: InstanceScope): Upstream;
   closeUpstream(upstream: Upstream): void;
   report(fault: Fault): void;
 }
@@ -49,7 +57,8 @@ interface Entry {
 export class PluginInstances {
   readonly #entries = new Map<string, Entry>();
   readonly #ports: InstancePorts;
-  #generation = 0;
+  /** Those who are told of each instance that is made. */
+  readonly #watchers = new Set<InstanceRequest[]>();
 
   constructor(ports: InstancePorts) {
     this.#ports = ports;
@@ -82,18 +91,20 @@ export class PluginInstances {
     }
   }
 
-  /** From now on no instance of before is used again, though those in use go on until they are given back. */
-  forget(): void {
-    this.#generation++;
+  /** Takes down what is made from now on, until `stop` gives it. */
+  watch(): { stop(): readonly InstanceRequest[] } {
+    const made: InstanceRequest[] = [];
+    this.#watchers.add(made);
+    return {
+      stop: () => {
+        this.#watchers.delete(made);
+        return made;
+      },
+    };
   }
 
-  /** Takes back the last `forget`: the document that it was for could not be served. */
-  remember(): void {
-    this.#generation--;
-  }
-
-  #keyOf({ plugin, owner, settings, metadata }: InstanceRequest): string {
-    return JSON.stringify([this.#generation, owner, plugin.name, settings ?? null, metadata ?? null]);
+  #keyOf({ scope, plugin, owner, settings, metadata }: InstanceRequest): string {
+    return JSON.stringify([scope.generation, owner, plugin.name, settings ?? null, metadata ?? null]);
   }
 
   async #close(entry: Entry): Promise<void> {
@@ -111,10 +122,11 @@ export class PluginInstances {
     const entry: Entry = { instances: [], upstreams: [], users: 0 };
     entry.instances.unshift(this.#open(request, entry));
     this.#entries.set(key, entry);
+    for (const made of this.#watchers) made.push(request);
     return entry;
   }
 
-  #open({ plugin, owner, settings, metadata }: InstanceRequest, entry: Entry): PluginInstance {
+  #open({ scope, plugin, owner, settings, metadata }: InstanceRequest, entry: Entry): PluginInstance {
     const { profile, ports } = this.#ports;
     const own: PluginOwner = {
       id: owner,
@@ -123,13 +135,16 @@ export class PluginInstances {
       plugin: (name, inner) => {
         const found = this.#ports.pluginOf(name);
         if (!found) throw new Fault("invalid_settings", `unknown plugin ${name} in ${plugin.name} on ${owner}`);
-        const instance = this.#open({ plugin: found, owner: `${owner}/${plugin.name}`, settings: inner, metadata: undefined }, entry);
+        const instance = this.#open(
+          { scope, plugin: found, owner: `${owner}/${plugin.name}`, settings: inner, metadata: undefined },
+          entry,
+        );
         entry.instances.push(instance);
         return instance;
       },
       upstream: (upstream) => {
-        if (typeof upstream === "string") return this.#ports.hasUpstream(upstream) ? new OwnTarget(upstream, undefined) : undefined;
-        const opened = this.#ports.openUpstream(`${owner}/${plugin.name}#${entry.upstreams.length}`, upstream);
+        if (typeof upstream === "string") return scope.hasUpstream(upstream) ? new OwnTarget(upstream, undefined) : undefined;
+        const opened = this.#ports.openUpstream(`${owner}/${plugin.name}#${entry.upstreams.length}`, upstream, scope);
         entry.upstreams.push(opened);
         return new OwnTarget(opened.id, opened);
       },

@@ -1,4 +1,4 @@
-import { BoundedMap } from "../../kernel/index.ts";
+import { BoundedMap, Turns } from "../../kernel/index.ts";
 import type { RequestHead } from "../../wire/index.ts";
 import type { GatewayDocument } from "../dialect/objects.ts";
 import { RouteMatcher } from "../routing/matcher.ts";
@@ -18,7 +18,7 @@ import {
   type PluginLayer,
   type Step,
 } from "./plugin-chain.ts";
-import type { PluginInstances } from "./plugin-instances.ts";
+import type { InstanceScope, PluginInstances } from "./plugin-instances.ts";
 import type { UpstreamBook } from "./upstream-book.ts";
 
 /** Chains of routes under a consumer or tenant that are kept. */
@@ -44,64 +44,108 @@ export interface Overlay {
   readonly added: PluginChain;
 }
 
-/** One document, compiled. It does not change; when nobody uses it any more, what only it used is closed. */
+/** One document, compiled. It does not change any more; when nobody uses it any more, what only it used is closed. */
 export class Program {
   readonly document: GatewayDocument;
   readonly consumers: ConsumerIndex;
-  readonly global: PluginChain;
-  readonly routes: readonly CompiledRoute[];
-  readonly matcher: RouteMatcher<CompiledRoute>;
   /** Upstreams by id. */
   readonly upstreams = new Map<string, Upstream>();
-  /** Some route is chosen by what is in the body. */
-  readonly matchesBody: boolean;
-  /** Some route is chosen by the plan of the tenant. */
-  readonly matchesTier: boolean;
   /** Calls under way. */
   active = 0;
   readonly #ports: ProgramPorts;
+  readonly #scope: InstanceScope;
   readonly #maker: ChainMaker;
   readonly #taken = new Set<string>();
   readonly #opened: Upstream[] = [];
   readonly #overlays = new BoundedMap<string, Overlay>(OVERLAYS_MAX);
+  readonly #matcher = new RouteMatcher<CompiledRoute>();
   /** Auth plugins as they are configured, each once. */
-  readonly #claimants: readonly Pick<Step, "plugin" | "settings">[];
+  readonly #claimants = new Map<string, Pick<Step, "plugin" | "settings">>();
+  #global = EMPTY_CHAIN;
+  #matchesBody = false;
+  #matchesTier = false;
   #retired = false;
 
-  constructor(document: GatewayDocument, ports: ProgramPorts) {
+  /** Compiles a document, while everything else goes on. Programs of two generations have no plugin and no upstream in common. */
+  static async compile(document: GatewayDocument, generation: number, ports: ProgramPorts): Promise<Program> {
+    const program = new Program(document, generation, ports);
+    try {
+      await program.#build();
+      return program;
+    } catch (error) {
+      await program.#release(); // what could be made is given back
+      throw error;
+    }
+  }
+
+  private constructor(document: GatewayDocument, generation: number, ports: ProgramPorts) {
     this.document = document;
     this.#ports = ports;
-    this.consumers = new ConsumerIndex(document, ports.pluginOf);
+    this.#scope = {
+      generation,
+      hasUpstream: (id) => document.upstreams.has(id),
+      certificateOf: ({ tls }) => (tls?.client_cert_id === undefined ? undefined : document.ssls.get(tls.client_cert_id)),
+    };
+    this.consumers = new ConsumerIndex(document);
     this.#maker = {
       pluginOf: ports.pluginOf,
       pattern: ports.pattern,
       warn: ports.warn,
       instanceOf: (placement) => ports.instances.take(this.#requestOf(placement), this.#taken),
     };
-    try {
-      for (const [id, settings] of document.upstreams) this.upstreams.set(id, this.#open(id, settings));
-      this.global = createChain(this.#globalPlacements(), this.#maker);
-      const joined = document.routes.filter(({ status }) => status === 1).map((route) => joinRoute(route, document));
-      this.routes = joined.map((route, index) => this.#compile(route, index));
-      const rules = joined.flatMap((route, index) => {
-        const compiled = this.routes[index];
-        return compiled ? [toRule(route, compiled, ports.pattern)] : [];
-      });
-      this.matcher = new RouteMatcher(rules);
-      const variables = rules.flatMap(({ vars }) => vars?.variables ?? []);
-      this.matchesBody = variables.some(isBodyVariable);
-      this.matchesTier = variables.includes("tenant_tier");
-      this.#claimants = claimantsIn([this.global, ...this.routes.map(({ chain }) => chain)]);
-      this.#keepInstances();
-    } catch (error) {
-      void this.#release(); // what could be made is given back; closing reports for itself
-      throw error;
+  }
+
+  /** The plugins of every request. */
+  get global(): PluginChain {
+    return this.#global;
+  }
+
+  /** Some route is chosen by what is in the body. */
+  get matchesBody(): boolean {
+    return this.#matchesBody;
+  }
+
+  /** Some route is chosen by the plan of the tenant. */
+  get matchesTier(): boolean {
+    return this.#matchesTier;
+  }
+
+  async #build(): Promise<void> {
+    const turns = new Turns();
+    await this.consumers.fill(this.#ports.pluginOf, turns);
+    for (const [id, settings] of this.document.upstreams) {
+      this.upstreams.set(id, this.#open(id, settings));
+      await turns.give();
     }
+    this.#global = createChain(this.#globalPlacements(), this.#maker);
+    this.#addClaimants(this.#global);
+    let index = 0;
+    for (const settings of this.document.routes) {
+      if (settings.status === 1) this.#addRoute(joinRoute(settings, this.document), index++);
+      await turns.give();
+    }
+    await this.#keepInstances(turns);
+  }
+
+  #addRoute(joined: JoinedRoute, index: number): void {
+    const compiled = this.#compile(joined, index);
+    const rule = toRule(joined, compiled, this.#ports.pattern);
+    this.#matcher.add(rule);
+    const { variables = [] } = rule.vars ?? {};
+    this.#matchesBody ||= variables.some(isBodyVariable);
+    this.#matchesTier ||= variables.includes("tenant_tier");
+    this.#addClaimants(compiled.chain);
+  }
+
+  /** Each way in which some route proves consumers that shows in the head of a request. */
+  #addClaimants({ steps }: PluginChain): void {
+    for (const { plugin, settings } of steps)
+      if (plugin.claims) this.#claimants.set(JSON.stringify([plugin.name, settings]), { plugin, settings });
   }
 
   /** The consumer that a request says it is, by any auth plugin of the document that can tell without proof. */
   claimedConsumer(head: RequestHead): Consumer | undefined {
-    for (const { plugin, settings } of this.#claimants) {
+    for (const { plugin, settings } of this.#claimants.values()) {
       for (const { plugin: name, value } of plugin.claims?.(settings, head, this.#ports.profile) ?? []) {
         const found = this.consumers.find(name, value);
         if (found) return found.consumer;
@@ -111,7 +155,7 @@ export class Program {
   }
 
   match(view: RequestView): CompiledRoute | undefined {
-    return view.normalPath === undefined ? undefined : this.matcher.find(view);
+    return view.normalPath === undefined ? undefined : this.#matcher.find(view);
   }
 
   /** The layers of a consumer and of a tenant, the lowest first: plan, consumer group, tenant, consumer. */
@@ -169,15 +213,13 @@ export class Program {
       if (this.#ports.profile === "strict") throw error;
       this.#ports.warn(`the upstream ${id} has the scheme ${settings.scheme}, which is not spoken: it is answered with 502`);
     }
-    const certificateId = settings.tls?.client_cert_id;
-    const certificate = certificateId === undefined ? undefined : this.document.ssls.get(certificateId);
-    const upstream = this.#ports.upstreams.take(id, settings, certificate);
+    const upstream = this.#ports.upstreams.take(id, settings, this.#scope.certificateOf(settings), this.#scope.generation);
     this.#opened.push(upstream);
     return upstream;
   }
 
   #requestOf({ plugin, owner, settings }: Pick<Placement, "plugin" | "owner" | "settings">): Parameters<PluginInstances["take"]>[0] {
-    return { plugin, owner, settings, metadata: this.document.plugin_metadata.get(plugin.name) };
+    return { scope: this.#scope, plugin, owner, settings, metadata: this.document.plugin_metadata.get(plugin.name) };
   }
 
   /** All rules together. A plugin that two of them name would mean two things, so it means nothing. */
@@ -221,24 +263,28 @@ export class Program {
     if (plugin) merged.set(RESOLVER, { plugin, owner: `default:${routeId}`, settings: { required: true }, overrides: [] });
   }
 
-  /** Instances of consumers are made when they are first needed; those that exist and are the same in this document are kept. */
-  #keepInstances(): void {
-    const groups = [...this.document.consumer_groups.keys()].map((id) => this.consumers.groupLayer(id));
-    for (const layer of [...this.consumers.layers(), ...groups]) {
-      for (const placement of mergeLayers([layer], this.#maker).values()) {
-        const request = this.#requestOf(placement);
-        if (this.#ports.instances.has(request)) this.#ports.instances.take(request, this.#taken);
+  /**
+   * Instances of consumers are made when they are first needed; those that exist and are the same in this document are kept, also those that
+   * requests make while they are being looked through.
+   */
+  async #keepInstances(turns: Turns): Promise<void> {
+    const meanwhile = this.#ports.instances.watch();
+    try {
+      for (const layer of this.consumers.layers()) {
+        this.#keepLayer(layer);
+        await turns.give();
       }
+    } finally {
+      for (const { owner } of meanwhile.stop()) this.#keepLayer(this.consumers.layerOfOwner(owner));
     }
   }
-}
 
-/** Each way in which some route proves consumers that shows in the head of a request. */
-function claimantsIn(chains: readonly PluginChain[]): readonly Pick<Step, "plugin" | "settings">[] {
-  const found = new Map<string, Pick<Step, "plugin" | "settings">>();
-  for (const { steps } of chains)
-    for (const { plugin, settings } of steps) if (plugin.claims) found.set(JSON.stringify([plugin.name, settings]), { plugin, settings });
-  return [...found.values()];
+  #keepLayer(layer: PluginLayer | undefined): void {
+    for (const placement of mergeLayers([layer], this.#maker).values()) {
+      const request = this.#requestOf(placement);
+      if (this.#ports.instances.has(request)) this.#ports.instances.take(request, this.#taken);
+    }
+  }
 }
 
 function flagOf(settings: unknown, name: string): unknown {

@@ -1,4 +1,4 @@
-import type { UpstreamSettings } from "../dialect/objects.ts";
+import type { SslSettings, UpstreamSettings } from "../dialect/objects.ts";
 import { Upstream, type UpstreamPorts } from "../upstreams/upstream.ts";
 
 interface Entry {
@@ -12,22 +12,21 @@ export class UpstreamBook {
   readonly #keys = new Map<Upstream, string>();
   readonly #ports: UpstreamPorts;
   readonly #onClose: (upstream: Upstream) => void;
-  #generation = 0;
 
   constructor(ports: UpstreamPorts, onClose: (upstream: Upstream) => void) {
     this.#ports = ports;
     this.#onClose = onClose;
   }
 
-  /** `certificate` stands for whatever else its connections depend on. */
-  take(id: string, settings: UpstreamSettings, certificate: unknown): Upstream {
-    const key = JSON.stringify([this.#generation, id, settings, certificate ?? null]);
+  /** Upstreams of two generations are never the same. */
+  take(id: string, settings: UpstreamSettings, certificate: SslSettings | undefined, generation: number): Upstream {
+    const key = JSON.stringify([generation, id, settings, certificate ?? null]);
     const known = this.#entries.get(key);
     if (known) {
       known.users++;
       return known.upstream;
     }
-    const upstream = new Upstream(id, settings, this.#ports);
+    const upstream = new Upstream(id, settings, certificate, this.#ports);
     this.#entries.set(key, { upstream, users: 1 });
     this.#keys.set(upstream, key);
     return upstream;
@@ -44,14 +43,5 @@ export class UpstreamBook {
 
   all(): readonly Upstream[] {
     return [...this.#entries.values()].map(({ upstream }) => upstream);
-  }
-
-  forget(): void {
-    this.#generation++;
-  }
-
-  /** Takes back the last `forget`: the document that it was for could not be served. */
-  remember(): void {
-    this.#generation--;
   }
 }

@@ -35,12 +35,17 @@ export class RouteMatcher<T> {
   readonly #exact = new Map<string, PathTree<MatchRule<T>>>();
   readonly #suffixes = new Map<string, PathTree<MatchRule<T>>>();
   /** Longest first. */
-  readonly #suffixLengths: readonly number[];
+  #suffixLengths: readonly number[] = [];
   readonly #anyHost = new PathTree<MatchRule<T>>();
 
-  constructor(rules: readonly MatchRule<T>[]) {
-    for (const rule of rules) this.#add(rule);
-    this.#suffixLengths = [...new Set([...this.#suffixes.keys()].map((suffix) => suffix.length))].toSorted((a, b) => b - a);
+  constructor(rules: readonly MatchRule<T>[] = []) {
+    for (const rule of rules) this.add(rule);
+  }
+
+  add(rule: MatchRule<T>): void {
+    for (const tree of this.#treesOf(rule.hosts)) {
+      for (const path of rule.paths) tree.add(path, rule, rule.priority, rule.vars?.equalities);
+    }
   }
 
   find(request: MatchRequest): T | undefined {
@@ -64,12 +69,6 @@ export class RouteMatcher<T> {
     return undefined;
   }
 
-  #add(rule: MatchRule<T>): void {
-    for (const tree of this.#treesOf(rule.hosts)) {
-      for (const path of rule.paths) tree.add(path, rule, rule.priority, rule.vars?.equalities);
-    }
-  }
-
   #treesOf(hosts: readonly string[]): readonly PathTree<MatchRule<T>>[] {
     if (hosts.length === 0) return [this.#anyHost];
     return hosts.map((host) => {
@@ -78,6 +77,8 @@ export class RouteMatcher<T> {
       const key = isSuffix ? host.slice(1) : host;
       const known = trees.get(key) ?? new PathTree<MatchRule<T>>();
       trees.set(key, known);
+      if (isSuffix && !this.#suffixLengths.includes(key.length))
+        this.#suffixLengths = [...this.#suffixLengths, key.length].toSorted((a, b) => b - a);
       return known;
     });
   }

@@ -1,7 +1,7 @@
 import type { IsolationLevel, Random } from "../../kernel/index.ts";
 import type { FairQueue } from "../../tenancy/limits/index.ts";
 import type { ForwardTimeouts, OriginTls } from "../../wire/index.ts";
-import type { FairSettings, NodeSettings, TimeoutSettings, UpstreamSettings } from "../dialect/objects.ts";
+import type { FairSettings, NodeSettings, SslSettings, TimeoutSettings, UpstreamSettings } from "../dialect/objects.ts";
 import { compileTemplate } from "../routing/template.ts";
 import type { VariableSource } from "../routing/variable-source.ts";
 import type { Balancer, Choice } from "./balancers/balancer.ts";
@@ -16,8 +16,8 @@ import { TenantHealth } from "./tenant-health.ts";
 export interface UpstreamPorts {
   readonly random: Random;
   readonly fairQueue: (settings: FairSettings) => FairQueue;
-  /** Client certificate and check, for https. */
-  readonly tlsOf: (settings: UpstreamSettings) => OriginTls;
+  /** Client certificate and check, for https. `certificate` is the one that the settings name in their document. */
+  readonly tlsOf: (settings: UpstreamSettings, certificate: SslSettings | undefined) => OriginTls;
   /** Whether a single node is taken whatever its weight, as the dialect has it; otherwise one with the weight 0 never is. */
   readonly loneNodeServes: boolean;
 }
@@ -98,12 +98,12 @@ export class Upstream {
   readonly #random: Random;
   readonly #loneNodeServes: boolean;
 
-  constructor(id: string, settings: UpstreamSettings, ports: UpstreamPorts) {
+  constructor(id: string, settings: UpstreamSettings, certificate: SslSettings | undefined, ports: UpstreamPorts) {
     this.id = id;
     this.settings = settings;
     this.#random = ports.random;
     this.#loneNodeServes = ports.loneNodeServes;
-    const tls = settings.scheme === "https" ? ports.tlsOf(settings) : undefined;
+    const tls = settings.scheme === "https" ? ports.tlsOf(settings, certificate) : undefined;
     const balancerOf = (nodes: readonly Node[]): Balancer => createBalancer(settings, nodes, ports.random);
     const setOf = (nodes: readonly NodeSettings[]): NodeSet =>
       new NodeSet(

@@ -3,7 +3,8 @@ import { CachedLookup } from "./cached-lookup.ts";
 import { ChangeFeed, type RegistryChange, type RegistryChanges } from "./change-feed.ts";
 import { deepFreeze } from "./deep-freeze.ts";
 import { DomainMap } from "./domain-map.ts";
-import { type GatewayObject, type GatewayObjects, type GatewayWrite, readGatewayObjects, writeGatewayObjects } from "./gateway-objects.ts";
+import { type GatewayObjects, type GatewayWrite, readGatewayState, writeGatewayObjects } from "./gateway-objects.ts";
+import { GatewayProcesses } from "./gateway-processes.ts";
 import { insertKey, type KeyInsert, listKeys, readKeys, revokeKey, type StoredKey } from "./key-store.ts";
 import { PlanList } from "./plan-list.ts";
 import { DEFAULT_PLANS } from "./plans.ts";
@@ -19,6 +20,7 @@ import {
   listTenants,
   readDomains,
   readTenants,
+  readUnknown,
   replacePlan,
   type TenantStorePorts,
 } from "./tenant-store.ts";
@@ -54,6 +56,8 @@ export interface Registry {
   /** The tenant whose verified domain this host is. */
   tenantOfHost(host: string): TenantId | undefined;
   list(after: string, limit: number): Promise<readonly Tenant[]>;
+  /** Those of these ids that no tenant has or ever had, as the database has it. */
+  unknown(ids: readonly TenantId[]): Promise<readonly TenantId[]>;
   /** Registers a tenant, which is active at once unless `options` say otherwise. */
   create(input: TenantCreate, options?: CreateOptions): Promise<Tenant>;
   update(id: TenantId, input: TenantUpdate): Promise<Tenant>;
@@ -113,15 +117,19 @@ class LiveRegistry implements Registry {
   readonly #feed: ChangeFeed;
   readonly #listeners: ((ids: readonly string[]) => void)[] = [];
   readonly #gatewayListeners: (() => void)[] = [];
+  readonly #processes: GatewayProcesses;
   readonly gateway: GatewayObjects = {
-    read: () => this.#readGateway(),
+    read: () => readGatewayState(this.#ports.system, this.#ports.keyring),
     write: (change) => this.#writeGateway(change),
+    serves: (revision) => this.#processes.serves(revision),
+    confirmed: (revision) => this.#processes.confirmed(revision),
     onChange: (listener) => void this.#gatewayListeners.push(listener),
   };
 
   constructor(ports: RegistryPorts, bounds: RegistryBounds) {
     this.#ports = ports;
     this.#plans = new PlanList(ports.system);
+    this.#processes = new GatewayProcesses(ports);
     this.#domains = new DomainMap(ports.system);
     this.#tenants = new CachedLookup(
       async (ids) => byId(await this.#toEntries(await readTenants(ports.system, ids)), ({ row }) => row.id),
@@ -160,6 +168,11 @@ class LiveRegistry implements Registry {
   async list(after: string, limit: number): Promise<readonly Tenant[]> {
     const entries = await this.#toEntries(await listTenants(this.#ports.system, after, limit));
     return entries.map(({ tenant }) => tenant);
+  }
+
+  async unknown(ids: readonly TenantId[]): Promise<readonly TenantId[]> {
+    const unknown = new Set(await readUnknown(this.#ports.system, ids));
+    return ids.filter((id) => unknown.has(id));
   }
 
   async create(input: TenantCreate, options?: CreateOptions): Promise<Tenant> {
@@ -256,16 +269,14 @@ class LiveRegistry implements Registry {
   }
 
   async close(): Promise<void> {
+    await this.#processes.close();
     await this.#feed.close();
   }
 
-  async #readGateway(): Promise<readonly GatewayObject[]> {
-    return await readGatewayObjects(this.#ports.system, this.#ports.keyring);
-  }
-
-  async #writeGateway(change: GatewayWrite): Promise<void> {
-    await writeGatewayObjects(this.#ports, change);
+  async #writeGateway(change: GatewayWrite): Promise<number> {
+    const revision = await writeGatewayObjects(this.#ports, change);
     await this.#feed.catchUp();
+    return revision;
   }
 
   /** The tenant after this process's own change. */

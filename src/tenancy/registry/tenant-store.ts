@@ -43,6 +43,13 @@ export async function readTenants(system: Queryable, ids: readonly string[]): Pr
   return rows;
 }
 
+/** Those of these ids that no tenant has or ever had. */
+export async function readUnknown(system: Queryable, ids: readonly string[]): Promise<readonly string[]> {
+  const { rows } = await system.query<{ id: string }>(sql`
+    select w.id from unnest(${ids}::text[]) w(id) where not exists (select from freehold.tenants t where t.id = w.id)`);
+  return rows.map(({ id }) => id);
+}
+
 /** The rows after `after` in the order of their ids. */
 export async function listTenants(system: Queryable, after: string, limit: number): Promise<readonly TenantRow[]> {
   const { rows } = await system.query<TenantRow>(sql`

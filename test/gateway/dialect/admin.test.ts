@@ -3,7 +3,14 @@ import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createRouteTable } from "../../../src/control/index.ts";
-import { createGatewayConfig, createLiveRequests, createPipeline, type GatewayConfig, PLUGINS } from "../../../src/gateway/index.ts";
+import {
+  createGatewayConfig,
+  createLiveRequests,
+  createPipeline,
+  type GatewayConfig,
+  type GatewayConfigPorts,
+  PLUGINS,
+} from "../../../src/gateway/index.ts";
 import { type Fault, systemClock, systemRandom } from "../../../src/kernel/index.ts";
 import { mintApiKey } from "../../../src/tenancy/identity/index.ts";
 import { createRateLimiter } from "../../../src/tenancy/limits/index.ts";
@@ -20,15 +27,16 @@ describe("the admin API of the gateway", () => {
   let freehold: Freehold;
   let config: GatewayConfig;
   let other: GatewayConfig;
+  let lenient: GatewayConfig;
   let server: HttpServer;
   const reports: Fault[] = [];
 
   before(async () => {
     freehold = await startFreehold();
     writeFileSync(FILE, "routes: [{ id: fixed, uri: /fixed, plugins: {} }]\n");
-    const open = (objects: GatewayConfig extends never ? never : Parameters<typeof createGatewayConfig>[0]["objects"], file?: string) =>
+    const open = (objects: GatewayConfigPorts["objects"], file?: string, profile: "strict" | "apisix" = "strict") =>
       createGatewayConfig({
-        profile: "strict",
+        profile,
         plugins: PLUGINS,
         file,
         objects,
@@ -39,7 +47,9 @@ describe("the admin API of the gateway", () => {
       });
     const { services, stores } = freehold.app;
     config = await open(services.registry.gateway, FILE);
-    other = await open((await freehold.second()).services.registry.gateway);
+    const second = (await freehold.second()).services.registry.gateway;
+    other = await open(second);
+    lenient = await open(second, undefined, "apisix");
     const pipeline = createPipeline({
       identity: services.identity,
       limiter: createRateLimiter(systemClock),
@@ -59,6 +69,7 @@ describe("the admin API of the gateway", () => {
     await server.close(0);
     await config.close();
     await other.close();
+    await lenient.close();
     await freehold.close();
   });
 
@@ -105,6 +116,94 @@ describe("the admin API of the gateway", () => {
     assert.match(String((await call("PUT", "/routes/1", "{")).body["error_msg"]), /^invalid request body/);
     assert.equal((await call("PUT", "/routes/fixed", ROUTE)).status, 409);
     assert.equal((await call("GET", "/routes")).body["total"], 0);
+  });
+
+  test("lists come in pages and by name, label or address", async () => {
+    const names = Array.from({ length: 12 }, (_, at) => `list-${at + 1}`);
+    for (const name of names) {
+      const route = { ...ROUTE, uri: `/of/${name}`, name, ...(name === "list-12" && { labels: { team: "red" } }) };
+      assert.equal((await call("PUT", `/routes/${name}`, route)).status, 201);
+    }
+    const ids = async (query: string): Promise<readonly [total: unknown, ids: readonly string[]]> => {
+      const { body } = await call("GET", `/routes?${query}`);
+      return [body["total"], (body["list"] as { value: { id: string } }[]).map(({ value }) => value.id)];
+    };
+    assert.deepEqual(await ids("page=2&page_size=10"), [12, ["list-11", "list-12"]]);
+    assert.deepEqual(await ids("page=9&page_size=10"), [12, []]);
+    assert.deepEqual(await ids("name=list-1&page=1&page_size=10"), [4, ["list-1", "list-10", "list-11", "list-12"]]);
+    assert.deepEqual(await ids("label=team"), [1, ["list-12"]]);
+    assert.deepEqual(await ids("uri=/list-7"), [1, ["list-7"]]);
+    assert.deepEqual(await ids("label=hasOwnProperty"), [0, []]);
+    const refused = await call("GET", "/routes?page=1&page_size=9");
+    assert.deepEqual([refused.status, refused.body["error_msg"]], [400, "page_size must be between 10 and 500"]);
+    for (const name of names) assert.equal((await call("DELETE", `/routes/${name}`)).status, 200);
+  });
+
+  test("what is still used is not removed, and whoever uses it is named; by force neither, where what is served would then be left out", async () => {
+    const nodes = { type: "roundrobin", nodes: { "127.0.0.1:1980": 1 } };
+    const uses: readonly (readonly [string, unknown, string, unknown, string])[] = [
+      [
+        "/upstreams/u",
+        nodes,
+        "/routes/user",
+        { uri: "/u", upstream_id: "u" },
+        "can not delete this upstream, route [user] is still using it now",
+      ],
+      ["/upstreams/u", nodes, "/services/user", { upstream_id: "u" }, "can not delete this upstream, service [user] is still using it now"],
+      [
+        "/services/s",
+        { upstream: nodes },
+        "/routes/user",
+        { uri: "/u", service_id: "s" },
+        "can not delete this service directly, route [user] is still using it now",
+      ],
+      [
+        "/plugin_configs/p",
+        { plugins: {} },
+        "/routes/user",
+        { ...ROUTE, plugin_config_id: "p" },
+        "can not delete this plugin config, route [user] is still using it now",
+      ],
+      [
+        "/consumer_groups/g",
+        { plugins: {} },
+        "/consumers/user",
+        { username: "user", group_id: "g" },
+        "can not delete this consumer group, consumer [user] is still using it now",
+      ],
+    ];
+    for (const [used, object, user, referring, text] of uses) {
+      assert.equal((await call("PUT", used, object)).status, 201, used);
+      assert.equal((await call("PUT", user, referring)).status, 201, user);
+      const refused = await call("DELETE", used);
+      assert.deepEqual([refused.status, refused.body["error_msg"]], [400, text]);
+      const forced = await call("DELETE", `${used}?force=true`);
+      assert.equal(forced.status, 400, used);
+      assert.match(String(forced.body["error_msg"]), /user.*leads to nothing/);
+      assert.equal((await call("DELETE", user)).status, 200);
+      assert.equal((await call("DELETE", used)).status, 200);
+    }
+  });
+
+  test("what is still used is removed by force in the apisix profile, and only by force", async () => {
+    assert.equal((await call("PUT", "/upstreams/u", ROUTE.upstream)).status, 201);
+    assert.equal((await call("PUT", "/routes/user", { uri: "/u", upstream_id: "u" })).status, 201);
+    await until("the route in the other process", () => lenient.current().routes.some(({ id }) => id === "user"));
+    const change = { put: [], remove: [{ kind: "upstreams", id: "u" }] };
+    await assert.rejects(lenient.write(change), /routes.*user.*leads to nothing/);
+    await lenient.write(change, { dangling: true });
+    assert.deepEqual([lenient.current().routes.length, lenient.current().upstreams.size], [1, 0]);
+    assert.equal((await call("DELETE", "/routes/user")).status, 200);
+  });
+
+  test("an object is checked without being stored, and the plugins are told", async () => {
+    assert.equal((await call("POST", "/schema/validate/routes", ROUTE)).status, 200);
+    const wrong = await call("POST", "/schema/validate/routes", { ...ROUTE, status: 100 });
+    assert.match(String(wrong.body["error_msg"]), /property "status" validation failed/);
+    assert.equal((await call("POST", "/schema/validate/nothing", {})).status, 404);
+    assert.equal((await call("GET", "/routes")).body["total"], 0);
+    const { body } = await call("GET", "/plugins/list");
+    assert.ok((body as unknown as string[]).includes("key-auth"));
   });
 
   test("an object reads no variable of the process but those that the settings allow", async () => {

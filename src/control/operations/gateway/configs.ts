@@ -1,13 +1,12 @@
 import { z } from "zod";
-import { type GatewayConfig, json, type Operation, rawPlatformOperation, readGatewayText, splitDocument } from "../../../gateway/index.ts";
+import { DOCUMENT_BYTES_MAX, type GatewayConfig, json, type Operation, rawPlatformOperation } from "../../../gateway/index.ts";
 import { Fault, type Json } from "../../../kernel/index.ts";
 import type { GatewayWrite } from "../../../tenancy/registry/index.ts";
 import type { Answer, RequestHead } from "../../../wire/index.ts";
 import { recordChange } from "../../record-change.ts";
 import type { Services } from "../../services.ts";
-import { toErrorMessage } from "./gateway-admin.ts";
+import { confirmedBy, toErrorMessage } from "./gateway-admin.ts";
 
-const DOCUMENT_BYTES_MAX = 32 * 1024 * 1024;
 const DIGEST_LENGTH_MAX = 256;
 /** The digest of the last whole document is kept beside the objects; it is no part of any document. */
 const DIGEST = { kind: "configs", id: "digest" } as const;
@@ -30,10 +29,10 @@ export function gatewayConfigs(services: Services, config: GatewayConfig): reado
           const fresh = call.query.fresh === "true";
           const last = config.stored().find(({ kind, id }) => kind === DIGEST.kind && id === DIGEST.id);
           if (last?.value === digest && !fresh) return { status: 204, headers: {}, body: undefined };
-          const change = toWrite(call.body, call.head, digest);
-          await config.write(change, { fresh });
+          const change = await toWrite(config, call.body, call.head, digest);
+          const confirmation = await config.write({ ...change, fresh });
           recordChange(services, call, "gateway_replaced", null, { objects: change.put.length - 1 });
-          return { status: 202, headers: {}, body: undefined };
+          return { status: 202, headers: confirmedBy(confirmation), body: undefined };
         },
       },
     ),
@@ -44,8 +43,8 @@ export function gatewayConfigs(services: Services, config: GatewayConfig): reado
         method: "POST",
         path: `${path}/validate`,
         summary: "Check a whole gateway document without storing it.",
-        run(call): Answer {
-          const { warnings } = config.check(toWrite(call.body, call.head, ""));
+        async run(call): Promise<Answer> {
+          const { warnings } = await config.check(await toWrite(config, call.body, call.head, ""));
           return json(200, { warnings });
         },
       },
@@ -71,7 +70,7 @@ export function gatewayConfigs(services: Services, config: GatewayConfig): reado
         method: "GET",
         path,
         summary: "Read the gateway document in force as it is written.",
-        run: () => json(200, config.source()),
+        run: async () => ({ status: 200, headers: { "content-type": "application/json" }, body: await config.source() }),
       },
     ),
   ];
@@ -84,31 +83,9 @@ function digestOf(head: RequestHead): string {
   throw new Fault("invalid_settings", detail, { public: { detail } });
 }
 
-function toWrite(body: Uint8Array, head: RequestHead, digest: string): GatewayWrite {
+async function toWrite(config: GatewayConfig, body: Uint8Array, head: RequestHead, digest: string): Promise<GatewayWrite> {
   const format = /yaml/i.test(head.headers.one("content-type") ?? "") ? "yaml" : "json";
-  // variables belong to the file of the machine: a caller does not read its environment
-  const document = readGatewayText(Buffer.from(body).toString("utf8"), format, () => undefined) ?? {};
-  if (typeof document !== "object" || Array.isArray(document)) {
-    const detail = "invalid configuration: the document is no mapping";
-    throw new Fault("invalid_settings", detail, { public: { detail } });
-  }
-  const objects = splitDocument({ ...document }).map(({ kind, id, value }) => ({ kind, id, value: value as Json })); // read from JSON or YAML
-  assertParts({ ...document });
-  return { put: [...objects, { ...DIGEST, value: digest }], remove: "everything" };
-}
-
-/** What the parts of a document cannot keep must not be lost without a word. */
-function assertParts(document: Readonly<Record<string, unknown>>): void {
-  const ids = new Set<string>();
-  const kept = splitDocument(document);
-  const unknown = Object.keys(document).find(
-    (name) => !name.endsWith("_conf_version") && !isEmpty(document[name]) && !kept.some(({ kind }) => kind === name),
-  );
-  const twice = kept.find(({ kind, id }) => ids.size === ids.add(JSON.stringify([kind, id])).size);
-  const detail = unknown === undefined ? twice && `${twice.kind} ${twice.id} is there twice` : `${unknown} is no part of a document`;
-  if (detail !== undefined) throw new Fault("invalid_settings", detail, { public: { detail } });
-}
-
-function isEmpty(value: unknown): boolean {
-  return value === null || (typeof value === "object" && Object.keys(value).length === 0);
+  const objects = await config.objectsOf(body, format);
+  const put = objects.map(({ kind, id, value }) => ({ kind, id, value: value as Json })); // read from JSON or YAML
+  return { put: [...put, { ...DIGEST, value: digest }], remove: "everything" };
 }

@@ -1,7 +1,7 @@
 import type { ObjectKind } from "../../../gateway/index.ts";
 import { json } from "../../../gateway/index.ts";
 import { Fault, type Json, JSON_BOUNDS, parseJson } from "../../../kernel/index.ts";
-import type { GatewayObject } from "../../../tenancy/registry/index.ts";
+import type { Confirmation, GatewayObject } from "../../../tenancy/registry/index.ts";
 import type { Answer } from "../../../wire/index.ts";
 
 /** The kinds of objects that have a path of their own. */
@@ -78,6 +78,11 @@ export interface Target {
 export function toErrorMessage(fault: Fault): Answer {
   const status = STATUSES[fault.code] ?? fault.status;
   return json(status, { error_msg: fault.public.detail ?? fault.message, code: fault.code }, fault.public.headers ?? {});
+}
+
+/** Says by how many of how many gateways a change is served when it is answered. */
+export function confirmedBy({ serving, processes }: Confirmation): Readonly<Record<string, string>> {
+  return { "x-freehold-served-by": `${serving}/${processes}` };
 }
 
 /** The list that a path names. Throws `not_found` for what there is not. */

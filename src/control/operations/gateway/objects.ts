@@ -1,10 +1,12 @@
-import { type GatewayConfig, json, type Operation, rawPlatformOperation } from "../../../gateway/index.ts";
+import { z } from "zod";
+import { type GatewayConfig, json, type Operation, PLUGINS, rawPlatformOperation } from "../../../gateway/index.ts";
 import { Fault, type Json, uuidV7 } from "../../../kernel/index.ts";
 import type { GatewayObject } from "../../../tenancy/registry/index.ts";
 import type { Answer } from "../../../wire/index.ts";
 import { recordChange } from "../../record-change.ts";
 import type { Services } from "../../services.ts";
 import {
+  confirmedBy,
   kindOf,
   missingId,
   missingReference,
@@ -16,31 +18,44 @@ import {
   toErrorMessage,
   wrongId,
 } from "./gateway-admin.ts";
+import { LIST_QUERY, listAnswer } from "./object-lists.ts";
+import { stillUsed } from "./referrers.ts";
 
 type JsonObject = { [name: string]: Json };
-type Call = Parameters<Parameters<typeof rawPlatformOperation>[1]["run"]>[0];
+type Call = Parameters<Parameters<typeof rawPlatformOperation<z.output<typeof QUERY>>>[1]["run"]>[0];
 
 const BODY_BYTES_MAX = 1024 * 1024;
 /** Deeper parts of an object are changed with their whole part. */
 const PATHS = ["/{id}", "/{id}/{part}", "/{id}/{part}/{name}", "/{id}/{part}/{name}/{more}"] as const;
 const BASE = "/apisix/admin/{kind}";
+const QUERY = LIST_QUERY.extend({ force: z.string().optional() });
+
+type Maker = (method: Operation["method"], path: string, summary: string, run: (call: Call) => Promise<Answer> | Answer) => Operation;
 
 /** `/apisix/admin/<kind>/...`: reads and writes stored objects of the gateway document, as APISIX's admin API does. */
 export function gatewayObjects(services: Services, config: GatewayConfig): readonly Operation[] {
-  const make = (method: Operation["method"], path: string, summary: string, run: (call: Call) => Promise<Answer> | Answer): Operation =>
-    rawPlatformOperation({ role: "admin" }, { method, path, summary, bytesMax: BODY_BYTES_MAX, refusal: toErrorMessage, run });
-  const changed = async (call: Call, target: Target, change: Parameters<GatewayConfig["write"]>[0]): Promise<void> => {
-    await config.write(change);
+  const make: Maker = (method, path, summary, run) =>
+    rawPlatformOperation(
+      { role: "admin" },
+      { method, path, summary, bytesMax: BODY_BYTES_MAX, refusal: toErrorMessage, query: QUERY, run },
+    );
+  const changed = async (
+    call: Call,
+    target: Target,
+    ...change: Parameters<GatewayConfig["write"]>
+  ): Promise<Readonly<Record<string, string>>> => {
+    const confirmation = await config.write(...change);
     recordChange(services, call, "gateway_changed", null, { kind: target.kind, id: target.id });
+    return confirmedBy(confirmation);
   };
   const put = async (call: Call, target: Target, value: JsonObject): Promise<Answer> => {
     const before = find(config, target);
     const object = prepare(config, target, value, services.clock.now(), before);
-    await changed(call, target, { put: [object], remove: [] });
-    return json(before ? 200 : 201, { key: `/apisix/${target.kind}/${target.id}`, value: object.value });
+    const headers = await changed(call, target, { put: [object], remove: [] });
+    return json(before ? 200 : 201, { key: `/apisix/${target.kind}/${target.id}`, value: object.value }, headers);
   };
   return [
-    make("GET", BASE, "List the gateway's stored objects of a kind.", (call) => list(config, namesOf(call))),
+    make("GET", BASE, "List the gateway's stored objects of a kind.", (call) => list(config, call)),
     make("POST", BASE, "Add an object to the gateway under an id of its own.", async (call) => {
       const value = toObject(readBody(call.body, BODY_BYTES_MAX));
       return await put(call, targetOf([kindOf(call.params["kind"]), uuidV7(services.clock, services.random)]), value);
@@ -53,7 +68,7 @@ export function gatewayObjects(services: Services, config: GatewayConfig): reado
       return await put(call, targetOf([kind, String(id)]), value);
     }),
     ...PATHS.flatMap((path) => [
-      make("GET", BASE + path, "Read a stored object of the gateway.", (call) => show(config, namesOf(call))),
+      make("GET", BASE + path, "Read a stored object of the gateway.", (call) => show(config, call)),
       make("PUT", BASE + path, "Add or replace an object of the gateway.", async (call) => {
         const target = targetOf(namesOf(call));
         if (target.rest.length > 0) throw refused("a part of an object is changed by PATCH");
@@ -68,11 +83,36 @@ export function gatewayObjects(services: Services, config: GatewayConfig): reado
       make("DELETE", BASE + path, "Remove a stored object of the gateway.", async (call) => {
         const target = targetOf(namesOf(call));
         if (!find(config, target)) return NOT_FOUND;
+        const force = call.query.force === "true";
+        const used = force ? undefined : stillUsed(target, config.current());
+        if (used !== undefined) throw refused(used);
         const under = config.stored().filter(({ kind, id }) => kind === "consumers" && id.startsWith(`${target.id}/credentials/`));
-        await changed(call, target, { put: [], remove: [target, ...(target.kind === "consumers" ? under : [])] });
-        return json(200, { key: `/apisix/${target.kind}/${target.id}`, deleted: "1" });
+        const remove = [target, ...(target.kind === "consumers" ? under : [])];
+        const headers = await changed(call, target, { put: [], remove }, { dangling: force });
+        return json(200, { key: `/apisix/${target.kind}/${target.id}`, deleted: "1" }, headers);
       }),
     ]),
+    ...told(make, config),
+  ];
+}
+
+/** What can be asked without reading or writing an object. */
+function told(make: Maker, config: GatewayConfig): readonly Operation[] {
+  return [
+    make("POST", "/apisix/admin/schema/validate/{kind}", "Check an object of the gateway without storing it.", (call) => {
+      const kind = kindOf(call.params["kind"]);
+      const object: Record<string, unknown> = { ...toObject(readBody(call.body, BODY_BYTES_MAX)) };
+      if (kind !== "consumers") object["id"] ??= "unnamed";
+      const wrong = config.checks.check(kind, object);
+      if (wrong !== undefined) throw refused(wrong);
+      return { status: 200, headers: {}, body: undefined };
+    }),
+    make("GET", "/apisix/admin/plugins/list", "List the names of all plugins by falling priority.", () =>
+      json(
+        200,
+        PLUGINS.toSorted((a, b) => b.priority - a.priority).map(({ name }) => name),
+      ),
+    ),
   ];
 }
 
@@ -80,17 +120,20 @@ function namesOf({ params }: Call): string[] {
   return ["kind", "id", "part", "name", "more"].flatMap((name) => params[name] ?? []);
 }
 
-function list(config: GatewayConfig, [kind]: readonly string[]): Answer {
-  const name = kindOf(kind);
-  const found = config.stored().filter((each) => each.kind === name && !each.id.includes("/"));
-  return json(200, { total: found.length, list: found.map(toEntry) });
+function list(config: GatewayConfig, { params, query }: Call): Answer {
+  const name = kindOf(params["kind"]);
+  return listAnswer(
+    config.stored().filter((each) => each.kind === name && !each.id.includes("/")),
+    query,
+  );
 }
 
-function show(config: GatewayConfig, names: readonly string[]): Answer {
+function show(config: GatewayConfig, call: Call): Answer {
+  const names = namesOf(call);
   const [kind, username = "", part, credential] = names;
   if (kind === "consumers" && part === "credentials" && credential === undefined) {
     const found = config.stored().filter((each) => each.kind === kind && each.id.startsWith(`${username}/credentials/`));
-    return json(200, { total: found.length, list: found.map(toEntry) });
+    return listAnswer(found, call.query);
   }
   const target = targetOf(names);
   const found = target.rest.length > 0 ? undefined : find(config, target);
