@@ -102,7 +102,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     audit,
     worker,
     lifecycle,
-    homes: data.homes,
+    places: stores.places,
     keyring,
     vault,
     chat: createChat({ invoker, clock: systemClock, random: systemRandom }),

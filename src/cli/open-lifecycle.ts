@@ -53,6 +53,8 @@ const PLACES_OF_STORES: ReadonlySet<string> = new Set([
   "freehold.files",
   "freehold.file_use",
   "freehold.file_leftovers",
+  "freehold.file_places",
+  "freehold.file_copies",
   "freehold.vault_keys",
 ]);
 

@@ -111,6 +111,7 @@ export function ownManifest({ application, platform }: { readonly application: s
         "freehold.lifecycle_runs",
         "freehold.erasure_certificates",
         "freehold.subscriptions",
+        "freehold.file_copies",
         "freehold_private.*",
       ],
     },

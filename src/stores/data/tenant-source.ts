@@ -46,12 +46,16 @@ export class SharedRows implements ConnectionSource {
   }
 
   async checkOut(): Promise<Checkout> {
-    const { pool, preamble } = this.#engine.route(rowHome(this.#tenant), this.#homes.seen);
-    return { lease: await this.#engine.tenants.acquire(pool, this.#tenant), preamble, model: "row" };
+    const { seen } = this.#homes;
+    const { pool, preamble } = this.#engine.route(rowHome(this.#tenant), seen);
+    return { lease: await this.#engine.tenants.acquire(pool, this.#tenant), preamble, model: "row", seen };
   }
 
-  async hasMoved(): Promise<boolean> {
-    return false;
+  /** These rows stay, but a tenant with a home elsewhere is let in only by who has heard of the newest move of any tenant. */
+  async hasMoved(fault: Fault, { seen }: Checkout): Promise<boolean> {
+    if (!hasLeftHome(fault)) return false;
+    await this.#homes.refresh();
+    return this.#homes.seen !== seen;
   }
 }
 

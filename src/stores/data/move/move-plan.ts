@@ -4,6 +4,9 @@ import type { Engine } from "../engine.ts";
 import type { HomeKeeper, RowsPlace } from "../home-keeper.ts";
 import { readTables, type TenantTable } from "../table-list.ts";
 
+/** Which files a tenant has is written down with the platform's own tables, wherever its home is: their contents are elsewhere anyway. */
+const STAYING: ReadonlySet<string> = new Set(["files", "file_use", "file_leftovers"]);
+
 /** One table on its way. */
 export interface TablePair {
   readonly from: TenantTable;
@@ -42,6 +45,7 @@ export async function planMove(
   for (const table of from) {
     const other = to.get(table.name);
     if (!other || describe(other) !== describe(table)) throw different(table.name);
+    if (STAYING.has(table.name)) continue;
     if (!sameDatabase || other.relation !== table.relation) pairs.push({ from: table, to: other });
   }
   if (from.length !== to.size) throw different([...to.keys()].find((name) => !from.some((table) => table.name === name)) ?? "");
