@@ -95,6 +95,7 @@ onInstallation(tenant.command("move <id>"))
       "database",
     ]),
   )
+  .addOption(new Option("--search <place>", "shared, or own: a table of its own for a tenant in shared rows").choices(["shared", "own"]))
   .addOption(new Option("--files <place>", "shared, or own (needs files.own in the settings)").choices(["shared", "own"]))
   .option("--confirm", "delete the places that the tenant has left")
   .action(moveTenant);

@@ -1,7 +1,7 @@
 import type { StoreTenant } from "./store-lifecycle.ts";
 
 /** A store of which a tenant's part can be moved while the tenant is served. */
-export type MovableStore = "data" | "files";
+export type MovableStore = "data" | "search" | "files";
 
 /** Where a tenant's part of a store beside the data is: with everybody's, or in a place that holds nothing but it. */
 export const STORE_PLACES = ["shared", "own"] as const;

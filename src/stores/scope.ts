@@ -1,6 +1,6 @@
 import type { StoreLifecycle, StorePlaces, TenantContext } from "../kernel/index.ts";
 import type { CacheStore, TenantCache } from "./cache/index.ts";
-import { createDataPlaces, type DataCapabilities, type DataStore, type TenantData } from "./data/index.ts";
+import { createDataPlaces, createSearchPlaces, type DataCapabilities, type DataStore, type TenantData } from "./data/index.ts";
 import type { EventStore, TenantEvents } from "./events/index.ts";
 import type { FileStore, TenantFiles } from "./files/index.ts";
 import type { SearchStore, TenantSearch } from "./search/index.ts";
@@ -54,7 +54,7 @@ export function createStores(stores: StoreParts): Stores {
         cache: stores.cache.forTenant(context),
         files: stores.files.forTenant(context),
       }),
-    places: [createDataPlaces(stores.data.homes), stores.files.places],
+    places: [createDataPlaces(stores.data.homes), createSearchPlaces(stores.data.homes), stores.files.places],
     lifecycles: [stores.cache.lifecycle, stores.files.lifecycle, stores.vault.lifecycle],
   };
 }

@@ -92,7 +92,7 @@ describe("the life of a tenant on the command line", () => {
       ],
     );
     assert.equal((await call("acme", "/documents/d-1")).status, 200);
-    assert.deepEqual((await run(["tenant", "show", "acme"]))["places"], { data: "schema", files: "own" });
+    assert.deepEqual((await run(["tenant", "show", "acme"]))["places"], { data: "schema", search: "own", files: "own" });
     assert.equal((await fails(["tenant", "move", "acme", "--files", "shared"])).code, "conflict");
     await run(["tenant", "move", "acme", "--confirm"]);
     assert.equal((await fails(["tenant", "move", "acme", "--files", "own"])).code, "conflict");

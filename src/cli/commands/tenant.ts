@@ -61,6 +61,7 @@ export async function resumeTenant(id: string, flags: CommonFlags): Promise<void
 /** The flags of `tenant move`. */
 export interface TenantMoveFlags extends CommonFlags {
   readonly to?: string;
+  readonly search?: string;
   readonly files?: string;
   readonly confirm?: boolean;
 }
@@ -68,11 +69,11 @@ export interface TenantMoveFlags extends CommonFlags {
 /** Moves a tenant's part of each named store to another place while it is served, or deletes the places that it has left. */
 export async function moveTenant(id: string, flags: TenantMoveFlags): Promise<void> {
   if (flags.confirm) return await show(flags, (management) => management.call("POST", `${tenantPath(id)}/move/confirm`));
-  const { to: data, files } = flags;
-  const targets = { ...(data !== undefined && { data }), ...(files !== undefined && { files }) };
+  const { to: data, search, files } = flags;
+  const targets = { ...(data !== undefined && { data }), ...(search !== undefined && { search }), ...(files !== undefined && { files }) };
   if (Object.keys(targets).length === 0) {
     throw new Fault("invalid_settings", "no target", {
-      public: { detail: "Say what is to go where with --to or --files, or --confirm." },
+      public: { detail: "Say what is to go where with --to, --search or --files, or --confirm." },
     });
   }
   await show(flags, async (management) => {

@@ -9,8 +9,8 @@ import { namedTenant } from "./tenant-view.ts";
 const WAIT_MS = 20_000;
 
 const moveInput = z
-  .strictObject({ data: z.enum(DATA_MODELS).optional(), files: z.enum(STORE_PLACES).optional() })
-  .refine((input) => Object.keys(input).length > 0, "name a store and where to: data, files");
+  .strictObject({ data: z.enum(DATA_MODELS).optional(), search: z.enum(STORE_PLACES).optional(), files: z.enum(STORE_PLACES).optional() })
+  .refine((input) => Object.keys(input).length > 0, "name a store and where to: data, search, files");
 
 type Moved = StoreMove & Pick<StorePlaces, "store">;
 
@@ -34,7 +34,7 @@ export function moveTenant(services: Services): Operation {
     {
       method: "POST",
       path: "/admin/v1/tenants/{id}/move",
-      summary: "Move a tenant's rows or files to another place while it is served. 202: it goes on; call again.",
+      summary: "Move a tenant's rows, search or files to another place while it is served. 202: it goes on; call again.",
       body: moveInput,
       async run(call) {
         const tenant = await namedTenant(services.registry, call.params["id"]);

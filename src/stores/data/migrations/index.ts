@@ -7,7 +7,19 @@ import { subscriptions } from "./0007-subscriptions.ts";
 import { files } from "./0008-files.ts";
 import { homes } from "./0014-homes.ts";
 import { filePlaces } from "./0017-file-places.ts";
+import { ownSearch } from "./0018-own-search.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
-export const MIGRATIONS: readonly Migration[] = [registry, tenantData, gateway, vault, lifecycle, subscriptions, files, homes, filePlaces];
+export const MIGRATIONS: readonly Migration[] = [
+  registry,
+  tenantData,
+  gateway,
+  vault,
+  lifecycle,
+  subscriptions,
+  files,
+  homes,
+  filePlaces,
+  ownSearch,
+];
