@@ -13,13 +13,13 @@ import {
 } from "../gateway/index.ts";
 import { createKeyring, type Keyring, Secret, systemClock, systemRandom, type Tenant, toFault } from "../kernel/index.ts";
 import type { DataStore } from "../stores/data/index.ts";
-import { createEventStore, createPostgresBus, createWorker, type EventWorker } from "../stores/events/index.ts";
-import { createStores, type Stores } from "../stores/index.ts";
-import { createLexicalEmbedder, createOpenAiEmbedder, createSearchStore, type Embedder } from "../stores/search/index.ts";
-import { type Audit, createAudit } from "../tenancy/audit/index.ts";
+import { createPostgresBus, createWorker, type EventWorker } from "../stores/events/index.ts";
+import type { Stores } from "../stores/index.ts";
+import { createLexicalEmbedder, createOpenAiEmbedder, type Embedder } from "../stores/search/index.ts";
+import type { Audit } from "../tenancy/audit/index.ts";
 import { createRateLimiter } from "../tenancy/limits/index.ts";
 import type { Lifecycle } from "../tenancy/lifecycle/index.ts";
-import { createRegistry, type Registry } from "../tenancy/registry/index.ts";
+import type { Registry } from "../tenancy/registry/index.ts";
 import { createEgress, createHttpServer, type Egress, type HttpServer, type HttpServerOptions } from "../wire/index.ts";
 import { certificatesOf } from "./certificates.ts";
 import { Closing } from "./closing.ts";
@@ -30,6 +30,7 @@ import { prepareTables } from "./open-data.ts";
 import { openIdentity } from "./open-identity.ts";
 import { carryOutJournal, openJournal, openLifecycle } from "./open-lifecycle.ts";
 import { openStorage } from "./open-storage.ts";
+import { openTenants } from "./open-tenants.ts";
 import { keepKeysCurrent } from "./open-vault.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
 import type { Settings } from "./settings.ts";
@@ -144,27 +145,13 @@ async function openTenancy(inputs: AppInputs, { keyring, egress, telemetry }: Te
   const { data, vault } = storage;
   await prepareTables(data, settings.profile, (message) => telemetry.log.warn(message));
   const journal = openJournal(settings, keyring);
-  const audit = createAudit({ data, clock: systemClock, random: systemRandom, report });
-  closing.add(() => audit.close());
-  const registry = await createRegistry({
-    system: data.system,
-    vault,
-    keyring,
-    random: systemRandom,
-    clock: systemClock,
-    checkUrl: (url) => void egress.check(url),
-    report,
-    notes: journal,
-  });
-  closing.add(() => registry.close());
+  const embedder = createEmbedder(inputs, egress);
+  const checkUrl = (url: string): void => void egress.check(url);
+  const { audit, registry, stores } = await openTenants({ storage, keyring, embedder, report, checkUrl, notes: journal }, (step) =>
+    closing.add(step),
+  );
   const keeping = keepKeysCurrent(vault, registry, telemetry);
   closing.add(() => keeping.stop());
-  const embedder = createEmbedder(inputs, egress);
-  const stores = createStores({
-    ...storage,
-    search: createSearchStore({ data, embedder }),
-    events: createEventStore({ keyring, clock: systemClock, random: systemRandom }),
-  });
   const worker = openWorker(data, keyring, registry, stores, audit, telemetry);
   const beside = stores.lifecycles;
   const lifecycle = openLifecycle({ settings, data, keyring, embedder, registry, beside, audit, journal, worker, report });

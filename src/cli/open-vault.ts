@@ -1,10 +1,8 @@
-import path from "node:path";
 import { Fault, type Keyring, ROOT_KEY_BYTES, Secret, systemClock, systemRandom, toFault } from "../kernel/index.ts";
 import type { DataStore } from "../stores/data/index.ts";
 import {
   createAwsKmsRootKeys,
   createLocalRootKeys,
-  createTombstoneFile,
   createVaultStore,
   createVaultTransitRootKeys,
   type RootKeys,
@@ -38,7 +36,6 @@ export async function openVault(ports: StorePorts): Promise<VaultStore> {
   return await createVaultStore({
     system: data.system,
     roots: rootsOf(ports, createLocalRootKeys([keyring.key("vault-root")], systemRandom)),
-    tombstones: createTombstoneFile(path.join(settings.data, "erased-tenants")),
     clock: systemClock,
     random: systemRandom,
     report,

@@ -15,7 +15,7 @@ if (location === undefined || folder === undefined || target === undefined) thro
 const data = await createDataStore(JSON.parse(location) as DataLocation, testPorts()); // made by the test that starts this
 const files = createFileStore({
   data,
-  vault: await openVaultOfProgram(data.system, folder),
+  vault: await openVaultOfProgram(data.system),
   engine: await createFolderEngine(path.join(folder, "files")),
   ownEngine: await createFolderEngine(path.join(folder, "own")),
   clock: systemClock,

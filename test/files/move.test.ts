@@ -186,7 +186,7 @@ describe("a program that is killed while it moves files that are being written",
   test(`has lost none, refused none and left nothing behind, after ${KILLS} kills`, { timeout: KILLS * ROUND_TIMEOUT_MS }, async (t) => {
     const place = await engine.place();
     const data = await place.open();
-    const vault = await openVaultOfProgram(data.system, folder);
+    const vault = await openVaultOfProgram(data.system);
     const [shared, own] = [await createFolderEngine(path.join(folder, "files")), await createFolderEngine(path.join(folder, "own"))];
     const stores = [1, 2].map(() => openFiles({ data, vault, engine: shared, ownEngine: own }));
     const [files = assert.fail()] = stores;
