@@ -8,6 +8,7 @@ export {
   publicOperation,
   rawPlatformOperation,
   type SocketCall,
+  streamingTenantOperation,
   type TenantCall,
   tenantOperation,
   tenantSocket,

@@ -22,7 +22,7 @@ export interface TenantFilesParts {
 }
 
 /** The largest file. */
-const FILE_BYTES_MAX = 16 * 1024 ** 3;
+export const FILE_BYTES_MAX = 16 * 1024 ** 3;
 const LIMIT_MAX = 1_000;
 /** How often an upload says that it goes on. */
 const GO_ON_MS = 60_000;
