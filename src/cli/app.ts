@@ -28,7 +28,7 @@ import { registerTenants } from "./document-tenants.ts";
 import { createContextOpener, recordQuarantine } from "./event-ports.ts";
 import { prepareTables } from "./open-data.ts";
 import { openIdentity } from "./open-identity.ts";
-import { carryOutJournal, openJournal, openLifecycle } from "./open-lifecycle.ts";
+import { carryOutJournal, openJournal, openLifecycle, resealAllColumns } from "./open-lifecycle.ts";
 import { openStorage } from "./open-storage.ts";
 import { openTenants } from "./open-tenants.ts";
 import { keepKeysCurrent } from "./open-vault.ts";
@@ -104,6 +104,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     worker,
     lifecycle,
     places: stores.places,
+    resealColumns: () => resealAllColumns({ data, vault, registry }),
     keyring,
     vault,
     chat: createChat({ invoker, clock: systemClock, random: systemRandom }),
@@ -150,7 +151,8 @@ async function openTenancy(inputs: AppInputs, { keyring, egress, telemetry }: Te
   const { audit, registry, stores } = await openTenants({ storage, keyring, embedder, report, checkUrl, notes: journal }, (step) =>
     closing.add(step),
   );
-  const keeping = keepKeysCurrent(vault, registry, telemetry);
+  const keyed = { data, vault, registry };
+  const keeping = keepKeysCurrent({ ...keyed, resealColumns: (signal) => resealAllColumns(keyed, signal) }, telemetry);
   closing.add(() => keeping.stop());
   const worker = openWorker(data, keyring, registry, stores, audit, telemetry);
   const beside = stores.lifecycles;

@@ -23,6 +23,8 @@ export interface Services {
   readonly lifecycle: Lifecycle;
   /** Where tenants' parts of the stores are. */
   readonly places: readonly StorePlaces[];
+  /** Seals anew what older keys sealed in columns of the application's tables; gives how many values. */
+  readonly resealColumns: () => Promise<number>;
   readonly keyring: Keyring;
   readonly vault: VaultStore;
   readonly clock: Clock;

@@ -46,7 +46,7 @@ export function createStores(stores: StoreParts): Stores {
     scope: (context) =>
       Object.freeze({
         context,
-        data: stores.data.forTenant(context),
+        data: stores.data.forTenant(context, stores.vault.forTenant(context.tenant)),
         platform: stores.data.forPlatformTables(context),
         search: stores.search.forTenant(context),
         events: stores.events.forTenant(context),
