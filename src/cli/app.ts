@@ -21,13 +21,13 @@ import {
 } from "../gateway/index.ts";
 import { createKeyring, type Keyring, Secret, systemClock, systemRandom, type Tenant, toFault } from "../kernel/index.ts";
 import type { DataStore } from "../stores/data/index.ts";
-import { createEventStore, createPostgresBus, createWorker, type EventWorker } from "../stores/events/index.ts";
-import { createStores, type Stores } from "../stores/index.ts";
-import { createLexicalEmbedder, createOpenAiEmbedder, createSearchStore, type Embedder } from "../stores/search/index.ts";
-import { type Audit, createAudit } from "../tenancy/audit/index.ts";
+import { createPostgresBus, createWorker, type EventWorker } from "../stores/events/index.ts";
+import type { Stores, TenantScope } from "../stores/index.ts";
+import { createLexicalEmbedder, createOpenAiEmbedder, type Embedder } from "../stores/search/index.ts";
+import type { Audit } from "../tenancy/audit/index.ts";
 import { createRateLimiter } from "../tenancy/limits/index.ts";
 import type { Lifecycle } from "../tenancy/lifecycle/index.ts";
-import { createRegistry, type Registry } from "../tenancy/registry/index.ts";
+import type { Registry } from "../tenancy/registry/index.ts";
 import { createEgress, createHttpServer, type Egress, type HttpServer, type HttpServerOptions } from "../wire/index.ts";
 import { certificatesOf } from "./certificates.ts";
 import { Closing } from "./closing.ts";
@@ -36,8 +36,9 @@ import { DocumentTenants } from "./document-tenants.ts";
 import { createContextOpener, recordQuarantine } from "./event-ports.ts";
 import { prepareTables } from "./open-data.ts";
 import { openIdentity } from "./open-identity.ts";
-import { carryOutJournal, openJournal, openLifecycle } from "./open-lifecycle.ts";
+import { carryOutJournal, openJournal, openLifecycle, resealAllColumns } from "./open-lifecycle.ts";
 import { openStorage } from "./open-storage.ts";
+import { openTenants } from "./open-tenants.ts";
 import { keepKeysCurrent } from "./open-vault.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
 import type { Settings } from "./settings.ts";
@@ -112,7 +113,8 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     audit,
     worker,
     lifecycle,
-    homes: data.homes,
+    places: stores.places,
+    resealColumns: () => resealAllColumns({ data, vault, registry }),
     keyring,
     vault,
     chat: createChat({ invoker, clock: systemClock, random: systemRandom }),
@@ -163,31 +165,15 @@ async function openTenancy(inputs: AppInputs, { keyring, egress, telemetry }: Te
   const { data, vault } = storage;
   await prepareTables(data, settings.profile, (message) => telemetry.log.warn(message));
   const journal = openJournal(settings, keyring);
-  const audit = createAudit({ data, clock: systemClock, random: systemRandom, report });
-  closing.add(() => audit.close());
-  const registry = await createRegistry({
-    system: data.system,
-    vault,
-    keyring,
-    random: systemRandom,
-    clock: systemClock,
-    checkUrl: (url) => void egress.check(url),
-    report,
-    notes: journal,
-  });
-  closing.add(() => registry.close());
-  const keeping = keepKeysCurrent(vault, registry, telemetry);
-  closing.add(() => keeping.stop());
   const embedder = createEmbedder(inputs, egress);
-  const stores = createStores({
-    ...storage,
-    search: createSearchStore({
-      data,
-      embedder,
-      onStale: (context) => void askForReindex(stores.scope(context)).catch((error: unknown) => telemetry.report(toFault(error))),
-    }),
-    events: createEventStore({ keyring, clock: systemClock, random: systemRandom }),
-  });
+  const checkUrl = (url: string): void => void egress.check(url);
+  const onStale = (scope: TenantScope): void => void askForReindex(scope).catch((error: unknown) => report(toFault(error)));
+  const { audit, registry, stores } = await openTenants({ storage, keyring, embedder, report, checkUrl, notes: journal, onStale }, (step) =>
+    closing.add(step),
+  );
+  const keyed = { data, vault, registry };
+  const keeping = keepKeysCurrent({ ...keyed, resealColumns: (signal) => resealAllColumns(keyed, signal) }, telemetry);
+  closing.add(() => keeping.stop());
   const worker = openWorker(data, keyring, registry, stores, audit, telemetry);
   const beside = stores.lifecycles;
   const lifecycle = openLifecycle({ settings, data, keyring, embedder, registry, beside, audit, journal, worker, report });

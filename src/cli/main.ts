@@ -87,9 +87,17 @@ onInstallation(tenant.command("certificate [id]"))
   .option("--keys <file>", "key set of the installation that signed it (default: this one's)")
   .action(certificate);
 onInstallation(tenant.command("move <id>"))
-  .description("move a tenant's rows to another data model while it is served; the old home is kept until it is confirmed")
-  .addOption(new Option("--to <model>", "row, schema or database (a database needs PostgreSQL)").choices(["row", "schema", "database"]))
-  .option("--confirm", "delete the home that the tenant has left")
+  .description("move a tenant's part of stores to other places while it is served; the old places are kept until it is confirmed")
+  .addOption(
+    new Option("--to <model>", "where its rows go: row, schema or database (a database needs PostgreSQL)").choices([
+      "row",
+      "schema",
+      "database",
+    ]),
+  )
+  .addOption(new Option("--search <place>", "shared, or own: a table of its own for a tenant in shared rows").choices(["shared", "own"]))
+  .addOption(new Option("--files <place>", "shared, or own (needs files.own in the settings)").choices(["shared", "own"]))
+  .option("--confirm", "delete the places that the tenant has left")
   .action(moveTenant);
 
 const migrate = program.command("migrate").description("the application's tables in all homes of tenants");

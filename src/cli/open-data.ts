@@ -44,6 +44,7 @@ const tablesSchema = z.strictObject({
               )
               .optional(),
             indexes: z.array(names).optional(),
+            sealed: names.optional(),
             search: z.record(z.string(), z.strictObject({ column: z.string(), by: z.enum(["text", "json"]) })).optional(),
           }),
         )
@@ -54,7 +55,8 @@ const tablesSchema = z.strictObject({
   ),
 });
 
-function loadTables(file: string | undefined): TableSet {
+/** The tables that the file declares; none without a file. */
+export function loadTables(file: string | undefined): TableSet {
   if (file === undefined) return NO_TABLES;
   let value: unknown;
   try {

@@ -15,6 +15,7 @@ import {
 import { createTenantLifecycle, type DataStore } from "../stores/data/index.ts";
 import { createEventLifecycle, type EventWorker } from "../stores/events/index.ts";
 import { createSearchLifecycle, type Embedder } from "../stores/search/index.ts";
+import type { VaultStore } from "../stores/vault/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import { ownSigningKey } from "../tenancy/identity/index.ts";
 import { createLifecycle, createRevocationJournal, type Lifecycle, type RevocationJournal } from "../tenancy/lifecycle/index.ts";
@@ -25,6 +26,7 @@ import type { Telemetry } from "./telemetry.ts";
 
 /** Every process has seen a change of the registry after 5 s at the latest, and no transaction is longer than 15 s. */
 const SETTLE_MS = 20_000;
+const TENANTS_AT_ONCE = 200;
 /** The journal in the data folder. */
 const JOURNAL_FILE = "revocations.jsonl";
 
@@ -53,6 +55,8 @@ const PLACES_OF_STORES: ReadonlySet<string> = new Set([
   "freehold.files",
   "freehold.file_use",
   "freehold.file_leftovers",
+  "freehold.file_places",
+  "freehold.file_copies",
   "freehold.vault_keys",
 ]);
 
@@ -84,6 +88,24 @@ export function tenantStores({
 export async function recountTenant(data: DataStore, tenant: Tenant): Promise<void> {
   const context = asItself(tenant, tenant);
   await recount(data.forTenant(context), context);
+}
+
+/** Seals anew, with each tenant's key in force, what older keys sealed in columns of the application's tables. Gives how many values. */
+export async function resealAllColumns(
+  { data, vault, registry }: { readonly data: DataStore; readonly vault: VaultStore; readonly registry: Registry },
+  signal?: AbortSignal,
+): Promise<number> {
+  if (!data.sealsColumns) return 0;
+  let resealed = 0;
+  let page: readonly Tenant[] = [];
+  do {
+    page = await registry.list(page.at(-1)?.id ?? "", TENANTS_AT_ONCE);
+    for (const tenant of page) {
+      if (tenant.status !== "active" && tenant.status !== "suspended") continue;
+      resealed += await data.resealColumns(asItself(tenant, tenant), vault.forTenant(tenant), signal);
+    }
+  } while (page.length === TENANTS_AT_ONCE);
+  return resealed;
 }
 
 /** The life of tenants over every store of this installation. */

@@ -2,7 +2,14 @@ import path from "node:path";
 import { Fault, systemClock, systemRandom, toFault } from "../kernel/index.ts";
 import { type CacheStore, createCacheStore, createMemoryCache, createRedisCache } from "../stores/cache/index.ts";
 import type { DataStore } from "../stores/data/index.ts";
-import { createFileStore, createFolderEngine, createS3Engine, type FileEngine, type FileStore } from "../stores/files/index.ts";
+import {
+  createFileStore,
+  createFolderEngine,
+  createS3Engine,
+  type FileEngine,
+  type FileStore,
+  type FileStoreOptions,
+} from "../stores/files/index.ts";
 import type { VaultStore } from "../stores/vault/index.ts";
 import { createAwsClient, createOutbound } from "../wire/index.ts";
 import { openData } from "./open-data.ts";
@@ -32,7 +39,7 @@ export async function openStorage(
   const shared = { vault, clock: systemClock, report };
   const cache = createCacheStore({ ...shared, engine: openCache(opened) });
   onClose(() => cache.close());
-  const files = createFileStore({ ...shared, data, random: systemRandom, engine: await openFiles(opened) });
+  const files = createFileStore({ ...shared, data, random: systemRandom, ...(await openFiles(opened)) });
   onClose(() => files.close());
   return { data, vault, cache, files };
 }
@@ -50,9 +57,19 @@ function openCache({ settings: { cache }, report }: StorePorts) {
   });
 }
 
-async function openFiles(ports: StorePorts): Promise<FileEngine> {
+type PlaceOfFiles = Exclude<StorePorts["settings"]["files"]["own"], undefined>;
+
+async function openFiles(ports: StorePorts): Promise<Pick<FileStoreOptions, "engine" | "ownEngine">> {
   const { files, data } = ports.settings;
-  if (files.kind === "folder") return await createFolderEngine(files.folder ?? path.join(data, "files"));
+  const shared = files.kind === "folder" ? { ...files, folder: files.folder ?? path.join(data, "files") } : files;
+  return {
+    engine: await openPlaceOfFiles(ports, shared),
+    ownEngine: files.own && (await openPlaceOfFiles(ports, files.own)),
+  };
+}
+
+async function openPlaceOfFiles(ports: StorePorts, files: PlaceOfFiles): Promise<FileEngine> {
+  if (files.kind === "folder") return await createFolderEngine(files.folder);
   const { region, bucket, prefix, endpoint = `https://s3.${region}.amazonaws.com` } = files;
   const client = createAwsClient(
     { service: "s3", region, credentials: awsCredentials(ports, files) },

@@ -1,10 +1,8 @@
-import path from "node:path";
 import { Fault, type Keyring, ROOT_KEY_BYTES, Secret, systemClock, systemRandom, toFault } from "../kernel/index.ts";
 import type { DataStore } from "../stores/data/index.ts";
 import {
   createAwsKmsRootKeys,
   createLocalRootKeys,
-  createTombstoneFile,
   createVaultStore,
   createVaultTransitRootKeys,
   type RootKeys,
@@ -30,6 +28,13 @@ export interface StorePorts {
   readonly report: (fault: Fault) => void;
 }
 
+/** What is sealed with keys that change. */
+export interface KeyedParts {
+  readonly vault: VaultStore;
+  readonly registry: Registry;
+  readonly resealColumns: (signal: AbortSignal) => Promise<number>;
+}
+
 type RootSettings = Settings["vault"]["roots"][number];
 
 /** The vault under the root keys of the settings, and at last the installation's own. */
@@ -38,7 +43,6 @@ export async function openVault(ports: StorePorts): Promise<VaultStore> {
   return await createVaultStore({
     system: data.system,
     roots: rootsOf(ports, createLocalRootKeys([keyring.key("vault-root")], systemRandom)),
-    tombstones: createTombstoneFile(path.join(settings.data, "erased-tenants")),
     clock: systemClock,
     random: systemRandom,
     report,
@@ -46,8 +50,11 @@ export async function openVault(ports: StorePorts): Promise<VaultStore> {
   });
 }
 
-/** Puts wrapped keys under the root key in force and old secrets under the key in force, in the background; `stop` ends it where it is. */
-export function keepKeysCurrent(vault: VaultStore, registry: Registry, telemetry: Telemetry): { stop(): Promise<void> } {
+/**
+ * Puts wrapped keys under the root key in force, and secrets and sealed columns under the key in force, in the background; `stop` ends it where it
+ * is.
+ */
+export function keepKeysCurrent({ vault, registry, resealColumns }: KeyedParts, telemetry: Telemetry): { stop(): Promise<void> } {
   const ending = new AbortController();
   const work = async (): Promise<void> => {
     const { rewrapped, failed } = await vault.rewrap(ending.signal);
@@ -55,6 +62,8 @@ export function keepKeysCurrent(vault: VaultStore, registry: Registry, telemetry
     if (failed > 0) telemetry.log.warn({ failed }, "keys of tenants stay under an older root key: it is still needed");
     const { resealed } = await registry.resealSecrets(ending.signal);
     if (resealed > 0) telemetry.log.info({ resealed }, "secrets of tenants are under their key in force");
+    const columns = await resealColumns(ending.signal);
+    if (columns > 0) telemetry.log.info({ resealed: columns }, "sealed columns of tenants are under their key in force");
   };
   const working = work().catch((error: unknown) => telemetry.report(toFault(error))); // the next start goes on
   return {

@@ -85,23 +85,34 @@ export const cacheSettings = z
   ])
   .prefault({ kind: "memory" });
 
+const folderOfFiles = z.strictObject({ kind: z.literal("folder"), folder: z.string().min(1) });
+const bucketOfFiles = z.strictObject({
+  kind: z.literal("s3"),
+  /** With `{tenant}` in it every tenant has a bucket of its own. */
+  bucket: z.string().refine(isBucket, "use the name of a bucket, 3 to 63 characters with a tenant's 36 in place of {tenant}"),
+  prefix: z
+    .string()
+    .regex(/^(?:[A-Za-z0-9_-]{1,100}\/){0,5}$/, "use names that each end with a slash")
+    .default("freehold/"),
+  /** Default: AWS's own address in the region. */
+  endpoint: originSchema.optional(),
+  ...awsCredentials,
+});
+
+/** Where files of tenants are that were moved to a place of their own: a folder of folders, or buckets. */
+const own = z
+  .discriminatedUnion("kind", [
+    folderOfFiles,
+    bucketOfFiles.refine(({ bucket }) => bucket.includes("{tenant}"), { path: ["bucket"], error: "must have {tenant} in it" }),
+  ])
+  .optional();
+
 /** Where the contents of files are. */
 export const filesSettings = z
   .discriminatedUnion("kind", [
     // beside the embedded database unless it is named
-    z.strictObject({ kind: z.literal("folder"), folder: z.string().min(1).optional() }),
-    z.strictObject({
-      kind: z.literal("s3"),
-      /** With `{tenant}` in it every tenant has a bucket of its own. */
-      bucket: z.string().refine(isBucket, "use the name of a bucket, 3 to 63 characters with a tenant's 36 in place of {tenant}"),
-      prefix: z
-        .string()
-        .regex(/^(?:[A-Za-z0-9_-]{1,100}\/){0,5}$/, "use names that each end with a slash")
-        .default("freehold/"),
-      /** Default: AWS's own address in the region. */
-      endpoint: originSchema.optional(),
-      ...awsCredentials,
-    }),
+    folderOfFiles.partial({ folder: true }).extend({ own }),
+    bucketOfFiles.extend({ own }),
   ])
   .prefault({ kind: "folder" });
 

@@ -43,7 +43,7 @@ const PROBLEM = {
   },
 } as const;
 
-function describe({ method, path, summary, access, body, query, bodyTypes, accept }: Operation): Record<string, unknown> {
+function describe({ method, path, summary, access, body, rawBody, query, bodyTypes, accept }: Operation): Record<string, unknown> {
   const who = access.realm === "public" ? REALM_WORDS.public : `${REALM_WORDS[access.realm]}, role ${access.role} or higher.`;
   const scope = access.realm === "tenant" ? ` Scope: ${access.scope}.` : "";
   return {
@@ -52,7 +52,7 @@ function describe({ method, path, summary, access, body, query, bodyTypes, accep
     description: who + scope,
     ...(access.realm === "public" && { security: [] }),
     parameters: [...pathParameters(path), ...queryParameters(query)],
-    ...requestBody(body, bodyTypes),
+    ...requestBody(body, rawBody ? (bodyTypes.length > 0 ? bodyTypes : ["application/octet-stream"]) : []),
     responses: {
       [accept ? "101" : "2XX"]: { description: accept ? "The connection becomes a WebSocket." : "Done." },
       default: { description: "A problem.", content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } } },

@@ -1,6 +1,5 @@
 import type { Chat } from "../agents/index.ts";
-import type { Clock, Keyring, Random } from "../kernel/index.ts";
-import type { Homes } from "../stores/data/index.ts";
+import type { Clock, Keyring, Random, StorePlaces } from "../kernel/index.ts";
 import type { EventWorker } from "../stores/events/index.ts";
 import type { VaultStore } from "../stores/vault/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
@@ -22,8 +21,10 @@ export interface Services {
   readonly chat: Chat;
   readonly worker: EventWorker;
   readonly lifecycle: Lifecycle;
-  /** Where tenants' rows are. */
-  readonly homes: Homes;
+  /** Where tenants' parts of the stores are. */
+  readonly places: readonly StorePlaces[];
+  /** Seals anew what older keys sealed in columns of the application's tables; gives how many values. */
+  readonly resealColumns: () => Promise<number>;
   readonly keyring: Keyring;
   readonly vault: VaultStore;
   readonly clock: Clock;

@@ -9,6 +9,7 @@ export {
   rawPlatformOperation,
   rawTenantOperation,
   type SocketCall,
+  streamingTenantOperation,
   type TenantCall,
   tenantOperation,
   tenantSocket,

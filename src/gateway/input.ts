@@ -6,8 +6,9 @@ import type { Operation } from "./operation.ts";
 const QUERY_PARAMETERS_MAX = 100;
 
 /** The body, checked by the operation's schema. Throws the 400s, 413s and 415 of the error table. */
-export async function readInput(exchange: Exchange, operation: Operation): Promise<unknown> {
-  if (operation.rawBody) return await exchange.readBody(operation.bytesMax ?? JSON_BOUNDS.bytesMax);
+export async function readInput(exchange: Exchange, operation: Operation, signal: AbortSignal): Promise<unknown> {
+  if (operation.rawBody === "stream") return exchange.streamBody(operation.bytesMax ?? JSON_BOUNDS.bytesMax, signal);
+  if (operation.rawBody === "whole") return await exchange.readBody(operation.bytesMax ?? JSON_BOUNDS.bytesMax);
   if (!operation.body) return undefined;
   assertJson(exchange.head);
   const bytesMax = operation.bytesMax ?? JSON_BOUNDS.bytesMax;

@@ -65,8 +65,8 @@ export interface Operation {
   readonly query: z.ZodType | undefined;
   readonly bodyTypes: readonly string[];
   readonly bytesMax: number | undefined;
-  /** The body is given as its bytes, whatever type it is said to have. */
-  readonly rawBody: boolean;
+  /** The body is given as its bytes, whatever type it is said to have: all of them, or as they come. */
+  readonly rawBody: "whole" | "stream" | undefined;
   readonly refusal: ((fault: Fault) => Answer) | undefined;
   /** Whether this is a WebSocket; then `run` is `undefined` and `accept` is not, and the other way round. */
   readonly run: ((call: AnyCall) => Promise<Answer> | Answer) | undefined;
@@ -115,6 +115,19 @@ export function tenantSocket(
   return { ...made, accept: (call, connection) => parts.accept(call as SocketCall, connection) };
 }
 
+/** A call inside a tenant that takes the bytes of its body as they come, of whatever type. `bytesMax` bounds them. */
+export function streamingTenantOperation<Query = undefined>(
+  access: Omit<Extract<Access, { realm: "tenant" }>, "realm">,
+  parts: Omit<OperationParts<undefined, Query>, "body" | "bytesMax"> & {
+    readonly bytesMax: number;
+    run(call: TenantCall<AsyncIterable<Uint8Array>, Query>): Promise<Answer> | Answer;
+  },
+): Operation {
+  // context and scope are there, as in `tenantOperation`, and the pieces where `rawBody` says so
+  const run = (call: AnyCall) => parts.run(call as TenantCall<AsyncIterable<Uint8Array>, Query>);
+  return { ...operation(parts, { realm: "tenant", ...access }, run), rawBody: "stream" };
+}
+
 /** A call of the platform's operators. */
 export function platformOperation<Body = undefined, Query = undefined>(
   access: Omit<Extract<Access, { realm: "platform" }>, "realm">,
@@ -128,7 +141,7 @@ export function rawTenantOperation<Query = undefined>(
   access: Omit<Extract<Access, { realm: "tenant" }>, "realm">,
   parts: OperationParts<Uint8Array, Query> & { run(call: TenantCall<Uint8Array, Query>): Promise<Answer> | Answer },
 ): Operation {
-  return { ...tenantOperation(access, parts), rawBody: true };
+  return { ...tenantOperation(access, parts), rawBody: "whole" };
 }
 
 /** A call of the platform's operators that reads the bytes of its body itself: its clients send other things than JSON. */
@@ -138,12 +151,12 @@ export function rawPlatformOperation<Query = undefined>(
 ): Operation {
   // the pipeline fills in the principal for the realm "platform", and the bytes where `rawBody` says so
   const made = operation(parts, { realm: "platform", ...access }, (call) => parts.run(call as PlatformCall<Uint8Array, Query>));
-  return { ...made, rawBody: true };
+  return { ...made, rawBody: "whole" };
 }
 
 function operation<Body, Query>(parts: OperationParts<Body, Query>, access: Access, run: Operation["run"]): Operation {
   const { method, path, summary, body, query, bodyTypes = [], bytesMax, refusal } = parts;
-  return { method, path, summary, access, body, query, bodyTypes, bytesMax, refusal, rawBody: false, run, accept: undefined };
+  return { method, path, summary, access, body, query, bodyTypes, bytesMax, refusal, rawBody: undefined, run, accept: undefined };
 }
 
 /** A JSON answer. */

@@ -230,10 +230,11 @@ class Handler implements HttpHandler {
     const live = context ? this.#ports.live.begin(context, exchange.signal) : undefined;
     try {
       const query = readQuery(exchange.head, match.operation);
-      const body = await readInput(exchange, match.operation);
+      const signal = live?.signal ?? exchange.signal;
+      const body = await readInput(exchange, match.operation, signal);
       // a body can take its time: nothing is begun for a tenant that was suspended meanwhile
       if (live?.stopped) throw live.stopped;
-      const answer = await run(this.#call(exchange.head, passage, match, live?.signal ?? exchange.signal, query, body));
+      const answer = await run(this.#call(exchange.head, passage, match, signal, query, body));
       return live ? untilSent(answer, live) : answer;
     } catch (error) {
       live?.end();

@@ -20,6 +20,7 @@ export const FAULTS = {
   body_too_large: { status: 413, title: "The body is larger than allowed.", retry: false },
   body_too_deep: { status: 413, title: "The body is nested deeper than allowed.", retry: false },
   unsupported_media_type: { status: 415, title: "This call does not take a body of that type.", retry: false },
+  range_not_satisfiable: { status: 416, title: "The range is none of the file.", retry: false },
   idempotency_mismatch: { status: 422, title: "This idempotency key was used with another request.", retry: false },
   invalid_settings: { status: 422, title: "A setting is not valid.", retry: false },
   invalid_archive: { status: 422, title: "The archive cannot be taken: it is damaged, or not what it says.", retry: false },

@@ -25,6 +25,14 @@ export { createKeyring, type Keyring, ROOT_KEY_BYTES } from "./keyring.ts";
 export { Secret } from "./secret.ts";
 export { type StoreLifecycle, type StoreRecord, type StoreRemainder, type StoreTenant, type StoreUse } from "./store-lifecycle.ts";
 export {
+  type MovableStore,
+  STORE_PLACES,
+  type StoreMove,
+  type StoreMoveOptions,
+  type StorePlace,
+  type StorePlaces,
+} from "./store-places.ts";
+export {
   AGENT_PROTOCOLS,
   type AgentConfig,
   type AgentProtocol,

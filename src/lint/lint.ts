@@ -10,6 +10,8 @@ import { applyRules, type CheckedRule, type Finding, type Layer, type LintReport
 export interface LintInput {
   readonly database?: DatabaseAddress;
   readonly manifest?: { readonly file: string; readonly value: Manifest };
+  /** Columns (`schema.table.column`) that an application's tables mark as sealed. */
+  readonly sealed?: readonly string[];
   readonly gateways: readonly { readonly file: string; readonly value: Readonly<Record<string, unknown>> }[];
   readonly kubernetes: readonly { readonly file: string; readonly value: readonly Readonly<Record<string, unknown>>[] }[];
 }
@@ -34,7 +36,7 @@ export async function lint(input: LintInput): Promise<LintReport> {
   const notes: string[] = [];
   const looked: string[] = [];
   if (input.database) {
-    const database = await lintDatabase(input.database, input.manifest?.value);
+    const database = await lintDatabase(input.database, input.manifest?.value, input.sealed ?? []);
     found.push(...database.findings);
     notes.push(...database.notes);
     looked.push(database.looked);

@@ -61,6 +61,8 @@ export const manifestSchema = z.strictObject({
       shared: names,
       /** Tables that no tenant's role may reach. */
       platform: names,
+      /** Columns (`schema.table.column`) that hold sealed values only. */
+      sealed: names,
     })
     .prefault({}),
   /** Functions whose result is the tenant in force. */
@@ -111,6 +113,7 @@ export function ownManifest({ application, platform }: { readonly application: s
         "freehold.lifecycle_runs",
         "freehold.erasure_certificates",
         "freehold.subscriptions",
+        "freehold.file_copies",
         "freehold_private.*",
       ],
     },

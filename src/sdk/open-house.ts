@@ -1,11 +1,10 @@
-import { Closing, loadRootKey, openStorage, readVariable } from "../cli/index.ts";
-import { createKeyring, Fault, type Keyring, systemClock, systemRandom } from "../kernel/index.ts";
+import { Closing, loadRootKey, openStorage, openTenants, readVariable } from "../cli/index.ts";
+import { createKeyring, Fault, type Keyring, systemRandom } from "../kernel/index.ts";
 import type { DataStore } from "../stores/data/index.ts";
-import { createEventStore } from "../stores/events/index.ts";
-import { createStores, type Stores } from "../stores/index.ts";
-import { createLexicalEmbedder, createSearchStore } from "../stores/search/index.ts";
-import { type Audit, createAudit } from "../tenancy/audit/index.ts";
-import { createRegistry, type Registry, type RevocationNotes } from "../tenancy/registry/index.ts";
+import type { Stores } from "../stores/index.ts";
+import { createLexicalEmbedder } from "../stores/search/index.ts";
+import type { Audit } from "../tenancy/audit/index.ts";
+import type { Registry, RevocationNotes } from "../tenancy/registry/index.ts";
 import { isShared, type ServiceSettings } from "./options.ts";
 
 /** The open rooms of a service. */
@@ -45,26 +44,9 @@ async function open(settings: ServiceSettings, report: (fault: Fault) => void, c
   const connectionsMax = "url" in database ? database.connectionsMax : 1;
   const storageSettings = { data: folder, database: { url, connectionsMax }, vault: roots, cache, files };
   const storage = await openStorage({ settings: storageSettings, keyring, readVariable, report }, (step) => closing.add(step));
-  const { data, vault } = storage;
-  const audit = createAudit({ data, clock: systemClock, random: systemRandom, report });
-  closing.add(() => audit.close());
-  const registry = await createRegistry({
-    system: data.system,
-    vault,
-    keyring,
-    random: systemRandom,
-    clock: systemClock,
-    checkUrl: refuseAgents,
-    report,
-    notes: NOTES,
-  });
-  closing.add(() => registry.close());
-  const stores = createStores({
-    ...storage,
-    search: createSearchStore({ data, embedder: embedder ?? createLexicalEmbedder() }),
-    events: createEventStore({ keyring, clock: systemClock, random: systemRandom }),
-  });
-  return { keyring, data, audit, registry, stores, shared: isShared(database), close: () => closing.run() };
+  const parts = { storage, keyring, embedder: embedder ?? createLexicalEmbedder(), report, checkUrl: refuseAgents, notes: NOTES };
+  const { audit, registry, stores } = await openTenants(parts, (step) => closing.add(step));
+  return { keyring, data: storage.data, audit, registry, stores, shared: isShared(database), close: () => closing.run() };
 }
 
 /** Agents are the gateway's business: a service sets none. */

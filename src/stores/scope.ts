@@ -1,6 +1,6 @@
-import type { StoreLifecycle, TenantContext } from "../kernel/index.ts";
+import type { StoreLifecycle, StorePlaces, TenantContext } from "../kernel/index.ts";
 import type { CacheStore, TenantCache } from "./cache/index.ts";
-import type { DataCapabilities, DataStore, TenantData } from "./data/index.ts";
+import { createDataPlaces, createSearchPlaces, type DataCapabilities, type DataStore, type TenantData } from "./data/index.ts";
 import type { EventStore, TenantEvents } from "./events/index.ts";
 import type { FileStore, TenantFiles } from "./files/index.ts";
 import type { SearchStore, TenantSearch } from "./search/index.ts";
@@ -35,6 +35,8 @@ export interface Stores {
   scope(context: TenantContext): TenantScope;
   /** What the stores beside the database do for the life of a tenant; the vault last, so that what it seals can be read until then. */
   readonly lifecycles: readonly StoreLifecycle[];
+  /** The stores of which a tenant's part can be moved, in the order in which they are. */
+  readonly places: readonly StorePlaces[];
 }
 
 /** The scopes over these stores. */
@@ -44,7 +46,7 @@ export function createStores(stores: StoreParts): Stores {
     scope: (context) =>
       Object.freeze({
         context,
-        data: stores.data.forTenant(context),
+        data: stores.data.forTenant(context, stores.vault.forTenant(context.tenant)),
         platform: stores.data.forPlatformTables(context),
         search: stores.search.forTenant(context),
         events: stores.events.forTenant(context),
@@ -52,6 +54,7 @@ export function createStores(stores: StoreParts): Stores {
         cache: stores.cache.forTenant(context),
         files: stores.files.forTenant(context),
       }),
+    places: [createDataPlaces(stores.data.homes), createSearchPlaces(stores.data.homes), stores.files.places],
     lifecycles: [stores.cache.lifecycle, stores.files.lifecycle, stores.vault.lifecycle],
   };
 }

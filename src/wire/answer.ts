@@ -84,10 +84,13 @@ export class WholeAnswer {
 export class StreamAnswer {
   readonly #exchange: WireExchange;
   readonly #iterator: AsyncIterator<Uint8Array | string>;
+  readonly #bytes: number | undefined;
   #aborted = false;
   #wake: (() => void) | undefined;
 
-  constructor(exchange: WireExchange, body: AsyncIterable<Uint8Array | string>) {
+  /** `bytes`: what was announced. */
+  constructor(exchange: WireExchange, body: AsyncIterable<Uint8Array | string>, bytes: number | undefined) {
+    this.#bytes = bytes;
     this.#exchange = exchange;
     this.#iterator = body[Symbol.asyncIterator]();
   }
@@ -112,7 +115,7 @@ export class StreamAnswer {
       while (!this.#aborted) {
         const step = await this.#iterator.next();
         if (this.#aborted) return;
-        if (step.done === true) return this.#exchange.finish();
+        if (step.done === true) return this.#end();
         if (step.value.length > 0 && !this.#write(step.value)) await this.#drained();
       }
     } catch {
@@ -123,8 +126,14 @@ export class StreamAnswer {
     }
   }
 
+  #end(): void {
+    if (this.#bytes === undefined || this.#exchange.bytesOut === this.#bytes) this.#exchange.finish();
+    else this.#exchange.port.reset();
+  }
+
   #write(piece: Uint8Array | string): boolean {
     const bytes = toBytes(piece);
+    if (this.#bytes !== undefined && this.#exchange.bytesOut + bytes.length > this.#bytes) throw new Error("more than was announced");
     this.#exchange.bytesOut += bytes.length;
     this.#exchange.port.write(bytes);
     return this.#exchange.port.flush();

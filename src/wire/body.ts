@@ -25,10 +25,7 @@ export class BodyCollector implements RequestSink {
    */
   async read(): Promise<Uint8Array> {
     const { head, port } = this.#exchange;
-    const coding = head.headers.one("content-encoding");
-    if (coding !== undefined && coding.toLowerCase() !== "identity")
-      throw new Fault("unsupported_media_type", `content-encoding ${coding}`);
-    if (head.framing.kind === "length" && head.framing.length > this.#bytesMax) throw tooLarge(this.#bytesMax);
+    assertPlain(head, this.#bytesMax);
     if (this.#exchange.ended) throw cutShort();
     port.takeBody(this.#exchange, this);
     return await this.#told.promise;
@@ -89,7 +86,15 @@ export class GrowingBuffer {
   }
 }
 
-function tooLarge(bytesMax: number): Fault {
+/** Refuses a body that says beforehand that it is too large, and one that is compressed. */
+export function assertPlain({ headers, framing }: WireExchange["head"], bytesMax: number): void {
+  const coding = headers.one("content-encoding");
+  if (coding !== undefined && coding.toLowerCase() !== "identity") throw new Fault("unsupported_media_type", `content-encoding ${coding}`);
+  if (framing.kind === "length" && framing.length > bytesMax) throw tooLarge(bytesMax);
+}
+
+/** The refusal of a request whose body is over the bound. */
+export function tooLarge(bytesMax: number): Fault {
   return new Fault("body_too_large", `body over ${bytesMax} bytes`, { public: { detail: `At most ${bytesMax} bytes are taken.` } });
 }
 

@@ -1,6 +1,7 @@
 import { Fault, toFault } from "../kernel/index.ts";
 import { isStream, StreamAnswer, toBytes, toFields, WholeAnswer, discard } from "./answer.ts";
 import { BodyCollector } from "./body.ts";
+import { BodyStream } from "./body-stream.ts";
 import type { CallerPort } from "./caller-port.ts";
 import { Forwarding } from "./forwarding.ts";
 import type { Answer, Exchange, ExchangeEnd, Forward, HeaderEdit, HttpHandler } from "./http.ts";
@@ -83,6 +84,11 @@ export class WireExchange implements Exchange {
     this.#askBody();
     const collector = new BodyCollector(this, bytesMax);
     return collector.read();
+  }
+
+  streamBody(bytesMax: number, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    this.#askBody();
+    return new BodyStream(this, bytesMax, signal);
   }
 
   /** Marks the body as asked for, which happens once. */
@@ -231,15 +237,15 @@ export class WireExchange implements Exchange {
     const { status, body } = answer;
     const bodyless = this.head.method === "HEAD" || status === 204 || status === 304;
     if (bodyless) {
-      const bytes = body === undefined || isStream(body) ? undefined : toBytes(body).length;
+      const bytes = body === undefined || isStream(body) ? answer.bodyBytes : toBytes(body).length;
       void discard(answer);
       this.begin(status, fields, status === 204 ? undefined : (bytes ?? lengthSaid(answer)), true);
       return this.finish();
     }
     if (isStream(body)) {
-      const source = new StreamAnswer(this, body);
+      const source = new StreamAnswer(this, body, answer.bodyBytes);
       this.#source = source;
-      this.begin(status, fields, undefined, false);
+      this.begin(status, fields, answer.bodyBytes, false);
       return source.start();
     }
     if (typeof body === "string" && Buffer.byteLength(body) === body.length && body.length < WHOLE_BYTES_MAX) {

@@ -80,6 +80,8 @@ export interface Answer {
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
   /** Bytes, or pieces that are sent as they come. A stream that throws ends the connection without a proper end, so that it never looks whole. */
   readonly body: Uint8Array | string | AsyncIterable<Uint8Array | string> | undefined;
+  /** How many bytes a body of pieces has, where that is known before. One that has another number ends without a proper end. */
+  readonly bodyBytes?: number;
 }
 
 /** One request and the place for its answer. It is answered exactly once: by what `handle` gives, by `answer` or by `forward`. */
@@ -91,6 +93,11 @@ export interface Exchange {
   readonly hasBody: boolean;
   /** The whole body. Throws `body_too_large` over `bytesMax`, `malformed_request` when it is cut short. May be called once. */
   readBody(bytesMax: number): Promise<Uint8Array>;
+  /**
+   * The body in pieces, read from the caller only as fast as they are taken. Throws `body_too_large`, `malformed_request` when it is cut short, and
+   * the signal's reason when that aborts. May be called once, instead of `readBody`.
+   */
+  streamBody(bytesMax: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Answers an exchange that `handle` kept for itself. */
   answer(answer: Answer): void;
   /** Sends the request on and its answer back, from connection to connection; the handler only sees heads. */

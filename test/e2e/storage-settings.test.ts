@@ -23,6 +23,8 @@ describe("the settings of the stores", () => {
       { cache: { kind: "memory", bytesMax: 1_000_000, bytesPerTenantMax: 1_000_000 } },
       { files: { kind: "folder", folder: "/srv/files" } },
       { files: { ...S3, prefix: "" } },
+      { files: { kind: "folder", own: { ...S3, bucket: "freehold-{tenant}" } } },
+      { files: { ...S3, own: { kind: "folder", folder: "/mnt/tenants" } } },
       { files: { ...S3, bucket: "freehold-{tenant}", endpoint: "https://minio.example.com" } },
     ]) {
       parseSettings(settings, "test");
@@ -47,6 +49,8 @@ describe("the settings of the stores", () => {
       [{ files: { ...S3, bucket: "{tenant}{tenant}" } }, "files.bucket"],
       [{ files: { ...S3, prefix: "../" } }, "files.prefix"],
       [{ files: { kind: "ftp" } }, "files.kind"],
+      [{ files: { kind: "folder", own: S3 } }, "files.own.bucket"],
+      [{ files: { kind: "folder", own: { kind: "folder" } } }, "files.own.folder"],
     ] as const) {
       assert.throws(
         () => parseSettings(settings, "test"),

@@ -45,6 +45,7 @@ describe("the life of a tenant on the command line", () => {
   before(async () => {
     data = copyTemplate(await templateFolder());
     flags = ["--data", data];
+    writeFileSync(file("freehold.yaml"), JSON.stringify({ files: { kind: "folder", own: { kind: "folder", folder: file("own-files") } } }));
     server = await up([...flags, "--no-demo"], { cwd });
     await run(["tenant", "create", "acme", "--plan", "professional"]);
     assert.equal((await call("acme", "/documents", { id: "d-1", title: "One", text: "The moon is far away." })).status, 201);
@@ -79,6 +80,25 @@ describe("the life of a tenant on the command line", () => {
     assert.equal((await fails(["tenant", "import", file("damaged.tar.gz"), "--as", "acme-four"])).code, "invalid_archive");
     assert.equal((await fails(["tenant", "show", "acme-four"])).code, "not_found");
     assert.equal((await fails(["tenant", "import", file("not-there"), "--as", "acme-four"])).code, "invalid_settings");
+  });
+
+  test("goes on while its stores are moved to places of its own, which are shown, and confirmed", async () => {
+    const { moved } = (await run(["tenant", "move", "acme", "--to", "schema", "--files", "own"])) as { moved: Record<string, unknown>[] };
+    assert.deepEqual(
+      moved.map(({ store, source, target }) => [store, source, target]),
+      [
+        ["data", "row", "schema"],
+        ["files", "shared", "own"],
+      ],
+    );
+    assert.equal((await call("acme", "/documents/d-1")).status, 200);
+    assert.deepEqual((await run(["tenant", "show", "acme"]))["places"], { data: "schema", search: "own", files: "own" });
+    assert.equal((await fails(["tenant", "move", "acme", "--files", "shared"])).code, "conflict");
+    await run(["tenant", "move", "acme", "--confirm"]);
+    assert.equal((await fails(["tenant", "move", "acme", "--files", "own"])).code, "conflict");
+    assert.equal((await fails(["tenant", "move", "acme"])).code, "invalid_settings");
+    await run(["tenant", "move", "acme", "--files", "shared"]);
+    assert.equal((await call("acme", "/documents/d-1")).status, 200);
   });
 
   test("ends for good, with an archive and a certificate that anybody can verify", async () => {

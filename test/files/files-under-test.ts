@@ -34,11 +34,12 @@ export function openFiles(parts: {
   readonly data: DataStore;
   readonly vault: VaultStore;
   readonly engine: FileEngine;
+  readonly ownEngine?: FileEngine;
   readonly clock?: Clock;
   readonly reports?: Fault[];
 }): FileStore {
-  const { data, vault, engine, clock = systemClock, reports = [] } = parts;
-  return createFileStore({ data, vault, engine, clock, random: systemRandom, report: (fault) => void reports.push(fault) });
+  const { reports = [], clock = systemClock, ...stores } = parts;
+  return createFileStore({ ...stores, clock, random: systemRandom, report: (fault) => void reports.push(fault) });
 }
 
 /** Pieces of bytes one after the other, as an upload brings them. */

@@ -29,7 +29,7 @@ describe("files of a process that is killed", () => {
       for (let round = 0; round < KILLS; round++) {
         acknowledged += await storeAndKill([JSON.stringify(place.location), folder, String(round)], known, 20 + 17 * round, t.signal);
         const data = await place.open();
-        const vault = await openVaultOfProgram(data.system, folder);
+        const vault = await openVaultOfProgram(data.system);
         const contents = await createFolderEngine(path.join(folder, "files"));
         const report = (fault: Error): never => assert.fail(fault);
         const store = createFileStore({ data, vault, engine: contents, clock: systemClock, random: systemRandom, report });

@@ -17,7 +17,7 @@ const NAMES = 3;
 const [location, folder, round] = process.argv.slice(2);
 if (location === undefined || folder === undefined || round === undefined) throw new Error("where?");
 const data = await createDataStore(JSON.parse(location) as DataLocation, testPorts()); // made by the test that starts this
-const vault = await openVaultOfProgram(data.system, folder);
+const vault = await openVaultOfProgram(data.system);
 const engine = await createFolderEngine(`${folder}/files`);
 const report = (fault: Error): never => {
   throw fault;

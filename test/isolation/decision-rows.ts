@@ -58,6 +58,12 @@ async function freshDocument({ trusted, credentials }: Freehold, tenant: TenantN
   return { path: `/documents/${id}` };
 }
 
+async function freshFile({ trusted, credentials }: Freehold, tenant: TenantName): Promise<Target> {
+  const target = `/files/content?name=${fresh()}`;
+  await trusted(credentials[tenant].admin).send("PUT", target, { body: "content" });
+  return { path: target };
+}
+
 /** A session of u1, who is the member among the principals. */
 async function freshSession({ trusted, credentials }: Freehold, tenant: TenantName): Promise<Target> {
   const reply = await trusted(credentials[tenant].member).post("/api/chat", { message: "Hello" });
@@ -155,6 +161,15 @@ const TENANT_ROWS: Readonly<Record<string, Row>> = {
   "GET /documents": { who: "member", scope: "documents", status: 200, target: at("/documents") },
   "GET /documents/{id}": { who: "member", scope: "documents", status: 200, target: at(`/documents/${DOCUMENTS[0]}`) },
   "DELETE /documents/{id}": { who: "member", scope: "documents", status: 204, target: freshDocument },
+  "GET /files": { who: "member", scope: "documents", status: 200, target: at("/files") },
+  "PUT /files/content": {
+    who: "member",
+    scope: "documents",
+    status: 200,
+    target: () => ({ path: `/files/content?name=${fresh()}`, json: { any: "content" } }),
+  },
+  "GET /files/content": { who: "member", scope: "documents", status: 200, target: freshFile },
+  "DELETE /files/content": { who: "member", scope: "documents", status: 204, target: freshFile },
   "POST /search": { who: "member", scope: "search", status: 200, target: at("/search", { query: "refunds" }) },
   "GET /tenant/v1": { who: "member", scope: "tenant", status: 200, target: at("/tenant/v1") },
   "GET /tenant/v1/config": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/config") },

@@ -25,6 +25,7 @@ const PINNED: Readonly<Record<FaultCode, string>> = {
   body_too_large: "413",
   body_too_deep: "413",
   unsupported_media_type: "415",
+  range_not_satisfiable: "416",
   idempotency_mismatch: "422",
   invalid_settings: "422",
   invalid_archive: "422",

@@ -21,6 +21,7 @@ async function backUp({ location }: Place): Promise<() => Promise<void>> {
       cpSync(saved, path.join(location.folder, "pg"), { recursive: true });
     };
   }
+  // to the program a copy by template is what a restored dump is, and no tool that dumps comes with the engine
   const url = new URL(location.url);
   const name = url.pathname.slice(1);
   const saved = `${name}_saved`;
@@ -111,6 +112,8 @@ eachEngine((engine) => {
       assert.deepEqual(statuses, ["erased", "erased", "active", "suspended", "active"]);
       assert.equal((await third.registry.find(late.id))?.uuid, late.uuid);
       for (const tenant of [gone, late]) await assertGone(third, tenant);
+      const vault = third.stores.find(({ name }) => name === "vault");
+      await assert.rejects(async () => vault?.provision(gone), { code: "not_found" }, "its keys are destroyed again, for good");
       const keys = createTokenIssuer(ownSigningKey(createKeyring(ROOT_KEY)), systemClock).jwks().keys;
       assert.equal(verifyCertificate((await third.lifecycle.certificate(gone)) ?? "", keys).requestedBy, "revocation-journal");
       const revoked = await Promise.all(

@@ -34,7 +34,12 @@ export async function makeFixture(): Promise<Fixture> {
   await run(sound(roles));
   const manifest = manifestSchema.parse({
     roles: { application: [roles.app], platform: [roles.platform] },
-    tables: { tenant: ["shop.orders", "shop.items", "shop.events"], shared: ["shop.currencies"], platform: ["shop.customers"] },
+    tables: {
+      tenant: ["shop.orders", "shop.items", "shop.events"],
+      shared: ["shop.currencies"],
+      platform: ["shop.customers"],
+      sealed: ["shop.orders.secret"],
+    },
   });
   return { ...roles, url, manifest, run };
 }
@@ -49,7 +54,8 @@ grant connect on database ${database} to ${app}, ${platform}, ${other};
 create schema shop authorization ${owner};
 grant usage on schema shop to ${app}, ${platform};
 set role ${owner};
-create table shop.orders (tenant_id uuid not null, id text not null, note text, total integer, primary key (tenant_id, id));
+create table shop.orders (tenant_id uuid not null, id text not null, note text, total integer,
+  secret bytea check (length(secret) >= 49 and get_byte(secret, 0) = 1), primary key (tenant_id, id));
 create table shop.items (tenant_id uuid not null, id text not null, order_id text not null, primary key (tenant_id, id),
   foreign key (tenant_id, order_id) references shop.orders (tenant_id, id) on delete cascade);
 create table shop.events (tenant_id uuid not null, at date not null, body text, primary key (tenant_id, at)) partition by range (at);

@@ -6,11 +6,14 @@ import { freshDatabaseOfOwner } from "../support/databases.ts";
 import { createDataStore } from "../../src/stores/data/index.ts";
 import { testPorts } from "../support/data-ports.ts";
 import { eachEngine, type Place } from "../support/engines.ts";
+import { contextOf } from "../support/tenants.ts";
 
 eachEngine(({ place }) => {
   test("an installed Freehold has no finding, and loses that with its first open table", async () => {
     const installed = await place();
     const store = await installed.open();
+    await store.homes.moveSearch(contextOf("a").tenant, "own");
+    await store.homes.confirm(contextOf("a").tenant);
     await store.close();
     const sound = await look(installed);
     assert.deepEqual(sound.findings, []);

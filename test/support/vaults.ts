@@ -1,32 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { after } from "node:test";
 import { createKeyring, type Fault, systemClock, systemRandom } from "../../src/kernel/index.ts";
 import type { SystemData } from "../../src/stores/data/index.ts";
-import {
-  createLocalRootKeys,
-  createTombstoneFile,
-  createVaultStore,
-  type VaultStore,
-  type VaultStoreOptions,
-} from "../../src/stores/vault/index.ts";
+import { createLocalRootKeys, createVaultStore, type VaultStore, type VaultStoreOptions } from "../../src/stores/vault/index.ts";
 
 /** The root key that vaults of tests are under unless they say otherwise: that of `testPorts`. */
 export const ROOT_KEY = createKeyring(Buffer.alloc(32, 7)).key("vault-root");
-
-const folders: string[] = [];
-
-// for the test file as a whole: a vault may live longer than the suite that opened it
-after(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
-});
-
-function ownFolder(): string {
-  const folder = mkdtempSync(path.join(tmpdir(), "freehold-vault-"));
-  folders.push(folder);
-  return folder;
-}
 
 /** What a test may change about a vault. */
 export interface VaultChange extends Partial<Omit<VaultStoreOptions, "system" | "report">> {
@@ -38,7 +15,6 @@ export async function openVault(system: SystemData, { reports = [], ...change }:
   return await createVaultStore({
     system,
     roots: [createLocalRootKeys([ROOT_KEY], systemRandom)],
-    tombstones: change.tombstones ?? createTombstoneFile(path.join(ownFolder(), "erased-tenants")),
     clock: systemClock,
     random: systemRandom,
     report: (fault) => void reports.push(fault),

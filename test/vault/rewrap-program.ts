@@ -3,10 +3,9 @@
  * JSON, the new root key and the old one, in hexadecimal digits, and a folder of its own.
  */
 import { writeSync } from "node:fs";
-import path from "node:path";
 import { systemClock, systemRandom } from "../../src/kernel/index.ts";
 import { createDataStore, type DataLocation } from "../../src/stores/data/index.ts";
-import { createLocalRootKeys, createTombstoneFile, createVaultStore } from "../../src/stores/vault/index.ts";
+import { createLocalRootKeys, createVaultStore } from "../../src/stores/vault/index.ts";
 import { testPorts } from "../support/data-ports.ts";
 
 const [location, next, old, folder] = process.argv.slice(2);
@@ -25,7 +24,6 @@ const vault = await createVaultStore({
       },
     },
   ],
-  tombstones: createTombstoneFile(path.join(folder, "erased-tenants")),
   clock: systemClock,
   random: systemRandom,
   report: (fault) => {

@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import path from "node:path";
 import { before, describe, test } from "node:test";
 import { inspect, isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { type Fault, type StoreTenant, systemRandom, toFault } from "../../src/kernel/index.ts";
 import { type DataStore, sql } from "../../src/stores/data/index.ts";
-import { createLocalRootKeys, createTombstoneFile, type RootKeys, type SealPlace, type VaultStore } from "../../src/stores/vault/index.ts";
+import { createLocalRootKeys, type RootKeys, type SealPlace, type VaultStore } from "../../src/stores/vault/index.ts";
 import { createManualClock } from "../support/clock.ts";
-import { eachEngine, temporaryFolder } from "../support/engines.ts";
+import { eachEngine } from "../support/engines.ts";
 import { assertNoCanary, CANARY, contextOf, tenantIdOf, tenantOf } from "../support/tenants.ts";
 import { until } from "../support/until.ts";
 import { openVault, ROOT_KEY } from "../support/vaults.ts";
@@ -237,30 +236,6 @@ describe("keys that are destroyed", () => {
       assert.deepEqual(await vault.forTenant(A).open(PLACE, others), Buffer.from("of a"));
       await vault.lifecycle.erase(B); // again, as after a kill
       await Promise.all([vault.close(), other.close()]);
-    });
-
-    test("stay destroyed when the database is restored from a backup that still has them", async () => {
-      const store = await engine.open();
-      const tombstones = createTombstoneFile(path.join(temporaryFolder(), "erased-tenants"));
-      const vault = await openVault(store.system, { tombstones });
-      const sealed = await vault.forTenant(B).seal(PLACE, SECRET);
-      const { rows } = await store.system.query<{ wrapped: Buffer; root: string }>(
-        sql`select wrapped, root from freehold.vault_keys where tenant_id = ${B.uuid}`,
-      );
-      await vault.lifecycle.erase(B);
-      await vault.close();
-      // the backup: keys are there again, and nothing says that they were destroyed
-      await store.system.query(sql`update freehold.vault_tenants set destroyed_at = null where subject = ${B.uuid}`);
-      await store.system.query(sql`
-        insert into freehold.vault_keys (tenant_id, purpose, version, root, wrapped)
-        values (${B.uuid}, 'columns', 1, ${rows[0]?.root}, ${rows[0]?.wrapped})`);
-      const careless = await openVault(store.system);
-      assert.deepEqual(await careless.forTenant(B).open(PLACE, sealed), SECRET, "the backup is a real one");
-      await careless.close();
-      const restored = await openVault(store.system, { tombstones });
-      await assert.rejects(restored.forTenant(B).open(PLACE, sealed), { code: "not_found" });
-      assert.deepEqual(await restored.lifecycle.remains(B), []);
-      await restored.close();
     });
 
     test("are not outlived by one that another process was just making", async () => {

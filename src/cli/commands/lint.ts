@@ -3,7 +3,8 @@ import { parseAllDocuments } from "yaml";
 import { readGatewayText } from "../../gateway/index.ts";
 import { Fault } from "../../kernel/index.ts";
 import { ALL_RULES, lint, type LintInput, type Manifest, parseManifest, toFixes, toPlain, toSarif, toText } from "../../lint/index.ts";
-import type { DatabaseAddress } from "../../stores/data/index.ts";
+import { type DatabaseAddress, SHARED_TABLES_SCHEMA } from "../../stores/data/index.ts";
+import { loadTables } from "../open-data.ts";
 import { type CommonFlags, readSettings } from "../options.ts";
 import { PROGRAM_VERSION } from "../program-version.ts";
 import { bold, print, printFailure } from "../terminal.ts";
@@ -51,11 +52,18 @@ function readInput(flags: LintFlags): LintInput {
   const own = flags.database && gateway.file !== undefined ? [gateway.file] : [];
   const documents = new Set([...own, ...(flags.gatewayDocument ?? [])]);
   return {
-    ...(flags.database && { database: address }),
+    ...(flags.database && { database: address, sealed: sealedColumns(database.tables) }),
     ...(manifest && { manifest }),
     gateways: [...documents].map((file) => ({ file, value: toFields(readGatewayText(read(file), formatOf(file), keepVariable), file) })),
     kubernetes: (flags.kubernetes ?? []).map((file) => ({ file, value: readDocuments(file) })),
   };
+}
+
+/** The columns that the installation's own application marks as sealed. */
+function sealedColumns(tables: string | undefined): readonly string[] {
+  return [...loadTables(tables).sealed].flatMap(([table, { columns }]) =>
+    columns.map((column) => `${SHARED_TABLES_SCHEMA}.${table}.${column}`),
+  );
 }
 
 /** The manifest of the file, with the roles of the command line in it. */

@@ -61,23 +61,26 @@ export async function resumeTenant(id: string, flags: CommonFlags): Promise<void
 /** The flags of `tenant move`. */
 export interface TenantMoveFlags extends CommonFlags {
   readonly to?: string;
+  readonly search?: string;
+  readonly files?: string;
   readonly confirm?: boolean;
 }
 
-/** Moves a tenant's rows to another data model while it is served, or deletes the home that it has left. */
+/** Moves a tenant's part of each named store to another place while it is served, or deletes the places that it has left. */
 export async function moveTenant(id: string, flags: TenantMoveFlags): Promise<void> {
   if (flags.confirm) return await show(flags, (management) => management.call("POST", `${tenantPath(id)}/move/confirm`));
-  if (flags.to === undefined) {
+  const { to: data, search, files } = flags;
+  const targets = { ...(data !== undefined && { data }), ...(search !== undefined && { search }), ...(files !== undefined && { files }) };
+  if (Object.keys(targets).length === 0) {
     throw new Fault("invalid_settings", "no target", {
-      public: { detail: "Say where to with --to row, schema or database, or --confirm." },
+      public: { detail: "Say what is to go where with --to, --search or --files, or --confirm." },
     });
   }
-  const data = flags.to;
   await show(flags, async (management) => {
     for (;;) {
-      const answer = await management.call("POST", `${tenantPath(id)}/move`, { data });
-      if (!(answer as { moving?: string }).moving) return answer; // the call's own shape
-      progress(`moving ${id} to ${data}`);
+      const answer = await management.call("POST", `${tenantPath(id)}/move`, targets);
+      if (!(answer as { moving?: object }).moving) return answer; // the call's own shape
+      progress(`moving ${id}`);
     }
   });
 }

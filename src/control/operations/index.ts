@@ -9,6 +9,8 @@ import { putDocument } from "./documents/put.ts";
 import { removeDocument } from "./documents/remove.ts";
 import { showDocument } from "./documents/show.ts";
 import { uploadDocument } from "./documents/upload.ts";
+import { fileContent } from "./files/content.ts";
+import { listFiles } from "./files/list.ts";
 import { gatewayConfigs } from "./gateway/configs.ts";
 import { explainRoute } from "./gateway/explain.ts";
 import { gatewayObjects } from "./gateway/objects.ts";
@@ -74,6 +76,8 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     listDocuments(services),
     showDocument(),
     removeDocument(),
+    listFiles(services),
+    ...fileContent(),
     search(services),
     ...ownTenant(services),
     exportOwn(services),

@@ -21,6 +21,8 @@ export class UpgradeAsExchange implements Exchange {
     return Promise.resolve(new Uint8Array());
   }
 
+  async *streamBody(): AsyncGenerator<Uint8Array> {}
+
   answer(answer: Answer): void {
     this.#upgrade.refuse(answer);
   }

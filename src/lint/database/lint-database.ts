@@ -33,11 +33,15 @@ export interface DatabaseLint {
 
 /**
  * Applies the rules to a database, reading only. Without a manifest the schema of a Freehold is known, and anything else is judged by what
- * its catalog says. Throws `invalid_settings` when no role that acts for tenants can be told.
+ * its catalog says; `sealed` are columns that an application's tables mark. Throws `invalid_settings` when no role that acts for tenants can be told.
  */
-export async function lintDatabase(address: DatabaseAddress, manifest: Manifest | undefined): Promise<DatabaseLint> {
+export async function lintDatabase(
+  address: DatabaseAddress,
+  manifest: Manifest | undefined,
+  sealed: readonly string[],
+): Promise<DatabaseLint> {
   const catalog = await readDatabase(address, readCatalog);
-  const subject = new Subject(catalog, withOwn(catalog, manifest));
+  const subject = new Subject(catalog, withSealed(withOwn(catalog, manifest), sealed));
   if (subject.applications.length === 0) {
     const named = manifest?.roles.application.join(", ");
     const detail = named
@@ -70,9 +74,15 @@ function withOwn(catalog: Catalog, manifest: Manifest | undefined): Manifest {
       tenant: manifest.tables.tenant.length === 0 ? [] : [...manifest.tables.tenant, ...ownTenantTables(catalog, own)],
       shared: [...own.tables.shared, ...manifest.tables.shared],
       platform: [...own.tables.platform, ...manifest.tables.platform],
+      sealed: manifest.tables.sealed,
     },
     contextFunctions: [...own.contextFunctions, ...manifest.contextFunctions],
   };
+}
+
+/** Columns that the application itself declares as sealed need no word in the manifest. */
+function withSealed(manifest: Manifest, sealed: readonly string[]): Manifest {
+  return { ...manifest, tables: { ...manifest.tables, sealed: [...manifest.tables.sealed, ...sealed] } };
 }
 
 function ownTenantTables(catalog: Catalog, own: Manifest): readonly string[] {

@@ -1,6 +1,10 @@
 import { isNamed, type Manifest } from "../manifest.ts";
 import { type Catalog, type Column, type Grant, type Oid, PUBLIC, type Relation, type Role, type Routine } from "./catalog.ts";
 
+/** Where Freehold keeps an application's tables: the shared ones, and those of one tenant. */
+const SHARED_SCHEMA = "freehold_app";
+const OWN_SCHEMA = /^t_[0-9a-f]{20}\./;
+
 /** Whose a table is. */
 export type TableKind = "tenant" | "shared" | "platform" | "unlisted";
 
@@ -99,6 +103,20 @@ export class Subject {
   reach(relation: Pick<Relation, "id" | "schema">, privileges?: readonly string[]): readonly Grant[] {
     if (!this.mayEnter(relation.schema)) return [];
     return [...this.granted("relation", relation.id, privileges), ...this.granted("column", relation.id, privileges)];
+  }
+
+  /** Columns that are to hold sealed values only, also those of the same table in a schema of one tenant. */
+  sealedColumns(): readonly { readonly table: Relation; readonly column: Column }[] {
+    return this.tables().flatMap((table) => {
+      const place = table.plain.replace(OWN_SCHEMA, `${SHARED_SCHEMA}.`);
+      const columns = this.columns(table.id).filter(({ name }) => isNamed(this.manifest.tables.sealed, `${place}.${name}`));
+      return columns.map((column) => ({ table, column }));
+    });
+  }
+
+  /** The check constraints of a table. */
+  checksOf(table: Oid): readonly string[] {
+    return this.catalog.checks.filter(({ relation }) => relation === table).map(({ definition }) => definition);
   }
 
   /** Whether tenants' roles can call it. */

@@ -52,7 +52,7 @@ async function relationProblems(as: Queryable): Promise<string[]> {
     sql`
     with reached as (
       select c.oid, c.relkind, n.nspname || '.' || c.relname as name,
-        n.nspname in ('freehold', 'freehold_app') and c.relkind in ('r', 'p') and c.relrowsecurity and c.relforcerowsecurity
+        (n.nspname in ('freehold', 'freehold_app') or n.nspname ~ '^s_[0-9a-f]{20}$') and c.relkind in ('r', 'p') and c.relrowsecurity and c.relforcerowsecurity
           and exists (select from pg_catalog.pg_attribute t where t.attrelid = c.oid and t.attname = 'tenant_id' and t.attnotnull) as forced
       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast') and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')

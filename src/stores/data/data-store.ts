@@ -1,4 +1,4 @@
-import { Fault, type Keyring, type Random, type TenantContext } from "../../kernel/index.ts";
+import { type DataModel, Fault, type Keyring, type Random, type TenantContext } from "../../kernel/index.ts";
 import { type EmbeddedLocation, openEmbedded } from "./embedded-engine.ts";
 import type { Engine, Route } from "./engine.ts";
 import { HomeMap } from "./home-map.ts";
@@ -12,6 +12,9 @@ import { HomeKeeper } from "./home-keeper.ts";
 import { Homes } from "./homes.ts";
 import { Fleet } from "./tables/fleet.ts";
 import { NO_TABLES, type TableSet } from "./tables/define-tables.ts";
+import { ColumnSealer } from "./sealed/column-sealer.ts";
+import { resealColumns } from "./sealed/reseal.ts";
+import type { ColumnVault } from "./sealed/sealed-tables.ts";
 import { sql } from "./sql.ts";
 import { TenantHandle } from "./tenant-handle.ts";
 import { createTenantRows } from "./tenant-rows.ts";
@@ -63,15 +66,20 @@ export async function createDataStore(location: DataLocation, ports: DataPorts):
     await engine.close();
     throw error;
   }
-  const handle = (uuid: string): TenantHandle =>
-    new TenantHandle(new Runner(new TenantSource(engine, homes, uuid), health), (model) => {
+  const handle = (uuid: string, vault?: ColumnVault): TenantHandle => {
+    const stored = (model: DataModel): void => {
       if (model === "database") carrier.wake(uuid);
-    });
+    };
+    const sealer = vault && tables.sealed.size > 0 ? new ColumnSealer(tables.sealed, vault) : undefined;
+    return new TenantHandle(new Runner(new TenantSource(engine, homes, uuid), health), stored, sealer);
+  };
   const changes = new Homes(engine, homes, keeper, carrier);
   await clearUp(engine, system, changes, ports.report);
   return {
     capabilities: { engine: engine.kind, vector: engine.installation.vector },
-    forTenant: ({ tenant }: TenantContext) => handle(tenant.uuid),
+    forTenant: ({ tenant }, vault) => handle(tenant.uuid, vault),
+    sealsColumns: tables.sealed.size > 0,
+    resealColumns: ({ tenant }, vault, signal) => resealColumns(handle(tenant.uuid), tables.sealed, vault, signal),
     forPlatformTables: ({ tenant }: TenantContext) => new TenantHandle(shared(tenant.uuid)),
     homes: changes,
     fleet: new Fleet(engine, system, keeper, tables),

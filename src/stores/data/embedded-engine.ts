@@ -4,7 +4,7 @@ import pg from "pg";
 import { bootstrap, type Installation } from "./bootstrap.ts";
 import { ConnectionBudget, type PoolSpec } from "./connection-budget.ts";
 import type { DataPorts } from "./data-store.ts";
-import { ACQUIRE_TIMEOUT_MS, type Engine, noDatabases, SEARCH_PATH, searchPathOf } from "./engine.ts";
+import { ACQUIRE_TIMEOUT_MS, type Engine, noDatabases, SEARCH_PATH, searchPathOf, searchPathWith } from "./engine.ts";
 import { lockFolder } from "./folder-lock.ts";
 import { type Home, homeNames } from "./home.ts";
 import { createListener, type Listener } from "./listener.ts";
@@ -103,8 +103,9 @@ function enter(installation: Installation | undefined, { model, tenant }: Home):
   if (!installation) throw new Error("the embedded database has not been set up");
   const { roles, database } = installation;
   if (model === "row") return { ...enterRows(roles.app), values: [tenant] };
+  const { login, schema, search } = homeNames(database, tenant);
+  if (model === "row_search") return { ...enterRowsAndSearch(roles.app), values: [tenant, searchPathWith(search)] };
   if (model === "schema") {
-    const { login, schema } = homeNames(database, tenant);
     return { ...ENTER_SCHEMA, values: [searchPathOf(schema), login] };
   }
   throw noDatabases();
@@ -112,6 +113,11 @@ function enter(installation: Installation | undefined, { model, tenant }: Home):
 
 function enterRows(role: string): Statement {
   return { name: "fh_enter", text: `select set_config('app.tenant_id', $1, true), set_config('role', '${role}', true)`, values: [""] };
+}
+
+function enterRowsAndSearch(role: string): Statement {
+  const text = `select set_config('app.tenant_id', $1, true), set_config('search_path', $2, true), set_config('role', '${role}', true)`;
+  return { name: "fh_enter_search", text, values: ["", ""] };
 }
 
 /** The role comes last: it may not set anything itself. */
@@ -132,6 +138,7 @@ async function prepareEmbedded(client: pg.ClientBase, { roles }: Installation, l
   await client.query(`set search_path = ${SEARCH_PATH}`);
   await prepareConnection(client, [
     enterRows(roles.app),
+    enterRowsAndSearch(roles.app),
     ENTER_SCHEMA,
     takeRole("fh_nobody", roles.app),
     takeRole("fh_platform", roles.system),

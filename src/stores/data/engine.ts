@@ -45,6 +45,11 @@ export function searchPathOf(schema: string): string {
   return `${schema}, freehold, pg_catalog, pg_temp`;
 }
 
+/** The same for a tenant in shared rows whose searched texts are in this schema. */
+export function searchPathWith(schema: string): string {
+  return `${schema}, ${SEARCH_PATH}`;
+}
+
 /** Opening a connection, and waiting for one. */
 export const ACQUIRE_TIMEOUT_MS = 10_000;
 

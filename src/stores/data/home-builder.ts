@@ -3,8 +3,9 @@ import type { Random } from "../../kernel/index.ts";
 import type { Installation } from "./bootstrap.ts";
 import { TENANT_CONSTRAINT } from "./data-fault.ts";
 import type { HomeNames } from "./home.ts";
+import { lifecyclePoliciesSql } from "./lifecycle-policies.ts";
 import { ROWS_RIGHTS, tenantTable } from "./migrations/migration.ts";
-import { platformTables } from "./migrations/platform-tables.ts";
+import { platformTables, pointsTable } from "./migrations/platform-tables.ts";
 import type { Roles } from "./roles.ts";
 import { scramVerifier } from "./scram.ts";
 import type { TableTarget } from "./tables/table-sql.ts";
@@ -23,7 +24,7 @@ create policy owner on ${SHARED_TABLES_SCHEMA}.${table} for all to ${roles.owner
 }
 
 /** How it is made in a schema of one tenant: no policy is in the way of an index, a constraint holds every row to the tenant. */
-export function schemaTarget({ schema, login }: HomeNames, tenant: string): TableTarget {
+export function schemaTarget({ schema, login }: Pick<HomeNames, "schema" | "login">, tenant: string): TableTarget {
   return {
     schema,
     shared: false,
@@ -41,7 +42,7 @@ export async function createSchema(
   secrets: { readonly tenant: string; readonly password: string; readonly random: Random },
 ): Promise<void> {
   const { tenant, password, random } = secrets;
-  const tables = platformTables({ schema, vector, guard: schemaTarget({ schema, owner, login, database: "" }, tenant).guard });
+  const tables = platformTables({ schema, vector, guard: schemaTarget({ schema, login }, tenant).guard });
   await client.query(`
 begin;
 do $roles$
@@ -62,6 +63,23 @@ revoke all on schema ${schema} from public;
 grant usage on schema ${schema} to ${login};
 create function ${schema}.tenant() returns uuid language sql immutable parallel safe as $$ select '${tenant}'::uuid $$;
 ${tables}
+commit`);
+}
+
+/** Makes the table of what a tenant in shared rows searches, under the same row security as the shared one. Safe to run again after a kill. */
+export async function createSearch(client: pg.ClientBase, { roles, vector }: Installation, schema: string, tenant: string): Promise<void> {
+  const guard = (table: string): string => `${tenantTable(table, roles, { app: ROWS_RIGHTS }, schema)}
+alter table ${schema}.${table} add constraint ${TENANT_CONSTRAINT} check (tenant_id = '${tenant}');`;
+  await client.query(`
+begin;
+drop schema if exists ${schema} cascade;
+create schema ${schema} authorization ${roles.owner};
+set local role ${roles.owner};
+set local search_path = ${schema}, freehold, pg_catalog, pg_temp;
+revoke all on schema ${schema} from public;
+grant usage on schema ${schema} to ${roles.app};
+${pointsTable({ schema, vector, guard })}
+${lifecyclePoliciesSql(roles)}
 commit`);
 }
 

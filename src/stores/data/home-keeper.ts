@@ -3,8 +3,8 @@ import { type DataModel, Fault } from "../../kernel/index.ts";
 import { bootstrap } from "./bootstrap.ts";
 import type { DataPorts } from "./data-store.ts";
 import { type Engine, noDatabases, SEARCH_PATH, searchPathOf } from "./engine.ts";
-import { createSchema, dropDatabase, dropSchema, schemaTarget, sharedTarget } from "./home-builder.ts";
-import { type HomeNames, homeNames, homePassword } from "./home.ts";
+import { createSchema, createSearch, dropDatabase, dropSchema, schemaTarget, sharedTarget } from "./home-builder.ts";
+import { dataModelOf, type HomeModel, type HomeNames, homeNames, homePassword } from "./home.ts";
 import { rolesOf } from "./roles.ts";
 import type { TablesOf } from "./table-list.ts";
 import { applyStep, type TablePlace } from "./tables/apply-step.ts";
@@ -36,10 +36,11 @@ export class HomeKeeper {
   }
 
   /** Makes the objects of a home, empty, with the application's tables as far as the shared rows have them. Throws where the engine cannot. */
-  async build(tenant: string, model: DataModel): Promise<void> {
+  async build(tenant: string, model: HomeModel): Promise<void> {
     if (model === "row") return;
     this.assertPossible(model);
     await this.#engine.administer(async (client) => {
+      if (model === "row_search") return await createSearch(client, this.#engine.installation, this.names(tenant).search, tenant);
       const steps = this.#stepsUpTo(await sharedVersion(client));
       if (model === "database") await this.#buildDatabase(client, tenant, steps);
       else await this.#buildSchema(client, tenant, steps);
@@ -47,30 +48,35 @@ export class HomeKeeper {
   }
 
   /** Removes the objects of a home with all rows in it. */
-  async demolish(tenant: string, model: DataModel): Promise<void> {
+  async demolish(tenant: string, model: HomeModel): Promise<void> {
     const names = this.names(tenant);
-    if (model === "schema") await this.#engine.administer((client) => this.demolishSchema(client, tenant));
+    if (model === "schema" || model === "row_search") {
+      await this.#engine.administer((client) => this.demolishOn(client, tenant, model));
+    }
     if (model === "database" && this.#engine.kind === "postgres") {
       await this.#engine.administer((client) => dropDatabase(client, names.database, rolesOf(names.database)));
     }
   }
 
   /** The same on a connection of the administrator's that is there already: embedded there is no second one. */
-  async demolishSchema(client: pg.ClientBase, tenant: string): Promise<void> {
-    await dropSchema(client, this.names(tenant));
+  async demolishOn(client: pg.ClientBase, tenant: string, model: "schema" | "row_search"): Promise<void> {
+    const names = this.names(tenant);
+    if (model === "schema") await dropSchema(client, names);
+    else await client.query(`drop schema if exists ${names.search} cascade`);
   }
 
-  assertPossible(model: DataModel): void {
+  assertPossible(model: HomeModel): void {
     if (model !== "database" || this.#engine.kind === "postgres") return;
     throw noDatabases();
   }
 
   /** Where a tenant's rows are when this is its home: the database, and how to find its tables there. */
-  rowsOf(tenant: string, model: DataModel): RowsPlace {
+  rowsOf(tenant: string, model: HomeModel): RowsPlace {
     const names = this.names(tenant);
     if (model === "schema") return { database: undefined, tables: { schema: names.schema } };
     if (model === "database") return { database: names.database, tables: { app: rolesOf(names.database).app } };
-    return { database: undefined, tables: { app: this.#engine.installation.roles.app } };
+    const { app } = this.#engine.installation.roles;
+    return { database: undefined, tables: model === "row_search" ? { app, search: names.search } : { app } };
   }
 
   /** How the steps of an application's tables are applied to a home and noted there. */
@@ -129,12 +135,12 @@ export async function sharedVersion(client: pg.ClientBase): Promise<number> {
 }
 
 /** SQL that makes this the tenant's home from the commit on, and tells every process. It belongs into a transaction of its own or the move's. */
-export function setHomeSql(tenant: string, model: DataModel, names: HomeNames, options: { readonly closing?: boolean } = {}): string {
+export function setHomeSql(tenant: string, model: HomeModel, names: HomeNames, options: { readonly closing?: boolean } = {}): string {
   const login = model === "schema" ? `'${names.login}'` : "null";
   return `select pg_catalog.pg_advisory_xact_lock(${HOMES_LOCK});
-insert into freehold.homes as h (tenant_id, model, epoch, closing, login)
-  values ('${tenant}', '${model}', nextval('freehold.home_epoch'), ${options.closing ?? false}, ${login})
-  on conflict (tenant_id) do update set model = excluded.model, epoch = excluded.epoch, closing = excluded.closing, login = excluded.login;
+insert into freehold.homes as h (tenant_id, model, own_search, epoch, closing, login)
+  values ('${tenant}', '${dataModelOf(model)}', ${model === "row_search"}, nextval('freehold.home_epoch'), ${options.closing ?? false}, ${login})
+  on conflict (tenant_id) do update set model = excluded.model, own_search = excluded.own_search, epoch = excluded.epoch, closing = excluded.closing, login = excluded.login;
 with changed as (update freehold.tenants set version = version + 1, updated_at = now() where uuid = '${tenant}' returning id)
   insert into freehold.registry_changes (kind, key) select 'tenant', id from changed; -- a move has silenced the trigger that would say so
 select pg_catalog.pg_notify('freehold_homes', ''), pg_catalog.pg_notify('freehold_registry', '')`;

@@ -79,7 +79,7 @@ export class HomeMap {
   async #read(): Promise<void> {
     // changes are committed in the order of their epochs, so none of a lower one comes later
     const { rows } = await this.#system.query<HomeRow>(sql`
-      select tenant_id, model, epoch, closing from freehold.homes where epoch > ${this.#seen} order by epoch`);
+      select tenant_id, case when own_search then 'row_search' else model end as model, epoch, closing from freehold.homes where epoch > ${this.#seen} order by epoch`);
     for (const { tenant_id: tenant, ...home } of rows) this.#homes.set(tenant, { tenant, ...home });
     this.#seen = rows.at(-1)?.epoch ?? this.#seen;
   }

@@ -1,5 +1,6 @@
-import { type DataModel, Fault, isUuid, type StoreTenant } from "../../kernel/index.ts";
+import { type DataModel, Fault, isUuid, type StorePlace, type StoreTenant } from "../../kernel/index.ts";
 import type { Engine } from "./engine.ts";
+import { dataModelOf, type HomeModel } from "./home.ts";
 import { type HomeKeeper, setHomeSql, sharedVersion } from "./home-keeper.ts";
 import { type HomeMap, homeOf } from "./home-map.ts";
 import { Mover } from "./move/mover.ts";
@@ -23,6 +24,16 @@ export class Homes {
 
   /** Where the tenant's rows are, as far as this process has heard. */
   modelOf({ uuid }: Pick<StoreTenant, "uuid">): DataModel {
+    return dataModelOf(homeOf(this.#map, uuid).model);
+  }
+
+  /** Where what the tenant searches is, as far as this process has heard. With a home of its own that is there. */
+  searchPlaceOf({ uuid }: Pick<StoreTenant, "uuid">): StorePlace {
+    return homeOf(this.#map, uuid).model === "row" ? "shared" : "own";
+  }
+
+  /** What the tenant's home is made of. */
+  homeModelOf({ uuid }: Pick<StoreTenant, "uuid">): HomeModel {
     return homeOf(this.#map, uuid).model;
   }
 
@@ -31,7 +42,20 @@ export class Homes {
    * where it is. The old home is kept until `confirm`.
    */
   async move(tenant: Pick<StoreTenant, "uuid">, model: DataModel, options?: MoveOptions): Promise<MoveReport> {
+    await this.refresh();
+    if (this.modelOf(tenant) === model) throw conflict(`The tenant is in a ${model} home already.`);
     return await this.#mover.move(tenant, model, options);
+  }
+
+  /**
+   * Moves what the tenant searches into a table of its own or back among everybody's, in the same way. Throws `conflict` for a tenant with a
+   * schema or database of its own, where it goes with its rows.
+   */
+  async moveSearch(tenant: Pick<StoreTenant, "uuid">, place: StorePlace, options?: MoveOptions): Promise<MoveReport> {
+    await this.refresh();
+    const model = this.modelOf(tenant);
+    if (model !== "row") throw conflict(`What the tenant searches is in its own ${model} with its rows: move the data.`);
+    return await this.#mover.move(tenant, place === "own" ? "row_search" : "row", options);
   }
 
   /** Deletes the home that the tenant has left, if there is one. */
@@ -62,11 +86,11 @@ export class Homes {
     if (!isUuid(uuid)) throw new RangeError("not a tenant's internal id");
     await this.#map.refresh();
     const home = homeOf(this.#map, uuid);
-    if (home.model === model && !home.closing) return;
+    if (dataModelOf(home.model) === model && !home.closing) return;
     this.#keeper.assertPossible(model);
     if (await this.#hasRows(uuid)) {
       const detail = `The tenant has rows in its ${home.model} home already: move it.`;
-      throw new Fault("conflict", detail, { public: { detail } });
+      throw conflict(detail);
     }
     await this.#keeper.build(uuid, model);
     await this.#engine.administer(async (client) => {
@@ -86,4 +110,8 @@ export class Homes {
       return false;
     }, place.database);
   }
+}
+
+function conflict(detail: string): Fault {
+  return new Fault("conflict", detail, { public: { detail } });
 }

@@ -1,5 +1,7 @@
 export { createDataStore, type DataLocation, type DataPorts } from "./data-store.ts";
 export type { DataCapabilities, DataStore, Queryable, Rows, SystemData, TenantData, TenantTables, TenantTransaction } from "./port.ts";
+export { SHARED_TABLES_SCHEMA } from "./home-builder.ts";
+export { createDataPlaces, createSearchPlaces } from "./data-places.ts";
 export type { Homes } from "./homes.ts";
 export type { MoveReport, MoveState } from "./move/move-report.ts";
 export { type DatabaseAddress, type DatabaseReader, readDatabase } from "./read-only.ts";

@@ -62,7 +62,8 @@ export class DataLifecycle implements StoreLifecycle {
   async *export({ uuid }: StoreTenant): AsyncIterable<StoreRecord> {
     const rows = this.#parts.rowsOf(uuid);
     for (const table of await ownTables(rows)) {
-      if (NOT_EXPORTED.has(table.name)) continue;
+      // secrets are kept sealed or hashed, and that is bytes
+      if (NOT_EXPORTED.has(table.name) || table.types.some((type) => type.startsWith("bytea"))) continue;
       for await (const value of readRows(rows, table, uuid)) yield { kind: table.name, value };
     }
   }
@@ -96,7 +97,7 @@ export class DataLifecycle implements StoreLifecycle {
     await homes.refresh();
     const { count } = await system.query(sql`select from freehold.moves where tenant_id = ${uuid}`);
     if (count > 0) await homes.confirm(tenant); // what a move has left
-    const model = homes.modelOf(tenant);
+    const model = homes.homeModelOf(tenant);
     if (model !== "row") {
       await keeper.demolish(uuid, model);
       await engine.administer(async (client) => void (await client.query(`begin; ${setHomeSql(uuid, "row", keeper.names(uuid))}; commit`)));
@@ -138,11 +139,11 @@ async function countRows(data: Queryable, relation: string, tenant: string): Pro
 
 /** The schema, the database and the roles that were made for the tenant alone. */
 async function objectsOf(data: Queryable, keeper: HomeKeeper, tenant: string): Promise<readonly StoreRemainder[]> {
-  const { schema, owner, login, database } = keeper.names(tenant);
+  const { schema, search, owner, login, database } = keeper.names(tenant);
   const { app, system, tenants, owner: databaseOwner } = rolesOf(database);
   const roles = [owner, login, app, system, tenants, databaseOwner];
   const { rows } = await data.query<StoreRemainder>(sql`
-    select 'schema' as place, count(*) as items from pg_catalog.pg_namespace where nspname = ${schema}
+    select 'schema' as place, count(*) as items from pg_catalog.pg_namespace where nspname in (${schema}, ${search})
     union all select 'database', count(*) from pg_catalog.pg_database where datname = ${database}
     union all select 'roles', count(*) from pg_catalog.pg_roles where rolname = any (${roles})`);
   return rows;

@@ -1,6 +1,7 @@
 import type { Kysely } from "kysely";
 import type { DataModel, StoreLifecycle, StoreTenant, TenantContext } from "../../kernel/index.ts";
 import type { Homes } from "./homes.ts";
+import type { ColumnVault } from "./sealed/sealed-tables.ts";
 import type { Statement } from "./sql.ts";
 import type { Fleet } from "./tables/fleet.ts";
 import type { TenantRows } from "./tenant-rows.ts";
@@ -67,8 +68,15 @@ export interface DataCapabilities {
 /** The data store: PostgreSQL, embedded or real, behind one code path. */
 export interface DataStore {
   readonly capabilities: DataCapabilities;
-  /** The rows of the context's tenant. Cheap: may be called once per request. */
-  forTenant(context: TenantContext): TenantData;
+  /**
+   * The rows of the context's tenant. Cheap: may be called once per request. With `vault`, `db` takes and gives text in columns that an
+   * application's tables mark as sealed; without it they hold bytes that only the vault opens.
+   */
+  forTenant(context: TenantContext, vault?: ColumnVault): TenantData;
+  /** Whether an application's tables mark any column as sealed. */
+  readonly sealsColumns: boolean;
+  /** Seals anew what an older key of the tenant's sealed in marked columns; gives how many values. */
+  resealColumns(context: TenantContext, vault: ColumnVault, signal?: AbortSignal): Promise<number>;
   /**
    * The tenant's rows in the tables that the platform keeps for all tenants together, wherever the tenant's own home is: its audit trail and
    * its events on their way. Application data is not there.

@@ -10,7 +10,7 @@ const PAGE = 500;
 const EXACT = /^(?:bigint|numeric)/;
 const JSON_TYPE = /^jsonb?$/;
 
-/** All rows of the tenant in the table, in the order of its key, as values that survive JSON. What is null is left out. */
+/** All rows of the tenant in the table, in the order of its key, as values that survive JSON: without the tenant's own column, and without what is null. */
 export async function* readRows(rows: Queryable, table: TenantTable, tenant: string): AsyncIterable<Row> {
   const { columns, types, key, relation } = table;
   // each column by itself: JSON's null inside a jsonb column is not the absence of a value
@@ -54,7 +54,7 @@ function toValue(row: Readonly<Record<string, string | null>>, columns: readonly
   const value: Record<string, Json> = {};
   for (const [at, column] of columns.entries()) {
     const text = row[`c${at}`];
-    if (typeof text === "string") value[plainName(column)] = JSON.parse(text) as Json; // made by to_json
+    if (typeof text === "string" && column !== "tenant_id") value[plainName(column)] = JSON.parse(text) as Json; // made by to_json
   }
   return value;
 }

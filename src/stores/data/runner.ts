@@ -41,6 +41,8 @@ export interface Checkout {
   readonly model: DataModel;
   /** The home it leads to, where it is a tenant's. */
   readonly home?: Home;
+  /** Up to which epoch moves were known when it was given out. */
+  readonly seen?: number;
 }
 
 /** A transaction under way. */

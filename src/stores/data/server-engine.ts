@@ -3,7 +3,7 @@ import { Fault } from "../../kernel/index.ts";
 import { bootstrap, type BootstrapOptions, type Installation } from "./bootstrap.ts";
 import { ConnectionBudget, type PoolSpec } from "./connection-budget.ts";
 import type { DataPorts } from "./data-store.ts";
-import { ACQUIRE_TIMEOUT_MS, type Engine, notAdministrator, type Route, SEARCH_PATH, searchPathOf } from "./engine.ts";
+import { ACQUIRE_TIMEOUT_MS, type Engine, notAdministrator, type Route, SEARCH_PATH, searchPathOf, searchPathWith } from "./engine.ts";
 import { type Home, homeNames, homePassword } from "./home.ts";
 import { createListener } from "./listener.ts";
 import { rolesOf } from "./roles.ts";
@@ -55,14 +55,14 @@ export async function openServer(location: ServerLocation, ports: DataPorts): Pr
   const tenants = new ConnectionBudget({ ...bounds, connectionsMax: tenantsMax, perTenantMax: Math.ceil(tenantsMax / 2) });
   const system = new ConnectionBudget({ ...bounds, connectionsMax: systemMax, perTenantMax: systemMax });
   const listener = createListener({ kind: "dedicated", url: asRole(location.url, roles.system, passwords.system), report: ports.report });
-  const own = new OwnRoutes(installation, ports, connect);
+  const own = new OwnRoutes(installation, ports, passwords, connect);
   return {
     kind: "postgres",
     installation,
     tenants,
     system,
     route: (home, seen) =>
-      home.model === "row" ? { pool: rows, preamble: { ...ENTER, values: [sign(home.tenant), seen] } } : own.of(home, sign),
+      home.model === "row" ? { pool: rows, preamble: { ...ENTER, values: [sign(home.tenant), seen] } } : own.of(home, sign, seen),
     ownSystem: (tenant) => own.system(tenant),
     nobody: { pool: rows, preamble: undefined },
     platform: { pool: platform, preamble: undefined },
@@ -77,15 +77,22 @@ export async function openServer(location: ServerLocation, ports: DataPorts): Pr
 class OwnRoutes {
   readonly #installation: Installation;
   readonly #ports: DataPorts;
+  readonly #passwords: { readonly app: string };
   readonly #connect: (login: Login) => () => Promise<pg.Client>;
 
-  constructor(installation: Installation, ports: DataPorts, connect: (login: Login) => () => Promise<pg.Client>) {
+  constructor(
+    installation: Installation,
+    ports: DataPorts,
+    passwords: { readonly app: string },
+    connect: (login: Login) => () => Promise<pg.Client>,
+  ) {
     this.#installation = installation;
     this.#ports = ports;
+    this.#passwords = passwords;
     this.#connect = connect;
   }
 
-  of({ tenant, model, epoch }: Home, sign: (tenant: string) => string): Route {
+  of({ tenant, model, epoch }: Home, sign: (tenant: string) => string, seen: number): Route {
     const names = homeNames(this.#installation.database, tenant);
     const key = `${model} ${tenant} ${epoch}`; // a tenant that comes back does not meet connections of its last stay
     if (model === "schema") {
@@ -93,6 +100,13 @@ class OwnRoutes {
       const searchPath = searchPathOf(names.schema);
       const connect = this.#connect({ database: this.#installation.database, role: names.login, password, searchPath, preambles: [] });
       return { pool: poolOf(key, tenant, connect), preamble: undefined };
+    }
+    if (model === "row_search") {
+      const { database, roles } = this.#installation;
+      const searchPath = searchPathWith(names.search);
+      const password = this.#passwords.app;
+      const connect = this.#connect({ database, role: roles.app, password, searchPath, preambles: [ENTER] });
+      return { pool: poolOf(key, tenant, connect), preamble: { ...ENTER, values: [sign(tenant), seen] } };
     }
     const role = rolesOf(names.database).app;
     const password = homePassword(this.#ports.keyring, tenant, "app");

@@ -19,27 +19,23 @@ export interface TenantTable {
 }
 
 /** Where tables are looked up: a schema of one tenant, or the shared ones, by the role that tenants use there. */
-export type TablesOf = { readonly schema: string } | { readonly app: string };
+export type TablesOf = { readonly schema: string } | { readonly app: string; readonly search?: string };
 
 /**
  * The tables of a home, those that are referred to before those that refer. In shared rows (and in a database of one tenant, which has the
  * same shape) these are the tables of the platform and the application in which tenants read and write rows themselves.
  */
 export async function readTables(client: pg.ClientBase, of: TablesOf): Promise<readonly TenantTable[]> {
-  const [wanted, value] =
-    "schema" in of
-      ? ["n.nspname = $1", of.schema]
-      : [
-          `n.nspname in ('freehold', '${SHARED_TABLES_SCHEMA}') and has_table_privilege($1, c.oid, 'select') and has_table_privilege($1, c.oid, 'insert')`,
-          of.app,
-        ];
-  const { rows } = await client.query<TenantTable>(listSql(wanted), [value]);
-  return inOrder(rows);
+  if ("schema" in of) return inOrder((await client.query<TenantTable>(listSql("n.nspname = $1"), [of.schema])).rows);
+  const own = "case when n.nspname = 'freehold' and c.relname = 'points' and $2 <> '' then false when n.nspname = $2 then true else";
+  const wanted = `${own} n.nspname in ('freehold', '${SHARED_TABLES_SCHEMA}') end
+    and has_table_privilege($1, c.oid, 'select') and has_table_privilege($1, c.oid, 'insert')`;
+  return inOrder((await client.query<TenantTable>(listSql(wanted), [of.app, of.search ?? ""])).rows);
 }
 
 /** The tables in which whoever asks reads and writes rows of one tenant: those of its home, and of the platform's those it shares. */
 export async function ownTables(rows: Queryable): Promise<readonly TenantTable[]> {
-  const wanted = `n.nspname not in ('pg_catalog', 'information_schema') and has_schema_privilege(n.oid, 'usage')
+  const wanted = `n.nspname <> 'pg_catalog' and n.nspname = any (pg_catalog.current_schemas(false)) and has_schema_privilege(n.oid, 'usage')
     and has_table_privilege(c.oid, 'select') and has_table_privilege(c.oid, 'insert')`;
   return inOrder((await rows.query<TenantTable>(builtStatement(listSql(wanted), []))).rows);
 }

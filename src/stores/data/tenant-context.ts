@@ -26,14 +26,16 @@ create or replace function freehold.context_mode() returns text language sql imm
 insert into freehold_private.context_key (id, inner_pad, outer_pad) values (1, '\\x${inner}', '\\x${outer}')
   on conflict (id) do update set inner_pad = excluded.inner_pad, outer_pad = excluded.outer_pad;
 drop function if exists freehold.enter(text);
-create or replace function freehold_private.check_home(tenant uuid) returns void
+drop function if exists freehold_private.check_home(uuid);
+create or replace function freehold_private.check_home(tenant uuid, seen bigint) returns void
   language plpgsql volatile security definer set search_path = pg_catalog as $$
 begin
-  if exists (select from freehold.homes h where h.tenant_id = tenant and h.model <> 'row') then
+  -- in shared rows too there is a move that has to be heard of: to and from a table of its own for what is searched
+  if exists (select from freehold.homes h where h.tenant_id = tenant and (h.model <> 'row' or h.epoch > seen)) then
     raise exception 'the tenant has moved' using errcode = '${MOVED_STATE}';
   end if;
 end $$;
-revoke all on function freehold_private.check_home(uuid) from public;
+revoke all on function freehold_private.check_home(uuid, bigint) from public;
 create or replace function freehold.enter(context text, seen bigint default null) returns void
   language plpgsql volatile security definer set search_path = pg_catalog as $$
 begin
@@ -44,7 +46,7 @@ begin
   context := set_config('app.tenant_id', context, true);
   -- reading a sequence costs a fraction of reading a table: only who has not heard of a move since looks whom it concerns
   if coalesce(pg_sequence_last_value('freehold.home_epoch'::regclass), 0) is distinct from seen then
-    perform freehold_private.check_home(left(context, 36)::uuid);
+    perform freehold_private.check_home(left(context, 36)::uuid, seen);
   end if;
 end $$;
 revoke all on function freehold.enter(text, bigint) from public;

@@ -15,38 +15,43 @@ import {
 } from "kysely";
 import { Fault } from "../../kernel/index.ts";
 import type { Queryable, TenantData, TenantTables } from "./port.ts";
+import type { ColumnSealer } from "./sealed/column-sealer.ts";
 import { builtStatement } from "./sql.ts";
 
 /** Typed queries of one tenant. Each is one round trip; a transaction that lost a race is run again. */
-export function createTenantDb(data: TenantData): Kysely<TenantTables> {
-  return new TenantDb(data, propsOver(data));
+export function createTenantDb(data: TenantData, sealer?: ColumnSealer): Kysely<TenantTables> {
+  return new TenantDb(data, propsOver(data, sealer), sealer);
 }
 
 /** Typed queries inside a transaction of one tenant. */
-export function createTransactionDb(tx: Queryable): Transaction<TenantTables> {
-  return new Transaction<TenantTables>(propsOver(tx));
+export function createTransactionDb(tx: Queryable, sealer?: ColumnSealer): Transaction<TenantTables> {
+  return new Transaction<TenantTables>(propsOver(tx, sealer));
 }
 
 class TenantDb<DB> extends Kysely<DB> {
   readonly #data: TenantData;
   readonly #props: KyselyProps;
+  readonly #sealer: ColumnSealer | undefined;
 
-  constructor(data: TenantData, props: KyselyProps) {
+  constructor(data: TenantData, props: KyselyProps, sealer: ColumnSealer | undefined) {
     super(props);
     this.#data = data;
     this.#props = props;
+    this.#sealer = sealer;
   }
 
   override transaction(): TransactionBuilder<DB> {
-    return new RunAgainTransaction<DB>(this.#data, this.#props);
+    return new RunAgainTransaction<DB>(this.#data, this.#props, this.#sealer);
   }
 
   override withPlugin(plugin: KyselyPlugin): Kysely<DB> {
-    return new TenantDb<DB>(this.#data, { ...this.#props, executor: this.#props.executor.withPlugin(plugin) });
+    return new TenantDb<DB>(this.#data, { ...this.#props, executor: this.#props.executor.withPlugin(plugin) }, this.#sealer);
   }
 
   override withoutPlugins(): Kysely<DB> {
-    return new TenantDb<DB>(this.#data, { ...this.#props, executor: this.#props.executor.withoutPlugins() });
+    const bare = this.#props.executor.withoutPlugins();
+    const executor = this.#sealer ? bare.withPlugin(this.#sealer.plugin) : bare; // what seals is no plugin that can be taken off
+    return new TenantDb<DB>(this.#data, { ...this.#props, executor }, this.#sealer);
   }
 }
 
@@ -54,18 +59,20 @@ class TenantDb<DB> extends Kysely<DB> {
 class RunAgainTransaction<DB> extends TransactionBuilder<DB> {
   readonly #data: TenantData;
   readonly #props: KyselyProps;
+  readonly #sealer: ColumnSealer | undefined;
 
-  constructor(data: TenantData, props: KyselyProps) {
+  constructor(data: TenantData, props: KyselyProps, sealer: ColumnSealer | undefined) {
     super(props);
     this.#data = data;
     this.#props = props;
+    this.#sealer = sealer;
   }
 
   override async execute<T>(callback: (trx: Transaction<DB>) => Promise<T>): Promise<T> {
     return await this.#data.transaction((tx) => {
       const { plugins } = this.#props.executor;
-      const props = propsOver(tx);
-      return callback(new Transaction<DB>({ ...props, executor: props.executor.withPlugins(plugins) }));
+      const props = propsOver(tx, this.#sealer);
+      return callback(new Transaction<DB>({ ...props, executor: props.executor.withoutPlugins().withPlugins(plugins) }));
     });
   }
 
@@ -78,15 +85,15 @@ class RunAgainTransaction<DB> extends TransactionBuilder<DB> {
   }
 }
 
-function propsOver(over: Queryable): KyselyProps {
-  const driver = new QueryableDriver(over);
+function propsOver(over: Queryable, sealer?: ColumnSealer): KyselyProps {
+  const driver = new QueryableDriver(over, sealer);
   const dialect: Dialect = {
     createAdapter: () => new PostgresAdapter(),
     createDriver: () => driver,
     createIntrospector: (db) => new PostgresIntrospector(db),
     createQueryCompiler: () => new PostgresQueryCompiler(),
   };
-  const config = { dialect };
+  const config = { dialect, ...(sealer && { plugins: [sealer.plugin] }) };
   return { config, dialect, driver, executor: new Kysely<TenantTables>(config).getExecutor() };
 }
 
@@ -94,8 +101,8 @@ function propsOver(over: Queryable): KyselyProps {
 class QueryableDriver implements Driver {
   readonly #connection: DatabaseConnection;
 
-  constructor(over: Queryable) {
-    this.#connection = new QueryableConnection(over);
+  constructor(over: Queryable, sealer: ColumnSealer | undefined) {
+    this.#connection = new QueryableConnection(over, sealer);
   }
 
   async init(): Promise<void> {}
@@ -119,13 +126,17 @@ class QueryableDriver implements Driver {
 
 class QueryableConnection implements DatabaseConnection {
   readonly #over: Queryable;
+  readonly #sealer: ColumnSealer | undefined;
 
-  constructor(over: Queryable) {
+  constructor(over: Queryable, sealer: ColumnSealer | undefined) {
     this.#over = over;
+    this.#sealer = sealer;
   }
 
   async executeQuery<R>({ sql, parameters, query }: CompiledQuery): Promise<QueryResult<R>> {
-    const { rows, count } = await this.#over.query<R>(builtStatement(sql, parameters));
+    const values = this.#sealer ? await this.#sealer.seal(parameters) : parameters;
+    const { rows: found, count } = await this.#over.query<R>(builtStatement(sql, values));
+    const rows = this.#sealer ? await this.#sealer.open(query, found) : found;
     const result = { rows: rows as R[] }; // Kysely's type is not readonly; the rows are this caller's own
     return query.kind === "SelectQueryNode" ? result : { ...result, numAffectedRows: BigInt(count) };
   }

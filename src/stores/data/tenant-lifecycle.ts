@@ -56,10 +56,6 @@ export function createTenantLifecycle({ homes, home, rows, isOthers }: TenantLif
   };
 }
 
-/** Without the tenant's own column, as rows among those of all tenants are exported: whoever takes them in puts its own there. */
 async function* exportHome(home: StoreLifecycle, tenant: StoreTenant): AsyncGenerator<StoreRecord, void> {
-  for await (const { kind, value } of home.export(tenant)) {
-    const { tenant_id: _own, ...rest } = value;
-    if (!OTHERS_IN_HOMES.has(kind)) yield { kind, value: rest };
-  }
+  for await (const record of home.export(tenant)) if (!OTHERS_IN_HOMES.has(record.kind)) yield record;
 }

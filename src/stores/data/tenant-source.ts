@@ -2,7 +2,7 @@ import { Fault } from "../../kernel/index.ts";
 import type { ConnectionBudget } from "./connection-budget.ts";
 import { hasLeftHome, sqlState } from "./data-fault.ts";
 import type { Engine, Route } from "./engine.ts";
-import { type Home, rowHome } from "./home.ts";
+import { dataModelOf, type Home, rowHome } from "./home.ts";
 import { type HomeMap, homeOf } from "./home-map.ts";
 import type { Checkout, ConnectionSource } from "./runner.ts";
 
@@ -46,12 +46,16 @@ export class SharedRows implements ConnectionSource {
   }
 
   async checkOut(): Promise<Checkout> {
-    const { pool, preamble } = this.#engine.route(rowHome(this.#tenant), this.#homes.seen);
-    return { lease: await this.#engine.tenants.acquire(pool, this.#tenant), preamble, model: "row" };
+    const { seen } = this.#homes;
+    const { pool, preamble } = this.#engine.route(rowHome(this.#tenant), seen);
+    return { lease: await this.#engine.tenants.acquire(pool, this.#tenant), preamble, model: "row", seen };
   }
 
-  async hasMoved(): Promise<boolean> {
-    return false;
+  /** These rows stay, but a tenant with a home elsewhere is let in only by who has heard of the newest move of any tenant. */
+  async hasMoved(fault: Fault, { seen }: Checkout): Promise<boolean> {
+    if (!hasLeftHome(fault)) return false;
+    await this.#homes.refresh();
+    return this.#homes.seen !== seen;
   }
 }
 
@@ -76,7 +80,7 @@ export class TenantSource implements ConnectionSource {
       }
       const home = homeOf(this.#homes, this.#tenant);
       const lease = await this.#acquire(home);
-      if (lease && this.#homes.get(this.#tenant) === known) return { ...lease, model: home.model, home };
+      if (lease && this.#homes.get(this.#tenant) === known) return { ...lease, model: dataModelOf(home.model), home };
       lease?.lease.release(true); // it moved while this waited
     }
   }
@@ -105,7 +109,7 @@ export class TenantSource implements ConnectionSource {
 
 /** Whether this is what a home of the tenant's own answers when it is closed or gone. */
 function isGone(fault: Fault, home: Home | undefined): boolean {
-  return home !== undefined && home.model !== "row" && GONE_STATES.has(stateOf(fault));
+  return home !== undefined && dataModelOf(home.model) !== "row" && GONE_STATES.has(stateOf(fault));
 }
 
 /** The SQLSTATE also of a login that was refused, which is no statement's. */

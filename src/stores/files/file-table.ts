@@ -1,16 +1,21 @@
-import { Fault, type StoreUse } from "../../kernel/index.ts";
+import { Fault, type StorePlace, type StoreUse } from "../../kernel/index.ts";
 import { type Queryable, sql, type SystemData, type TenantData } from "../data/index.ts";
 import { foldFileName } from "./file-name.ts";
 import type { FileInfo } from "./port.ts";
 
-/** A file and the object that holds it. */
-export interface FileRow extends FileInfo {
+/** An object, and the place where it is. */
+export interface PlacedObject {
   readonly object: string;
+  readonly place: StorePlace;
 }
+
+/** A file and the object that holds it. */
+export interface FileRow extends FileInfo, PlacedObject {}
 
 interface Row {
   readonly name: string;
   readonly object: string;
+  readonly place: StorePlace;
   readonly bytes: string;
   readonly sha256: Buffer;
   readonly contentType: string;
@@ -40,14 +45,14 @@ export class FileTable {
 
   async find(name: string): Promise<FileRow | undefined> {
     const { rows } = await this.#rows.query<Row>(sql`
-      select name, object, bytes::text as bytes, sha256, content_type as "contentType", created_at as "createdAt", updated_at as "updatedAt"
+      select name, object, place, bytes::text as bytes, sha256, content_type as "contentType", created_at as "createdAt", updated_at as "updatedAt"
       from freehold.files where tenant_id = ${this.#tenant} and name = ${name}`);
     return rows[0] && toFileRow(rows[0]);
   }
 
   async page(prefix: string, after: string, limit: number): Promise<readonly FileRow[]> {
     const { rows } = await this.#rows.query<Row>(sql`
-      select name, object, bytes::text as bytes, sha256, content_type as "contentType", created_at as "createdAt", updated_at as "updatedAt"
+      select name, object, place, bytes::text as bytes, sha256, content_type as "contentType", created_at as "createdAt", updated_at as "updatedAt"
       from freehold.files
       where tenant_id = ${this.#tenant} and name > ${after}::text collate "C" and name >= ${prefix}::text collate "C"
         and starts_with(name, ${prefix}::text) order by name limit ${limit}`);
@@ -60,11 +65,20 @@ export class FileTable {
     return { items: Number(rows[0]?.items ?? 0), bytes: Number(rows[0]?.bytes ?? 0) };
   }
 
-  /** An object is about to be written. Until it is a file it counts for nothing, and is removed when nothing more is heard of it. */
-  async begin(object: string): Promise<void> {
-    await this.#rows.query(sql`
-      insert into freehold.file_leftovers (tenant_id, object, until)
-      values (${this.#tenant}, ${object}, now() + make_interval(mins => ${UPLOAD_MINUTES}::integer))`);
+  /**
+   * An object is about to be written, in the place that is given back. Until it is a file it counts for nothing, and is removed when nothing
+   * more is heard of it.
+   */
+  async begin(object: string): Promise<StorePlace> {
+    return await this.#rows.transaction(async (tx) => {
+      await lockUse(tx, this.#tenant); // whoever moves the tenant's files switches while holding it
+      const { rows } = await tx.query<{ place: StorePlace }>(sql`
+        insert into freehold.file_leftovers (tenant_id, object, until, place)
+        values (${this.#tenant}, ${object}, now() + make_interval(mins => ${UPLOAD_MINUTES}::integer),
+          coalesce((select p.place from freehold.file_places p where p.tenant_id = ${this.#tenant}), 'shared'))
+        returning place`);
+      return rows[0]?.place ?? "shared";
+    });
   }
 
   /** It is still being written. Throws `conflict` when it was given up. */
@@ -76,42 +90,43 @@ export class FileTable {
   }
 
   /** Makes the object a file, and what the file was before a leftover: its object is given back. */
-  async commit(file: NewFile): Promise<{ readonly stored: FileRow; readonly replaced: string | undefined }> {
+  async commit(file: NewFile): Promise<{ readonly stored: FileRow; readonly replaced: PlacedObject | undefined }> {
     return await this.#rows.transaction(async (tx) => {
-      const used = await this.#lockUse(tx);
-      const { count } = await tx.query(sql`
-        delete from freehold.file_leftovers where tenant_id = ${this.#tenant} and object = ${file.object} and until is not null`);
-      if (count === 0) throw givenUp();
+      const used = await lockUse(tx, this.#tenant);
+      const { rows: begun } = await tx.query<{ place: StorePlace }>(sql`
+        delete from freehold.file_leftovers where tenant_id = ${this.#tenant} and object = ${file.object} and until is not null returning place`);
+      const [upload] = begun;
+      if (!upload) throw givenUp();
       const old = await this.#sameName(tx, file.name);
       const bytes = used - (old?.bytes ?? 0) + file.bytes;
       if (bytes > file.bytesMax) throw storageFull(file.bytesMax);
       const { rows } = await tx.query<Row>(sql`
-        insert into freehold.files (tenant_id, name, folded, object, bytes, sha256, content_type)
-        values (${this.#tenant}, ${file.name}, ${foldFileName(file.name)}, ${file.object}, ${file.bytes},
+        insert into freehold.files (tenant_id, name, folded, object, place, bytes, sha256, content_type)
+        values (${this.#tenant}, ${file.name}, ${foldFileName(file.name)}, ${file.object}, ${upload.place}, ${file.bytes},
           ${Buffer.from(file.sha256, "hex")}, ${file.contentType})
-        on conflict (tenant_id, name) do update set object = excluded.object, bytes = excluded.bytes, sha256 = excluded.sha256,
+        on conflict (tenant_id, name) do update set object = excluded.object, place = excluded.place, bytes = excluded.bytes, sha256 = excluded.sha256,
           content_type = excluded.content_type, updated_at = now()
-        returning name, object, bytes::text as bytes, sha256, content_type as "contentType", created_at as "createdAt", updated_at as "updatedAt"`);
+        returning name, object, place, bytes::text as bytes, sha256, content_type as "contentType", created_at as "createdAt", updated_at as "updatedAt"`);
       await tx.query(sql`
         update freehold.file_use set bytes = ${bytes}, files = files + ${old ? 0 : 1} where tenant_id = ${this.#tenant}`);
-      if (old) await this.#leave(tx, old.object);
+      if (old) await this.#leave(tx, old);
       if (!rows[0]) throw new Fault("internal", "a file was not there after it was stored");
-      return { stored: toFileRow(rows[0]), replaced: old?.object };
+      return { stored: toFileRow(rows[0]), replaced: old };
     });
   }
 
   /** Takes the file away; its object is a leftover then. Undefined when there is none. */
-  async remove(name: string): Promise<string | undefined> {
+  async remove(name: string): Promise<PlacedObject | undefined> {
     return await this.#rows.transaction(async (tx) => {
-      await this.#lockUse(tx);
-      const { rows } = await tx.query<{ object: string; bytes: string }>(sql`
-        delete from freehold.files where tenant_id = ${this.#tenant} and name = ${name} returning object, bytes::text as bytes`);
+      await lockUse(tx, this.#tenant);
+      const { rows } = await tx.query<PlacedObject & { bytes: string }>(sql`
+        delete from freehold.files where tenant_id = ${this.#tenant} and name = ${name} returning object, place, bytes::text as bytes`);
       const [gone] = rows;
       if (!gone) return undefined;
       await tx.query(sql`
         update freehold.file_use set bytes = bytes - ${gone.bytes}::bigint, files = files - 1 where tenant_id = ${this.#tenant}`);
-      await this.#leave(tx, gone.object);
-      return gone.object;
+      await this.#leave(tx, gone);
+      return gone;
     });
   }
 
@@ -123,9 +138,10 @@ export class FileTable {
   }
 
   /** The object has been removed. */
-  async forget(object: string): Promise<void> {
+  async forget({ object, place }: PlacedObject): Promise<void> {
     await this.#rows.query(sql`
-      delete from freehold.file_leftovers where tenant_id = ${this.#tenant} and object = ${object} and until is null`);
+      delete from freehold.file_leftovers
+      where tenant_id = ${this.#tenant} and object = ${object} and place = ${place} and until is null`);
   }
 
   /** Removes every row of the tenant. */
@@ -134,6 +150,8 @@ export class FileTable {
       await tx.query(sql`delete from freehold.files where tenant_id = ${this.#tenant}`);
       await tx.query(sql`delete from freehold.file_leftovers where tenant_id = ${this.#tenant}`);
       await tx.query(sql`delete from freehold.file_use where tenant_id = ${this.#tenant}`);
+      await tx.query(sql`delete from freehold.file_copies where tenant_id = ${this.#tenant}`);
+      await tx.query(sql`delete from freehold.file_places where tenant_id = ${this.#tenant}`);
     });
   }
 
@@ -142,41 +160,40 @@ export class FileTable {
     const { rows } = await this.#rows.query<{ place: string; items: number }>(sql`
       select 'freehold.files' as place, count(*)::integer as items from freehold.files where tenant_id = ${this.#tenant}
       union all select 'freehold.file_leftovers', count(*)::integer from freehold.file_leftovers where tenant_id = ${this.#tenant}
-      union all select 'freehold.file_use', count(*)::integer from freehold.file_use where tenant_id = ${this.#tenant}`);
+      union all select 'freehold.file_use', count(*)::integer from freehold.file_use where tenant_id = ${this.#tenant}
+      union all select 'freehold.file_copies', count(*)::integer from freehold.file_copies where tenant_id = ${this.#tenant}
+      union all select 'freehold.file_places', count(*)::integer from freehold.file_places where tenant_id = ${this.#tenant}`);
     return rows;
   }
 
-  /** The bytes in use. Whoever changes the tenant's files waits here for whoever is changing them. */
-  async #lockUse(tx: Queryable): Promise<number> {
-    await tx.query(sql`insert into freehold.file_use (tenant_id) values (${this.#tenant}) on conflict do nothing`);
-    const { rows } = await tx.query<{ bytes: string }>(sql`
-      select bytes::text as bytes from freehold.file_use where tenant_id = ${this.#tenant} for update`);
-    return Number(rows[0]?.bytes ?? 0);
-  }
-
-  async #sameName(tx: Queryable, name: string): Promise<{ readonly object: string; readonly bytes: number } | undefined> {
-    const { rows } = await tx.query<{ name: string; object: string; bytes: string }>(sql`
-      select name, object, bytes::text as bytes from freehold.files where tenant_id = ${this.#tenant} and folded = ${foldFileName(name)}`);
+  async #sameName(tx: Queryable, name: string): Promise<(PlacedObject & { readonly bytes: number }) | undefined> {
+    const { rows } = await tx.query<PlacedObject & { name: string; bytes: string }>(sql`
+      select name, object, place, bytes::text as bytes from freehold.files where tenant_id = ${this.#tenant} and folded = ${foldFileName(name)}`);
     const [same] = rows;
     if (!same) return undefined;
-    if (same.name === name) return { object: same.object, bytes: Number(same.bytes) };
+    if (same.name === name) return { ...same, bytes: Number(same.bytes) };
     const detail = "There is a file whose name differs in case or form only.";
     throw new Fault("conflict", detail, { public: { detail, field: "name" } });
   }
 
-  async #leave(tx: Queryable, object: string): Promise<void> {
-    await tx.query(sql`insert into freehold.file_leftovers (tenant_id, object) values (${this.#tenant}, ${object})`);
+  async #leave(tx: Queryable, { object, place }: PlacedObject): Promise<void> {
+    await tx.query(sql`insert into freehold.file_leftovers (tenant_id, object, place) values (${this.#tenant}, ${object}, ${place})`);
   }
 }
 
+/** The bytes in use. Whoever changes the tenant's files, or moves them, waits here for whoever is changing them. */
+export async function lockUse(tx: Queryable, tenant: string): Promise<number> {
+  await tx.query(sql`insert into freehold.file_use (tenant_id) values (${tenant}) on conflict do nothing`);
+  const { rows } = await tx.query<{ bytes: string }>(sql`
+    select bytes::text as bytes from freehold.file_use where tenant_id = ${tenant} for update`);
+  return Number(rows[0]?.bytes ?? 0);
+}
+
 /** Objects of all tenants that are to be removed, after those whose upload stood still were given up. */
-export async function leftovers(
-  system: SystemData,
-  limit: number,
-): Promise<readonly { readonly tenant: string; readonly object: string }[]> {
+export async function leftovers(system: SystemData, limit: number): Promise<readonly (PlacedObject & { readonly tenant: string })[]> {
   await system.query(sql`update freehold.file_leftovers set until = null where until < now()`);
-  const { rows } = await system.query<{ tenant: string; object: string }>(sql`
-    select tenant_id as tenant, object from freehold.file_leftovers where until is null order by tenant_id, object limit ${limit}`);
+  const { rows } = await system.query<PlacedObject & { tenant: string }>(sql`
+    select tenant_id as tenant, object, place from freehold.file_leftovers where until is null order by tenant_id, object limit ${limit}`);
   return rows;
 }
 

@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import { Fault, type StoreLifecycle, type StoreRecord, type StoreTenant } from "../../kernel/index.ts";
+import type { FileEngines } from "./file-engines.ts";
 import type { FileTable } from "./file-table.ts";
-import type { FileEngine, TenantFiles } from "./port.ts";
+import type { TenantFiles } from "./port.ts";
 
 /** What the life cycle of files works with. */
 export interface FileLifecycleParts {
-  readonly engine: FileEngine;
+  readonly engines: FileEngines;
   readonly tableOf: (tenant: StoreTenant) => FileTable;
 }
 
@@ -14,12 +15,12 @@ const KIND = "file";
 
 /** Files leave whole, each with its bytes, and come back as the new tenant's own, sealed with its key. */
 export function fileLifecycle(
-  { engine, tableOf }: FileLifecycleParts,
+  { engines, tableOf }: FileLifecycleParts,
   filesOf: (tenant: StoreTenant, table: FileTable) => TenantFiles,
 ): StoreLifecycle {
   return {
     name: "files",
-    provision: ({ uuid }) => engine.provision(uuid),
+    provision: ({ uuid }) => engines.at("shared").provision(uuid),
     measure: (tenant) => tableOf(tenant).use(),
     async *export(tenant): AsyncGenerator<StoreRecord> {
       const files = filesOf(tenant, tableOf(tenant));
@@ -35,7 +36,7 @@ export function fileLifecycle(
     },
     async import(tenant, records) {
       const files = filesOf(tenant, tableOf(tenant));
-      await engine.provision(tenant.uuid);
+      await engines.at("shared").provision(tenant.uuid);
       for await (const record of records) {
         const { name, contentType, sha256, bytes } = checkRecord(record);
         if (createHash("sha256").update(bytes).digest("hex") !== sha256) throw refused(name);
@@ -43,12 +44,13 @@ export function fileLifecycle(
       }
     },
     async erase(tenant) {
-      await engine.erase(tenant.uuid);
+      for (const engine of engines.all) await engine.erase(tenant.uuid);
       await tableOf(tenant).erase();
     },
     async remains(tenant) {
-      const { items } = await engine.count(tenant.uuid);
-      return [...(await tableOf(tenant).counts()), { place: engine.place, items }].filter((each) => each.items > 0);
+      const remainders = [...(await tableOf(tenant).counts())];
+      for (const engine of engines.all) remainders.push({ place: engine.place, items: (await engine.count(tenant.uuid)).items });
+      return remainders.filter((each) => each.items > 0);
     },
   };
 }

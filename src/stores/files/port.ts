@@ -1,4 +1,4 @@
-import type { StoreLifecycle, StoreUse, TenantContext } from "../../kernel/index.ts";
+import type { StoreLifecycle, StorePlaces, StoreUse, TenantContext } from "../../kernel/index.ts";
 
 /** What is known of a file. */
 export interface FileInfo {
@@ -71,6 +71,8 @@ export interface FileStore {
   /** Removes what uploads have left behind that were killed, and what was replaced or deleted. It is also done once a minute. */
   sweep(): Promise<void>;
   readonly lifecycle: StoreLifecycle;
+  /** Where tenants' files are, and moving them. */
+  readonly places: StorePlaces;
   close(): Promise<void>;
 }
 

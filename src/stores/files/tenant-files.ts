@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import { type Clock, Fault, type FaultCode, type Random, uuidV7 } from "../../kernel/index.ts";
 import type { TenantVault } from "../vault/index.ts";
 import { checkFileName } from "./file-name.ts";
-import { type FileRow, type FileTable, storageFull } from "./file-table.ts";
-import type { ByteRange, FileContent, FileEngine, FileInfo, FilePage, PutOptions, TenantFiles } from "./port.ts";
+import type { FileEngines } from "./file-engines.ts";
+import { type FileRow, type FileTable, type PlacedObject, storageFull } from "./file-table.ts";
+import type { ByteRange, FileContent, FileInfo, FilePage, PutOptions, TenantFiles } from "./port.ts";
 import { openSegments, SEGMENT_BYTES, sealedRange, sealSegments } from "./segments.ts";
 
 /** What one tenant's files are made of. */
@@ -11,7 +12,7 @@ export interface TenantFilesParts {
   readonly tenant: string;
   readonly table: FileTable;
   readonly vault: TenantVault;
-  readonly engine: FileEngine;
+  readonly engines: FileEngines;
   readonly clock: Clock;
   readonly random: Random;
   /** The most that the tenant may have. */
@@ -21,7 +22,7 @@ export interface TenantFilesParts {
 }
 
 /** The largest file. */
-const FILE_BYTES_MAX = 16 * 1024 ** 3;
+export const FILE_BYTES_MAX = 16 * 1024 ** 3;
 const LIMIT_MAX = 1_000;
 /** How often an upload says that it goes on. */
 const GO_ON_MS = 60_000;
@@ -48,9 +49,9 @@ export function tenantFiles(parts: TenantFilesParts): TenantFiles {
     stat: async (name) => toInfo(await found(name)),
     list: (query) => list(table, query),
     async delete(name) {
-      const object = await table.remove(checkFileName(name));
-      if (object === undefined) throw new Fault("not_found", "no such file");
-      await removeObject(parts, object);
+      const removed = await table.remove(checkFileName(name));
+      if (!removed) throw new Fault("not_found", "no such file");
+      await removeObject(parts, removed);
     },
     use: () => table.use(),
   };
@@ -58,12 +59,12 @@ export function tenantFiles(parts: TenantFilesParts): TenantFiles {
 
 /** Removes an object that is a leftover. When that fails it stays one, and the sweep tries again. */
 export async function removeObject(
-  { tenant, table, engine }: Pick<TenantFilesParts, "tenant" | "table" | "engine">,
-  object: string,
+  { tenant, table, engines }: Pick<TenantFilesParts, "tenant" | "table" | "engines">,
+  { object, place }: PlacedObject,
 ): Promise<void> {
   try {
-    await engine.remove(tenant, object);
-    await table.forget(object);
+    await engines.at(place).remove(tenant, object);
+    await table.forget({ object, place });
   } catch {
     // the row that says so is still there
   }
@@ -76,18 +77,18 @@ async function put(
   content: AsyncIterable<Uint8Array>,
   { signal }: PutOptions,
 ): Promise<FileInfo> {
-  const { tenant, table, engine, vault, clock, random, bytesMax } = parts;
+  const { tenant, table, engines, vault, clock, random, bytesMax } = parts;
   signal?.throwIfAborted();
   const object = uuidV7(clock, random);
   const [old, { bytes: used }] = await Promise.all([table.find(name), table.use()]);
   // what is in use can change meanwhile, so this only keeps an upload from going on for nothing; what counts is counted at the end
   const room = Math.min(FILE_BYTES_MAX, bytesMax - used + (old?.bytes ?? 0));
   if (room < 0) throw storageFull(bytesMax);
-  await table.begin(object);
+  const place = await table.begin(object);
   let isCommitting = false;
   try {
     const measured = measure(content, { room, full: () => storageFull(bytesMax), goOn: () => table.goOn(object), clock, signal });
-    await engine.write(tenant, object, sealSegments(vault, object, measured.pieces));
+    await engines.at(place).write(tenant, object, sealSegments(vault, object, measured.pieces));
     signal?.throwIfAborted();
     const { bytes, sha256 } = measured.total();
     isCommitting = true;
@@ -98,7 +99,7 @@ async function put(
     const isUpload = await table.giveUp(object).catch(() => false);
     // when only the word of the commit was lost, there is no upload to give up, and the object is the file's
     const isRefused = error instanceof Fault && REFUSED.has(error.code);
-    if (isUpload || !isCommitting || isRefused) await removeObject(parts, object);
+    if (isUpload || !isCommitting || isRefused) await removeObject(parts, { object, place });
     throw error;
   }
 }
@@ -131,7 +132,7 @@ function measure(content: AsyncIterable<Uint8Array>, { room, full, goOn, clock, 
   return { pieces: pieces(), total: () => ({ bytes, sha256: hash.digest("hex") }) };
 }
 
-function read({ tenant, engine, vault }: TenantFilesParts, row: FileRow, asked: ByteRange = { from: 0 }): FileContent {
+function read({ tenant, engines, vault }: TenantFilesParts, row: FileRow, asked: ByteRange = { from: 0 }): FileContent {
   const { from, to = row.bytes } = asked;
   if (![from, to].every(Number.isSafeInteger) || from < 0 || to < from || from > row.bytes) {
     const detail = `The file has ${row.bytes} bytes: the range is none of it.`;
@@ -143,7 +144,7 @@ function read({ tenant, engine, vault }: TenantFilesParts, row: FileRow, asked: 
     const hash = createHash("sha256");
     let at = sealed.first * SEGMENT_BYTES;
     let given = 0;
-    const segments = engine.read(tenant, row.object, sealed.from, sealed.length);
+    const segments = engines.at(row.place).read(tenant, row.object, sealed.from, sealed.length);
     for await (const segment of openSegments(vault, row.object, { bytes: row.bytes, first: sealed.first }, segments)) {
       const piece = segment.subarray(Math.max(0, range.from - at), Math.max(0, range.to - at));
       at += segment.length;

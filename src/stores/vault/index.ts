@@ -12,5 +12,4 @@ export {
   type VaultStore,
 } from "./port.ts";
 export type { SendToRoot } from "./root-http.ts";
-export { createTombstoneFile, type Tombstones } from "./tombstones.ts";
 export { createVaultStore, VAULT_BOUNDS, type VaultStoreOptions } from "./vault-store.ts";

@@ -45,10 +45,6 @@ export class KeyTable {
     return row?.root ?? null;
   }
 
-  async isDestroyed(tenant: string): Promise<boolean> {
-    return (await this.#tenant(tenant))?.destroyed === true;
-  }
-
   /** The newest version of each tenant's key for this purpose. */
   async newestVersions(purpose: string, tenants: readonly string[]): Promise<ReadonlyMap<string, number>> {
     const { rows } = await this.#system.query<{ tenant: string; version: number }>(sql`
@@ -106,13 +102,6 @@ export class KeyTable {
         on conflict (subject) do update set destroyed_at = coalesce(freehold.vault_tenants.destroyed_at, now()), root = null`);
       await tx.query(sql`delete from freehold.vault_keys where tenant_id = ${tenant}`);
     });
-  }
-
-  /** The tenants whose keys were destroyed. */
-  async destroyed(): Promise<readonly string[]> {
-    const { rows } = await this.#system.query<{ tenant: string }>(sql`
-      select subject as tenant from freehold.vault_tenants where destroyed_at is not null`);
-    return rows.map(({ tenant }) => tenant);
   }
 
   /** The tenant's keys without the keys themselves. */

@@ -1,5 +1,5 @@
 import { createSecretKey } from "node:crypto";
-import { type Clock, Fault, type Random, type StoreTenant, toFault } from "../../kernel/index.ts";
+import { type Clock, Fault, type Random, type StoreTenant } from "../../kernel/index.ts";
 import type { SystemData } from "../data/index.ts";
 import { openEnvelope, sealEnvelope, sealedVersion } from "./envelope.ts";
 import { KeyCache, type KeyCacheBounds } from "./key-cache.ts";
@@ -18,15 +18,12 @@ import {
 } from "./port.ts";
 import { RootList } from "./root-list.ts";
 import { rewrapKeys } from "./rewrap.ts";
-import type { Tombstones } from "./tombstones.ts";
 
 /** What the vault is made of. */
 export interface VaultStoreOptions {
   readonly system: SystemData;
   /** The first wraps; those after it only unwrap. */
   readonly roots: readonly [RootKeys, ...RootKeys[]];
-  /** Which tenants' keys were destroyed, kept outside the database: one that is restored from a backup forgets it. */
-  readonly tombstones: Tombstones;
   readonly clock: Clock;
   readonly random: Random;
   /** Told of faults that no caller can be told of. */
@@ -41,10 +38,7 @@ const DATA_KEY_BYTES = 32;
 /** Processes that make the same version at once: one of them is kept, the others read it. */
 const RACES_MAX = 5;
 
-/**
- * Opens the vault. Keys of tenants that were erased are destroyed again before anything is served, should a restored database have brought
- * them back.
- */
+/** Opens the vault. */
 export async function createVaultStore(options: VaultStoreOptions): Promise<VaultStore> {
   const vault = new KeyVault(options);
   await vault.start();
@@ -75,13 +69,10 @@ class KeyVault implements VaultStore {
   }
 
   async start(): Promise<void> {
-    const { tombstones, system, report } = this.#options;
-    const here = new Set(await this.#table.destroyed());
-    for (const tenant of tombstones.all()) if (!here.delete(tenant)) await this.#table.destroy(tenant);
-    for (const tenant of here) tombstones.add(tenant);
+    const { system } = this.#options;
     this.#unlisten = await system.listen(
       "freehold_vault",
-      (tenant) => void this.#changed(tenant).catch((error: unknown) => report(toFault(error))),
+      (tenant) => this.#cache.forget(tenant),
       () => this.#cache.forgetAll(),
     );
   }
@@ -192,15 +183,8 @@ class KeyVault implements VaultStore {
   }
 
   async #destroy(tenant: string): Promise<void> {
-    this.#options.tombstones.add(tenant); // first: a kill after it ends as a destroyed key all the same, at the next start
     await this.#table.destroy(tenant);
     this.#cache.forget(tenant);
-  }
-
-  /** Another process has made or destroyed keys of the tenant. */
-  async #changed(tenant: string): Promise<void> {
-    this.#cache.forget(tenant);
-    if (await this.#table.isDestroyed(tenant)) this.#options.tombstones.add(tenant);
   }
 }
 

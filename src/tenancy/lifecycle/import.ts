@@ -8,7 +8,7 @@ import { type ArchiveContents, checkArchive, recordsOf } from "./archive/read-ar
 import { badArchive } from "./archive/format.ts";
 import type { LifecyclePorts } from "./ports.ts";
 import type { HeldRun } from "./run-store.ts";
-import { activateStep, inErasureOrder, NOTHING, prepareSteps, type Step, tenantOf } from "./steps.ts";
+import { activateStep, inErasureOrder, NOTHING, type Step, tenantOf } from "./steps.ts";
 import { uploadFile } from "./uploads.ts";
 
 /** What an archive may set of a new tenant: what a tenant's admin could have set. Plan, quotas and price are not among it, nor a secret. */
@@ -64,11 +64,10 @@ async function digestOf(file: string): Promise<string> {
 /** The steps of an import: the records are put while the tenant is not served, all of them or none. */
 export function importSteps(ports: LifecyclePorts): readonly Step[] {
   return [
-    ...prepareSteps(ports),
     {
       name: "load",
       async work(run) {
-        await emptyStores(ports, tenantOf(run)); // what an earlier try has put
+        await prepareStores(ports, tenantOf(run));
         for (const store of ports.stores) {
           const records = recordsOf(uploadFile(ports.folder, uploadOf(run)), store.name);
           await store.import(tenantOf(run), records).catch((error: unknown) => {
@@ -121,7 +120,8 @@ function refusalOf(error: unknown): unknown {
 /** Nothing of an archive goes into these; and keys that were erased are never made again. */
 const NOT_EMPTIED: ReadonlySet<string> = new Set(["registry", "vault"]);
 
-async function emptyStores({ stores }: LifecyclePorts, tenant: StoreTenant): Promise<void> {
+/** Takes away what an earlier try has put, and makes in each store what the tenant needs there. */
+async function prepareStores({ stores }: LifecyclePorts, tenant: StoreTenant): Promise<void> {
   for (const store of inErasureOrder(stores)) if (!NOT_EMPTIED.has(store.name)) await store.erase(tenant);
   for (const store of stores) await store.provision(tenant);
 }

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { createClient } from "@redis/client";
+import { RedisConnection } from "../../stores/cache/index.ts";
 import {
   type BucketAsk,
   type BucketLease,
@@ -28,11 +28,6 @@ const HELLO_MS = 1_000;
 const GATEWAY_LIFE_MS = 5_000;
 /** A connection on which a hello is not answered for so long is given up. */
 const SILENT_MS = 3_000;
-const CONNECT_TIMEOUT_MS = 2_000;
-const RECONNECT_MS_MAX = 1_000;
-const COMMANDS_MAX = 20_000;
-
-type Client = ReturnType<typeof openClient>;
 
 /**
  * A ledger in Redis 7 or newer. One key for each counter, a digest: nothing of a tenant or caller can be read from it, no two lists of parts
@@ -47,17 +42,21 @@ class RedisLedger implements LimitLedger {
   readonly #options: RedisLedgerOptions;
   readonly #id = randomUUID();
   readonly #timer: NodeJS.Timeout;
-  #client: Client;
+  readonly #connection: RedisConnection;
   #gateways: number;
   /** When so many were last heard of. */
   #gatewaysMs = performance.now();
-  #reached: boolean | undefined;
   #helloSince: number | undefined;
 
   constructor(options: RedisLedgerOptions) {
     this.#options = options;
     this.#gateways = this.#atLeast(1);
-    this.#client = this.#open();
+    this.#connection = new RedisConnection({
+      url: options.url,
+      onReady: () => this.#hello(),
+      onError: (error) => this.#connection.tell(false, error),
+      onChange: options.onChange,
+    });
     this.#timer = setInterval(() => this.#hello(), HELLO_MS).unref();
   }
 
@@ -93,8 +92,8 @@ class RedisLedger implements LimitLedger {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     // without this the others divide by one too many for some seconds: not worth a wait
-    if (this.#client.isReady) this.#greet(0).catch(() => {});
-    await this.#client.close().catch(() => this.#client.destroy());
+    if (this.#connection.client.isReady) this.#greet(0).catch(() => {});
+    await this.#connection.close();
   }
 
   async #run(script: RedisScript, key: string, values: readonly (string | number)[]): Promise<readonly unknown[]> {
@@ -107,9 +106,9 @@ class RedisLedger implements LimitLedger {
   async #evaluate({ sha, text }: RedisScript, key: string, values: string[]): Promise<unknown> {
     const options = { keys: [key], arguments: values };
     try {
-      return await this.#client.evalSha(sha, options);
+      return await this.#connection.client.evalSha(sha, options);
     } catch (error) {
-      if (error instanceof Error && error.message.startsWith("NOSCRIPT")) return await this.#client.eval(text, options);
+      if (error instanceof Error && error.message.startsWith("NOSCRIPT")) return await this.#connection.client.eval(text, options);
       throw error;
     }
   }
@@ -117,13 +116,13 @@ class RedisLedger implements LimitLedger {
   #hello(): void {
     const nowMs = performance.now();
     if (this.#helloSince !== undefined && nowMs - this.#helloSince > SILENT_MS) return this.#reopen();
-    if (this.#helloSince !== undefined || !this.#client.isReady) return;
-    const client = this.#client;
+    if (this.#helloSince !== undefined || !this.#connection.client.isReady) return;
+    const { client } = this.#connection;
     this.#helloSince = nowMs;
     const ended = (reached: boolean): void => {
-      if (client !== this.#client) return;
+      if (client !== this.#connection.client) return;
       this.#helloSince = undefined;
-      this.#tell(reached);
+      this.#connection.tell(reached);
     };
     this.#greet(GATEWAY_LIFE_MS).then(
       (count) => {
@@ -147,41 +146,11 @@ class RedisLedger implements LimitLedger {
 
   /** Half a connection: the other side is gone or stands still, and nothing says so. */
   #reopen(): void {
-    this.#client.destroy();
     this.#helloSince = undefined;
-    this.#tell(false, new Error("Redis is silent"));
-    this.#client = this.#open();
-  }
-
-  #open(): Client {
-    const client = openClient(this.#options.url);
-    client.on("error", (error: Error) => this.#tell(false, error));
-    client.on("ready", () => this.#hello());
-    // it goes on by itself: that it is not there yet is told as an error
-    client.connect().catch(() => {});
-    return client;
-  }
-
-  #tell(reached: boolean, error?: Error): void {
-    if (this.#reached === reached) return;
-    this.#reached = reached;
-    this.#options.onChange?.(reached, error);
+    this.#connection.reopen(new Error("Redis is silent"));
   }
 
   #atLeast(count: number): number {
     return Math.max(count, this.#options.gatewaysMin ?? 1);
   }
-}
-
-function openClient(url: string) {
-  return createClient({
-    url,
-    // a question that cannot be put now is answered from this gateway's own part, not later
-    disableOfflineQueue: true,
-    commandsQueueMaxLength: COMMANDS_MAX,
-    socket: {
-      connectTimeout: CONNECT_TIMEOUT_MS,
-      reconnectStrategy: (retries) => Math.min(RECONNECT_MS_MAX, 20 * 2 ** Math.min(retries, 10)),
-    },
-  });
 }

@@ -63,12 +63,13 @@ export function vaultOperations(services: Services): readonly Operation[] {
       {
         method: "POST",
         path: "/admin/v1/vault/rewrap",
-        summary: "Put every wrapped key under the root key in force, and seal secrets with their tenants' newest keys.",
+        summary: "Put every wrapped key under the root key in force, and seal secrets and marked columns with their tenants' newest keys.",
         async run(call) {
           const keys = await vault.rewrap();
           const secrets = await registry.resealSecrets();
-          recordChange(services, call, "vault_rewrapped", null, { ...keys, ...secrets });
-          return json(200, { keys, secrets });
+          const columns = { resealed: await services.resealColumns() };
+          recordChange(services, call, "vault_rewrapped", null, { ...keys, ...secrets, columns: columns.resealed });
+          return json(200, { keys, secrets, columns });
         },
       },
     ),

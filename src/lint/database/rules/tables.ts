@@ -165,4 +165,22 @@ export const TABLE_RULES: readonly CheckedRule<Subject>[] = [
       }
     },
   },
+  {
+    id: "FH172",
+    name: "sealed-column-in-clear",
+    severity: "error",
+    means: "A column that is to hold sealed values only takes clear text as well: whoever reads the table or a backup of it reads that.",
+    *find(subject) {
+      for (const { table, column } of subject.sealedColumns()) {
+        const checks = subject.checksOf(table.id).filter((check) => new RegExp(`get_byte\\(\\(?"?${column.name}"?`).test(check));
+        if (column.type === "bytea" && checks.length > 0) continue;
+        const name = identifier(column.name);
+        const detail =
+          column.type === "bytea" ? "No check keeps clear text out of it." : `Its type is ${column.type}: a sealed value is bytea.`;
+        const check = `alter table ${table.name} add check (length(${name}) >= 49 and get_byte(${name}, 0) = 1)`;
+        const fix = column.type === "bytea" ? [check] : [`alter table ${table.name} add column ${name}_sealed bytea`];
+        yield { object: `column ${table.name}.${column.name}`, detail, fix };
+      }
+    },
+  },
 ];

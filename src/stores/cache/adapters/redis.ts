@@ -1,7 +1,8 @@
-import { createClient, RESP_TYPES } from "@redis/client";
+import { RESP_TYPES } from "@redis/client";
 import { Fault, type Random } from "../../../kernel/index.ts";
 import { CACHE_TTL_MS_MAX } from "../cache-store.ts";
 import type { CacheEngine } from "../port.ts";
+import { type RedisClient, RedisConnection } from "./redis-connection.ts";
 
 /** Where Redis is. */
 export interface RedisCacheOptions {
@@ -16,9 +17,6 @@ export interface RedisCacheOptions {
 
 const PREFIX = "freehold:cache:";
 const TIMEOUT_MS = 250;
-const CONNECT_TIMEOUT_MS = 2_000;
-const RECONNECT_MS_MAX = 1_000;
-const COMMANDS_MAX = 20_000;
 /** A generation outlives every value that was sealed for it. When it is over the tenant's values are made anew once. */
 const GENERATION_MS = 2 * CACHE_TTL_MS_MAX;
 const GENERATION_BYTES = 16;
@@ -26,7 +24,9 @@ const SCAN_COUNT = 1_000;
 /** Life-cycle calls look at all keys, and may take longer. */
 const SCAN_TIMEOUT_MS = 30_000;
 
-type Client = ReturnType<typeof openClient>;
+const BYTES = { [RESP_TYPES.BLOB_STRING]: Buffer };
+
+type Client = ReturnType<typeof readingBytes>;
 
 /**
  * Values in Redis 7 or newer. A connection on which an answer is late is destroyed with everything that waits on it, so that no answer is ever
@@ -38,13 +38,17 @@ export function createRedisCache(options: RedisCacheOptions): CacheEngine {
 
 class RedisCache implements CacheEngine {
   readonly #options: RedisCacheOptions;
-  #client: Client;
-  #reached: boolean | undefined;
-  #closed = false;
+  readonly #connection: RedisConnection;
 
   constructor(options: RedisCacheOptions) {
     this.#options = options;
-    this.#client = this.#open();
+    this.#connection = new RedisConnection({
+      url: options.url,
+      onReady: () => this.#connection.tell(true),
+      // also an answer that nobody asked for: whatever comes next on this connection belongs to something else
+      onError: (error, wasReady) => (wasReady ? this.#connection.reopen(error) : this.#connection.tell(false, error)),
+      onChange: options.onChange,
+    });
   }
 
   async lookup(tenant: string, digest: string) {
@@ -78,7 +82,7 @@ class RedisCache implements CacheEngine {
   }
 
   distrust(): void {
-    this.#reopen(new Error("a value of Redis was not the tenant's"));
+    this.#connection.reopen(new Error("a value of Redis was not the tenant's"));
   }
 
   async measure(tenant: string) {
@@ -100,8 +104,7 @@ class RedisCache implements CacheEngine {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    await this.#client.close().catch(() => this.#client.destroy());
+    await this.#connection.close();
   }
 
   /** Every key of the tenant, a page at a time. The pattern holds nothing but the internal id. */
@@ -123,49 +126,19 @@ class RedisCache implements CacheEngine {
 
   /** What Redis answers in time; undefined when it does not, or refuses. */
   async #run<T>(command: (client: Client) => Promise<T>, timeoutMs = this.#options.timeoutMs ?? TIMEOUT_MS): Promise<T | undefined> {
-    const client = this.#client;
+    const { client } = this.#connection;
     if (!client.isReady) return undefined;
     const { promise: late, resolve } = Promise.withResolvers<undefined>();
     const timer = setTimeout(() => {
       // its answer would be taken for that of the next command
-      if (client === this.#client) this.#reopen(new Error("Redis is silent"));
+      if (client === this.#connection.client) this.#connection.reopen(new Error("Redis is silent"));
       resolve(undefined);
     }, timeoutMs);
     try {
-      return await Promise.race([command(client).catch(() => undefined), late]);
+      return await Promise.race([command(readingBytes(client)).catch(() => undefined), late]);
     } finally {
       clearTimeout(timer);
     }
-  }
-
-  #reopen(reason: Error): void {
-    if (this.#closed) return;
-    const { isOpen } = this.#client;
-    if (isOpen) this.#client.destroy();
-    this.#tell(false, reason);
-    this.#client = this.#open();
-  }
-
-  #open(): Client {
-    const client = openClient(this.#options.url);
-    // also an answer that nobody asked for: whatever comes next on this connection belongs to something else
-    client.on("error", (error: Error) => {
-      if (client !== this.#client) return;
-      if (client.isReady) this.#reopen(error);
-      else this.#tell(false, error);
-    });
-    client.on("ready", () => {
-      if (client === this.#client) this.#tell(true);
-    });
-    // it goes on by itself: that it is not there yet is told as an error
-    client.connect().catch(() => {});
-    return client;
-  }
-
-  #tell(reached: boolean, error?: Error): void {
-    if (this.#reached === reached) return;
-    this.#reached = reached;
-    this.#options.onChange?.(reached, error);
   }
 
   /** Random and not counted: one that Redis has lost never comes back. */
@@ -188,15 +161,7 @@ function generationOf(reply: unknown): string | undefined {
   return typeof text === "string" && /^[\w-]{22}$/.test(text) ? text : undefined;
 }
 
-function openClient(url: string) {
-  return createClient({
-    url,
-    // what cannot be asked now is a miss
-    disableOfflineQueue: true,
-    commandsQueueMaxLength: COMMANDS_MAX,
-    socket: {
-      connectTimeout: CONNECT_TIMEOUT_MS,
-      reconnectStrategy: (retries) => Math.min(RECONNECT_MS_MAX, 20 * 2 ** Math.min(retries, 10)),
-    },
-  }).withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+/** Values are bytes. */
+function readingBytes(client: RedisClient) {
+  return client.withTypeMapping(BYTES);
 }

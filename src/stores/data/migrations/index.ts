@@ -7,6 +7,8 @@ import { subscriptions } from "./0007-subscriptions.ts";
 import { files } from "./0008-files.ts";
 import { homes } from "./0014-homes.ts";
 import { gatewayProcesses } from "./0015-gateway-processes.ts";
+import { filePlaces } from "./0017-file-places.ts";
+import { ownSearch } from "./0018-own-search.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
@@ -20,4 +22,6 @@ export const MIGRATIONS: readonly Migration[] = [
   files,
   homes,
   gatewayProcesses,
+  filePlaces,
+  ownSearch,
 ];

@@ -43,22 +43,7 @@ create table ${schema}.documents (
 );
 ${guard("documents")}
 
-create table ${schema}.points (
-  tenant_id uuid not null,
-  id uuid not null,
-  kind text not null,
-  ref text not null,
-  part integer not null,
-  title text not null,
-  body text not null,
-  payload jsonb not null,
-  words tsvector not null,
-  embedder text not null,
-  embedding ${vector ? "freehold.vector" : "real[]"} not null,
-  primary key (tenant_id, id)
-);
-create index points_ref on ${schema}.points (tenant_id, kind, ref);
-${guard("points")}
+${pointsTable({ schema, vector, guard })}
 
 create table ${schema}.sessions (
   tenant_id uuid not null,
@@ -90,4 +75,24 @@ create table ${schema}.messages (
 ${guard("messages")}
 
 `;
+}
+
+/** The table of what is searched. */
+export function pointsTable({ schema, vector, guard }: PlatformTablesTarget): string {
+  return `create table ${schema}.points (
+  tenant_id uuid not null,
+  id uuid not null,
+  kind text not null,
+  ref text not null,
+  part integer not null,
+  title text not null,
+  body text not null,
+  payload jsonb not null,
+  words tsvector not null,
+  embedder text not null,
+  embedding ${vector ? "freehold.vector" : "real[]"} not null,
+  primary key (tenant_id, id)
+);
+create index points_ref on ${schema}.points (tenant_id, kind, ref);
+${guard("points")}`;
 }

@@ -1,4 +1,4 @@
-import type { DataModel } from "../../../kernel/index.ts";
+import type { HomeModel } from "../home.ts";
 import type { Checksum } from "./copy-tables.ts";
 
 /** What a move has done so far. Up to `fenced` it can be taken back at any time; from `switched` on the new home is the tenant's. */
@@ -25,8 +25,8 @@ export interface MoveOptions {
 
 /** What a move did. */
 export interface MoveReport {
-  readonly source: DataModel;
-  readonly target: DataModel;
+  readonly source: HomeModel;
+  readonly target: HomeModel;
   /** Rows and checksum of each table, which were the same in both homes. */
   readonly tables: readonly ({ readonly table: string } & Checksum)[];
   /** Changes that were made while the rows were being copied, and that came after them. */
@@ -39,8 +39,8 @@ export interface MoveReport {
 /** A move that is under way, or whose old home is still kept. */
 export interface MoveState {
   readonly tenant: string;
-  readonly source: DataModel;
-  readonly target: DataModel;
+  readonly source: HomeModel;
+  readonly target: HomeModel;
   readonly step: string;
   readonly startedAt: Date;
   readonly switchedAt: Date | null;

@@ -1,18 +1,18 @@
 import type pg from "pg";
-import type { DataModel } from "../../../kernel/index.ts";
 import type { Engine } from "../engine.ts";
+import { SHARED_TABLES_SCHEMA } from "../home-builder.ts";
 import { type HomeKeeper, setHomeSql } from "../home-keeper.ts";
+import type { HomeModel } from "../home.ts";
 import { ROWS_RIGHTS } from "../migrations/migration.ts";
-import { readTables } from "../table-list.ts";
 import { endLog } from "./change-log.ts";
-import { planMove } from "./move-plan.ts";
+import { planMove, tablesIn } from "./move-plan.ts";
 
 /** Rows removed by one statement, so that none holds locks for long. */
 const REMOVE_AT_ONCE = 10_000;
 
 interface Move {
-  readonly source: DataModel;
-  readonly target: DataModel;
+  readonly source: HomeModel;
+  readonly target: HomeModel;
 }
 
 /** Takes back a move that has not switched, from any step it may have reached. Nothing happens where there is none. */
@@ -36,7 +36,7 @@ export async function removeOld(engine: Engine, keeper: HomeKeeper, control: pg.
     const shared = await sharedRelations(engine, keeper, control, tenant, move);
     await endLog(control, tenant);
     await removeRows(control, tenant, shared);
-    if (source === "schema") await keeper.demolishSchema(control, tenant);
+    if (source !== "row") await keeper.demolishOn(control, tenant, source);
   }
   await control.query("delete from freehold.moves where tenant_id = $1 and target = $2", [tenant, target]);
 }
@@ -47,7 +47,7 @@ async function findMove(control: pg.ClientBase, tenant: string): Promise<Move | 
 }
 
 /** Lets the old home take work again as before. */
-async function reopen(engine: Engine, keeper: HomeKeeper, control: pg.ClientBase, tenant: string, source: DataModel): Promise<void> {
+async function reopen(engine: Engine, keeper: HomeKeeper, control: pg.ClientBase, tenant: string, source: HomeModel): Promise<void> {
   const names = keeper.names(tenant);
   if (source === "schema") await control.query(`grant ${ROWS_RIGHTS} on all tables in schema ${names.schema} to ${names.login}`);
   const { database } = keeper.rowsOf(tenant, source);
@@ -62,14 +62,16 @@ async function reopen(engine: Engine, keeper: HomeKeeper, control: pg.ClientBase
 }
 
 async function removeTarget(keeper: HomeKeeper, control: pg.ClientBase, tenant: string, { source, target }: Move): Promise<void> {
-  if (target === "schema") return await keeper.demolishSchema(control, tenant);
   if (target === "database") return await keeper.demolish(tenant, target);
-  const tables = await readTables(control, keeper.rowsOf(tenant, "row").tables);
-  // of a schema's tenant the platform's tables are the ones in use: only those are removed of which the schema has its own
-  const own =
-    source === "schema" ? new Set((await readTables(control, keeper.rowsOf(tenant, "schema").tables)).map(({ name }) => name)) : undefined;
-  const copied = tables.filter(({ name }) => own?.has(name) ?? true).map(({ relation }) => relation);
-  await removeRows(control, tenant, copied);
+  if (target !== "row") return await keeper.demolishOn(control, tenant, target);
+  const tables = (await tablesIn(control, keeper, tenant, "row")).map(({ relation }) => relation);
+  // what a home in the same database shares with all others is in use: only that is removed of which the home has its own
+  const used = source === "database" ? [] : (await tablesIn(control, keeper, tenant, source)).map(({ relation }) => relation);
+  await removeRows(
+    control,
+    tenant,
+    tables.filter((relation) => !used.includes(relation)),
+  );
 }
 
 /** The shared tables whose rows of the tenant are in the new home now. */
@@ -81,13 +83,18 @@ async function sharedRelations(
   { source, target }: Move,
 ): Promise<readonly string[]> {
   if (engine.kind === "pglite") {
-    const names = new Set((await readTables(control, keeper.rowsOf(tenant, "schema").tables)).map(({ name }) => name));
-    const shared = await readTables(control, keeper.rowsOf(tenant, "row").tables);
-    return source === "row" ? shared.filter(({ name }) => names.has(name)).map(({ relation }) => relation) : [];
+    // there is one session, and this is it
+    const used = (await tablesIn(control, keeper, tenant, target)).map(({ relation }) => relation);
+    const left = (await tablesIn(control, keeper, tenant, source)).map(({ relation }) => relation);
+    return left.filter((relation) => !used.includes(relation) && isShared(relation));
   }
-  const own = keeper.names(tenant).schema;
   const { pairs } = await planMove(engine, keeper, tenant, { source, target });
-  return pairs.map(({ from }) => from.relation).filter((relation) => !relation.startsWith(`${own}.`));
+  return pairs.map(({ from }) => from.relation).filter(isShared);
+}
+
+/** Whether tables of this place hold the rows of all tenants: a schema of one tenant is removed as a whole. */
+function isShared(relation: string): boolean {
+  return relation.startsWith("freehold.") || relation.startsWith(`${SHARED_TABLES_SCHEMA}.`);
 }
 
 async function removeRows(control: pg.ClientBase, tenant: string, relations: readonly string[]): Promise<void> {

@@ -1,7 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type pg from "pg";
-import { type DataModel, Fault, isUuid } from "../../../kernel/index.ts";
+import { Fault, isUuid } from "../../../kernel/index.ts";
 import { type Engine, notAdministrator } from "../engine.ts";
+import { dataModelOf, type HomeModel } from "../home.ts";
 import { type HomeKeeper, setHomeSql, sharedVersion } from "../home-keeper.ts";
 import type { HomeMap } from "../home-map.ts";
 import { rolesOf } from "../roles.ts";
@@ -48,7 +49,7 @@ export class Mover {
    * Moves the tenant. No write is lost and none is refused: those that come while the homes are switched wait for some milliseconds. When
    * anything fails, all of it is taken back and the tenant stays where it is. The old home is kept until `confirm`.
    */
-  async move({ uuid }: { readonly uuid: string }, target: DataModel, options: MoveOptions = {}): Promise<MoveReport> {
+  async move({ uuid }: { readonly uuid: string }, target: HomeModel, options: MoveOptions = {}): Promise<MoveReport> {
     this.#assertMovable(uuid, target);
     if (this.#engine.kind === "pglite") return await this.#moveEmbedded(uuid, target, options);
     return await this.#alone(uuid, async (control) => {
@@ -102,7 +103,7 @@ export class Mover {
     if (!(await isSwitched(control, tenant))) await takeBack(this.#engine, this.#keeper, control, tenant);
   }
 
-  #assertMovable(uuid: string, target: DataModel): void {
+  #assertMovable(uuid: string, target: HomeModel): void {
     if (!isUuid(uuid)) throw new RangeError("not a tenant's internal id");
     this.#keeper.assertPossible(target);
     if (this.#engine.installation.administrator === "superuser") return;
@@ -127,10 +128,10 @@ export class Mover {
     });
   }
 
-  async #begin(control: pg.ClientBase, tenant: string, target: DataModel): Promise<DataModel> {
+  async #begin(control: pg.ClientBase, tenant: string, target: HomeModel): Promise<HomeModel> {
     await this.#takeBack(control, tenant);
     const source = await homeModel(control, tenant);
-    if (source === target) throw conflict(`The tenant is in a ${target} home already.`);
+    if (source === target) throw conflict("The tenant is there already.");
     const { rowCount } = await control.query(
       `insert into freehold.moves (tenant_id, source, target, step) values ($1, $2, $3, 'begun') on conflict do nothing`,
       [tenant, source, target],
@@ -140,8 +141,8 @@ export class Mover {
     return source;
   }
 
-  async #assertUpToDate(control: pg.ClientBase, tenant: string, source: DataModel): Promise<void> {
-    if (source === "row") return;
+  async #assertUpToDate(control: pg.ClientBase, tenant: string, source: HomeModel): Promise<void> {
+    if (dataModelOf(source) === "row") return;
     const { rows } = await control.query<{ version: number }>("select tables_version as version from freehold.homes where tenant_id = $1", [
       tenant,
     ]);
@@ -160,7 +161,7 @@ export class Mover {
     await this.#keeper.build(tenant, target);
     const plan = await planMove(this.#engine, this.#keeper, tenant, { source, target });
     await this.#reach(control, tenant, "built", options);
-    const databaseOf = (model: DataModel): string | undefined => this.#keeper.rowsOf(tenant, model).database;
+    const databaseOf = (model: HomeModel): string | undefined => this.#keeper.rowsOf(tenant, model).database;
     return await this.#engine.administer(
       (from) =>
         this.#engine.administer(async (to) => {
@@ -278,7 +279,7 @@ export class Mover {
     await control.query(`begin; ${open}; commit`);
   }
 
-  async #moveEmbedded(tenant: string, target: DataModel, options: MoveOptions): Promise<MoveReport> {
+  async #moveEmbedded(tenant: string, target: HomeModel, options: MoveOptions): Promise<MoveReport> {
     const source = await this.#alone(tenant, (control) => this.#begin(control, tenant, target));
     try {
       return await moveEmbedded(this.#engine, this.#keeper, { tenant, source, target }, options);
@@ -320,8 +321,11 @@ async function inSnapshot<T>(source: pg.ClientBase, target: pg.ClientBase, work:
   }
 }
 
-async function homeModel(control: pg.ClientBase, tenant: string): Promise<DataModel> {
-  const { rows } = await control.query<{ model: DataModel }>("select model from freehold.homes where tenant_id = $1", [tenant]);
+async function homeModel(control: pg.ClientBase, tenant: string): Promise<HomeModel> {
+  const { rows } = await control.query<{ model: HomeModel }>(
+    "select case when own_search then 'row_search' else model end as model from freehold.homes where tenant_id = $1",
+    [tenant],
+  );
   return rows[0]?.model ?? "row";
 }
 

@@ -39,6 +39,18 @@ export function checkColumn(table: string, column: string, type: string): void {
   if (type.includes(";") || FORBIDDEN.test(type.toLowerCase())) throw new Error(`${table}.${column}: this is not a column's type`);
 }
 
+/** Throws unless the column can be sealed. */
+export function checkSealed(table: string, column: string, type: string, used: readonly string[]): void {
+  if (!/^bytea(?: not null)?$/i.test(type)) throw new Error(`${table}.${column} is sealed, so its type is bytea or bytea not null`);
+  if (used.includes(column)) throw new Error(`${table}.${column} is sealed: no key, reference, index or search can use it`);
+}
+
+/** Throws unless the column can be part of the key that sealed values are bound to. */
+export function checkSealedKey(table: string, column: string, type: string): void {
+  if (/^(?:text|uuid|integer|bigint|smallint)\b/i.test(type)) return;
+  throw new Error(`${table}.${column}: the key of a table with sealed columns is made of text, uuid and whole numbers`);
+}
+
 /** Throws unless each statement of the text is one that this kind of step may have. */
 export function checkStatements(text: string, kind: keyof typeof STATEMENTS): void {
   for (const statement of text.split(";")) {

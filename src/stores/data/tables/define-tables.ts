@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { Fault } from "../../../kernel/index.ts";
-import { checkColumn, checkName, checkStatements } from "./check-step.ts";
+import type { SealedTables } from "../sealed/sealed-tables.ts";
+import { checkColumn, checkName, checkSealed, checkSealedKey, checkStatements } from "./check-step.ts";
 import { createTableSql, type TableTarget } from "./table-sql.ts";
 
 /** A reference to a row of the same tenant. */
@@ -26,6 +27,11 @@ export interface TableDefinition {
   readonly unique?: readonly (readonly string[])[];
   readonly references?: readonly TableReference[];
   readonly indexes?: readonly (readonly string[])[];
+  /**
+   * Columns, of the type bytea, whose values are sealed with the tenant's own key. `scope.data.db` takes and gives text in them; the database takes
+   * nothing else than sealed values.
+   */
+  readonly sealed?: readonly string[];
   /** Name -> what is searched. `search_<table>_<name>(question, most)` gives the tenant's rows. */
   readonly search?: Readonly<Record<string, TableSearch>>;
 }
@@ -55,6 +61,7 @@ export interface TableSet {
   readonly steps: readonly NumberedStep[];
   /** Stands for the steps up to this version and their order. */
   digestAt(version: number): string;
+  readonly sealed: SealedTables;
 }
 
 /**
@@ -65,7 +72,9 @@ export function defineTables(steps: readonly TableStep[]): TableSet {
   const numbered = steps.map((step, at) => toNumbered(step, at + 1));
   const digests = [""];
   for (const { digest } of numbered) digests.push(hash(`${digests.at(-1) ?? ""} ${digest}`));
-  return Object.freeze({ steps: numbered, digestAt: (version: number) => digests[version] ?? "" });
+  const created = steps.flatMap(({ create = {} }) => Object.entries(create));
+  const sealed = new Map(created.flatMap(([table, { sealed: columns, key }]) => (columns ? [[table, { columns, key }] as const] : [])));
+  return Object.freeze({ steps: numbered, digestAt: (version: number) => digests[version] ?? "", sealed });
 }
 
 /** The tables of an application that has none. */
@@ -99,7 +108,10 @@ function checkStep({ name, create = {}, expand = "", contract = "" }: TableStep)
   checkStatements(contract, "contract");
 }
 
-function checkTable(table: string, { columns, key, unique = [], references = [], indexes = [], search = {} }: TableDefinition): void {
+function checkTable(
+  table: string,
+  { columns, key, unique = [], references = [], indexes = [], search = {}, sealed = [] }: TableDefinition,
+): void {
   checkName(table, "table");
   for (const [column, type] of Object.entries(columns)) checkColumn(table, column, type);
   if (key.length === 0) throw new Error(`${table} has no key`);
@@ -110,7 +122,9 @@ function checkTable(table: string, { columns, key, unique = [], references = [],
     ...references.map((reference) => reference.columns),
     Object.values(search).map((one) => one.column),
   ];
-  for (const column of used.flat()) if (!(column in columns)) throw new Error(`${table} has no column ${column}`);
+  for (const column of [...used.flat(), ...sealed]) if (!(column in columns)) throw new Error(`${table} has no column ${column}`);
+  for (const column of sealed) checkSealed(table, column, columns[column] ?? "", used.flat());
+  if (sealed.length > 0) for (const column of key) checkSealedKey(table, column, columns[column] ?? "");
   for (const reference of references) checkName(reference.table, "table");
   for (const name of Object.keys(search)) checkName(name, "search");
 }

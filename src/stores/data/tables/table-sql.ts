@@ -1,3 +1,4 @@
+import { sealedCheck } from "../sealed/sealed-tables.ts";
 import type { TableDefinition, TableReference, TableSearch } from "./define-tables.ts";
 
 /** The home for which a table is made. */
@@ -11,13 +12,14 @@ export interface TableTarget {
 
 /** The SQL that makes an application's table in a home: with the tenant's column in front of its key, references and indexes. */
 export function createTableSql(table: string, definition: TableDefinition, target: TableTarget): string {
-  const { columns, key, unique = [], references = [], indexes = [], search = {} } = definition;
+  const { columns, key, unique = [], references = [], indexes = [], search = {}, sealed = [] } = definition;
   const parts = [
     "tenant_id uuid not null default tenant()",
     ...Object.entries(columns).map(([column, type]) => `${column} ${type}`),
     `primary key (${led(key)})`,
     ...unique.map((each) => `unique (${led(each)})`),
     ...references.map((reference) => referenceSql(reference, target)),
+    ...sealed.map(sealedCheck),
   ];
   return [
     `create table ${target.schema}.${table} (\n  ${parts.join(",\n  ")})`,

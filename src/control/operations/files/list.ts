@@ -1,0 +1,26 @@
+import { z } from "zod";
+import { json, type Operation, tenantOperation } from "../../../gateway/index.ts";
+import { agreeingTenantId, pageLimit } from "../../schemas.ts";
+import type { Services } from "../../services.ts";
+
+/** `GET /files`: the tenant's files in the order of their names. */
+export function listFiles({ identity }: Services): Operation {
+  return tenantOperation(
+    { role: "member", scope: "documents" },
+    {
+      method: "GET",
+      path: "/files",
+      summary: "List the tenant's files whose names begin with `prefix`. `after` is `next` of the page before.",
+      query: z.strictObject({
+        tenantId: agreeingTenantId,
+        prefix: z.string().optional(),
+        after: z.string().optional(),
+        limit: pageLimit,
+      }),
+      async run({ query: { tenantId, prefix = "", after = "", limit }, context, scope, head }) {
+        identity.agree(context, tenantId, head.remoteAddress);
+        return json(200, await scope.files.list({ prefix, after, limit }));
+      },
+    },
+  );
+}
