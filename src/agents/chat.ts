@@ -1,8 +1,8 @@
-import { type Clock, Fault, type Json, type Random, type TenantContext, uuidV7 } from "../kernel/index.ts";
+import { type Clock, Fault, type Json, type Platform, type Random, type TenantContext, uuidV7 } from "../kernel/index.ts";
 import type { TenantScope } from "../stores/index.ts";
 import type { Invoker } from "./invoker.ts";
-import type { AgentEvent, NormalizedMessage, Platform } from "./message.ts";
-import { appendTurn, findSession, newSessionId, readHistory, type Session } from "./sessions.ts";
+import type { AgentEvent, NormalizedMessage } from "./message.ts";
+import { appendTurn, findSession, newSessionId, type NewSession, readHistory } from "./sessions.ts";
 
 /** A message as a channel hands it over. */
 export interface IncomingMessage {
@@ -79,8 +79,6 @@ function speaksFor(context: TenantContext, userId: string | undefined): string {
 export function mayActForOthers({ principal }: TenantContext): boolean {
   return principal.kind === "api_key" || principal.roles.includes("admin");
 }
-
-type NewSession = Pick<Session, "sessionId" | "userId" | "platform" | "metadata">;
 
 function begin({ random }: ChatPorts, { tenant }: TenantContext, userId: string, { platform, metadata }: IncomingMessage): NewSession {
   return { sessionId: newSessionId(tenant, platform, random), userId, platform, metadata };

@@ -1,7 +1,17 @@
-import { type Clock, Fault, type Json, type Random, type Tenant, type TenantId, uuidV7 } from "../kernel/index.ts";
+import {
+  type Clock,
+  Fault,
+  type Json,
+  type Platform,
+  PLATFORMS,
+  type Random,
+  type Tenant,
+  type TenantId,
+  uuidV7,
+} from "../kernel/index.ts";
 import { type Queryable, sql } from "../stores/data/index.ts";
 import type { TenantScope } from "../stores/index.ts";
-import { type Citation, type HistoryTurn, type Platform, PLATFORMS } from "./message.ts";
+import type { Citation, HistoryTurn } from "./message.ts";
 
 /** One conversation of one user of one tenant on one channel. */
 export interface Session {
@@ -31,6 +41,9 @@ export interface Turn {
   readonly answer: string;
   readonly citations: readonly Citation[];
 }
+
+/** What a session begins with. */
+export type NewSession = Pick<Session, "sessionId" | "userId" | "platform" | "metadata">;
 
 interface SessionRow extends Omit<Session, "sessionId" | "tenantId"> {
   readonly id: string;
@@ -106,24 +119,35 @@ export async function readHistory(scope: TenantScope, session: Session): Promise
 export async function appendTurn(
   ports: { readonly clock: Clock; readonly random: Random },
   scope: TenantScope,
-  session: Pick<Session, "sessionId" | "userId" | "platform" | "metadata">,
+  session: NewSession,
   turn: Turn,
   isNew: boolean,
 ): Promise<void> {
-  if (!isNew) return await insertTurn(ports, scope.data, scope, session, turn);
+  if (isNew) await scope.data.transaction((tx) => addTurn(ports, tx, scope, session, turn, true));
+  else await addTurn(ports, scope.data, scope, session, turn, false);
+}
+
+/** The same as a part of what `on` does; for a session that is new it has to be a transaction. */
+export async function addTurn(
+  ports: { readonly clock: Clock; readonly random: Random },
+  on: Queryable,
+  scope: TenantScope,
+  session: NewSession,
+  turn: Turn,
+  isNew: boolean,
+): Promise<void> {
+  if (!isNew) return await insertTurn(ports, on, scope, session, turn);
   const { tenant } = scope.context;
   const { sessionId, userId, platform, metadata } = session;
-  await scope.data.transaction(async (tx) => {
-    await tx.query(sql`
-      insert into sessions (tenant_id, id, user_id, platform, metadata)
-      values (${tenant.uuid}, ${randomPart(tenant, sessionId)?.id ?? ""}, ${userId}, ${platform}, ${JSON.stringify(metadata)}::jsonb)`);
-    await insertTurn(ports, tx, scope, session, turn);
-    await scope.events.publish(tx, {
-      topic: "session.events",
-      type: "session.created",
-      key: sessionId,
-      data: { sessionId, userId, platform },
-    });
+  await on.query(sql`
+    insert into sessions (tenant_id, id, user_id, platform, metadata)
+    values (${tenant.uuid}, ${randomPart(tenant, sessionId)?.id ?? ""}, ${userId}, ${platform}, ${JSON.stringify(metadata)}::jsonb)`);
+  await insertTurn(ports, on, scope, session, turn);
+  await scope.events.publish(on, {
+    topic: "session.events",
+    type: "session.created",
+    key: sessionId,
+    data: { sessionId, userId, platform },
   });
 }
 

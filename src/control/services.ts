@@ -1,4 +1,4 @@
-import type { Chat } from "../agents/index.ts";
+import type { Channels, Chat } from "../agents/index.ts";
 import type { Clock, Keyring, Random } from "../kernel/index.ts";
 import type { Homes } from "../stores/data/index.ts";
 import type { EventWorker } from "../stores/events/index.ts";
@@ -20,6 +20,7 @@ export interface Services {
   readonly identity: Identity;
   readonly audit: Audit;
   readonly chat: Chat;
+  readonly channels: Channels;
   readonly worker: EventWorker;
   readonly lifecycle: Lifecycle;
   /** Where tenants' rows are. */

@@ -7,6 +7,7 @@ export {
   platformOperation,
   publicOperation,
   rawPlatformOperation,
+  rawPublicOperation,
   type SocketCall,
   type TenantCall,
   tenantOperation,

@@ -36,6 +36,8 @@ export {
   type IsolationLevel,
   type Placement,
   PLACEMENT_OF,
+  type Platform,
+  PLATFORMS,
   type RequestRate,
   type ResourceQuotas,
   type Tenant,

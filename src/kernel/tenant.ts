@@ -75,6 +75,10 @@ export interface AgentConfig {
   readonly model: string | null;
 }
 
+/** How a message arrives. */
+export const PLATFORMS = ["web", "slack", "discord"] as const;
+export type Platform = (typeof PLATFORMS)[number];
+
 /** The settings of a tenant's channels and agent. Tokens are held apart, sealed; here stands only whether there is one. */
 export interface ChannelConfig {
   readonly web: { readonly enabled: boolean };

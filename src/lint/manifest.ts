@@ -111,6 +111,7 @@ export function ownManifest({ application, platform }: { readonly application: s
         "freehold.lifecycle_runs",
         "freehold.erasure_certificates",
         "freehold.subscriptions",
+        "freehold.channel_installations",
         "freehold_private.*",
       ],
     },

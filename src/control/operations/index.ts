@@ -1,6 +1,9 @@
 import type { DataPlane, GatewayConfig, Operation } from "../../gateway/index.ts";
 import type { Services } from "../services.ts";
 import { ownAudit, platformAudit } from "./audit/read.ts";
+import { channelsOfTenant } from "./channels/of-tenant.ts";
+import { ownChannels } from "./channels/own.ts";
+import { receiveDeliveries } from "./channels/receive.ts";
 import { sendMessage } from "./chat/send.ts";
 import { chatSocket } from "./chat/socket.ts";
 import { ownDeadLetters } from "./dead-letters/own.ts";
@@ -76,6 +79,7 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     ...ownTenant(services),
     exportOwn(services),
     ...ownKeys(services),
+    ...ownChannels(services),
     ...ownDeadLetters(services),
     ownAudit(services),
   ];
@@ -95,6 +99,7 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     confirmMove(services),
     issueToken(services),
     ...keysOfTenant(services),
+    ...channelsOfTenant(services),
     ...keysOfPlatform(services),
     ...vaultOperations(services),
     listPlans(services),
@@ -104,7 +109,7 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
   const ofGateway = gateway
     ? [...gatewayConfigs(services, gateway.config), ...gatewayObjects(services, gateway.config), explainRoute(gateway.dataPlane)]
     : [];
-  const main = [...tenant, ...platform, keySet(services)];
+  const main = [...tenant, ...platform, ...receiveDeliveries(services), keySet(services)];
   return {
     main: [...main, apiDocument(main, services.version)],
     admin: [...healthOperations(services), ...platform, ...ofGateway],

@@ -1,4 +1,5 @@
 export type { GatewayObject, GatewayObjects, GatewayWrite } from "./gateway-objects.ts";
+export type { Installation, InstallationInsert, Installations } from "./installations.ts";
 export type { KeyInsert, StoredKey } from "./key-store.ts";
 export { createRegistryLifecycle } from "./registry-lifecycle.ts";
 export type { TenantTombstone } from "./restored.ts";

@@ -5,6 +5,7 @@ import { deepFreeze } from "./deep-freeze.ts";
 import { DomainMap } from "./domain-map.ts";
 import { type GatewayObject, type GatewayObjects, type GatewayWrite, readGatewayObjects, writeGatewayObjects } from "./gateway-objects.ts";
 import { insertKey, type KeyInsert, listKeys, readKeys, revokeKey, type StoredKey } from "./key-store.ts";
+import { InstallationBook, type Installations } from "./installations.ts";
 import { PlanList } from "./plan-list.ts";
 import { DEFAULT_PLANS } from "./plans.ts";
 import { type TenantRow, toTenant } from "./snapshot.ts";
@@ -85,6 +86,8 @@ export interface Registry {
   onTenantChange(listener: (ids: readonly string[]) => void): void;
   /** The gateway's stored objects. */
   readonly gateway: GatewayObjects;
+  /** Apps of tenants on chat platforms. */
+  readonly installations: Installations;
   close(): Promise<void>;
 }
 
@@ -109,6 +112,7 @@ class LiveRegistry implements Registry {
   readonly #tenants: CachedLookup<Entry>;
   readonly #keys: CachedLookup<StoredKey>;
   readonly #feed: ChangeFeed;
+  readonly installations: InstallationBook;
   readonly #listeners: ((ids: readonly string[]) => void)[] = [];
   readonly #gatewayListeners: (() => void)[] = [];
   readonly gateway: GatewayObjects = {
@@ -132,6 +136,7 @@ class LiveRegistry implements Registry {
       bounds.keysMax,
     );
     this.#feed = new ChangeFeed(ports.system, (changes) => this.#apply(changes), ports.report);
+    this.installations = new InstallationBook(ports, () => this.#feed.catchUp());
   }
 
   async start(): Promise<void> {
@@ -183,7 +188,10 @@ class LiveRegistry implements Registry {
   }
 
   async resealSecrets(signal?: AbortSignal): Promise<ResealReport> {
-    return await resealTenantSecrets(this.#ports, this.#ports.report, signal);
+    const { report } = this.#ports;
+    const secrets = await resealTenantSecrets(this.#ports, report, signal);
+    const installations = await this.installations.reseal(report, signal);
+    return { resealed: secrets.resealed + installations.resealed, failed: secrets.failed + installations.failed };
   }
 
   async domains(tenant: Pick<Tenant, "uuid">): Promise<readonly string[]> {
@@ -275,6 +283,7 @@ class LiveRegistry implements Registry {
       await this.#plans.read();
       await this.#domains.readAll();
       await this.#keys.refreshAll();
+      await this.installations.refresh(undefined);
       this.#tellGateway();
       this.#tell(await this.#tenants.refreshAll());
       return;
@@ -284,6 +293,7 @@ class LiveRegistry implements Registry {
     if (plans.length > 0) await this.#plans.read();
     if (domains.length > 0) await this.#domains.refresh(domains);
     await this.#keys.refresh(keys);
+    await this.installations.refresh(namesOf("installation"));
     await this.#tenants.refresh(tenants);
     if (namesOf("gateway").length > 0) this.#tellGateway();
     this.#tell(tenants);
