@@ -116,7 +116,9 @@ onInstallation(key.command("revoke <tenant-or-key> [key]"))
   .action(revokeKey);
 
 const channel = program.command("channel").description("install, list, test and remove a tenant's apps on chat platforms");
-onInstallation(channel.command("add <tenant>").addArgument(new Argument("<platform>", "where the app is").choices(["slack", "discord"])))
+onInstallation(
+  channel.command("add <tenant>").addArgument(new Argument("<platform>", "where the app is").choices(["web", "slack", "discord"])),
+)
   .description("install an app of a tenant: whose it is is asked of the platform; prints the path that the app has to deliver to")
   .option("--name <name>", "what it is called in lists (default: the platform)")
   .option("--bot-token-env <variable>", "environment variable with the bot token", "FREEHOLD_BOT_TOKEN")
@@ -124,6 +126,8 @@ onInstallation(channel.command("add <tenant>").addArgument(new Argument("<platfo
   .option("--external-members", "Slack: also answer people of other organisations in shared channels")
   .option("--guild <id...>", "Discord: servers in which the app is answered")
   .option("--direct-messages", "Discord: also answer in direct messages")
+  .option("--origin <origin...>", "website: sites that may show the chat, such as https://www.example.com")
+  .option("--title <text>", "website: title of the chat")
   .action(addChannel);
 onInstallation(channel.command("list <tenant>")).description("list a tenant's apps").action(listChannels);
 onInstallation(channel.command("test <tenant> <channel>"))

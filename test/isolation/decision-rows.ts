@@ -268,6 +268,11 @@ export const MAIN_ROWS: Readonly<Record<string, Row>> = {
   // whoever is let in has signed nothing
   "POST /channels/slack/{installation}": { who: "anybody", status: 401, target: at(`/channels/slack/${"A".repeat(22)}`, {}) },
   "POST /channels/discord/{installation}": { who: "anybody", status: 401, target: at(`/channels/discord/${"A".repeat(22)}`, {}) },
+  "GET /widget.js": { who: "anybody", status: 200, target: at("/widget.js") },
+  "GET /widget/frame.js": { who: "anybody", status: 200, target: at("/widget/frame.js") },
+  "GET /widget/frame.css": { who: "anybody", status: 200, target: at("/widget/frame.css") },
+  "GET /channels/web/{installation}": { who: "anybody", status: 404, target: at(`/channels/web/${"A".repeat(22)}`) },
+  "POST /channels/web/{installation}/visitors": { who: "anybody", status: 404, target: at(`/channels/web/${"A".repeat(22)}/visitors`) },
   "GET /.well-known/freehold/jwks.json": { who: "anybody", status: 200, target: at("/.well-known/freehold/jwks.json") },
   "GET /openapi.json": { who: "anybody", status: 200, target: at("/openapi.json") },
 };

@@ -10,13 +10,14 @@ import { createDiscordChannel, type DiscordAddresses } from "./discord.ts";
 import { createPlatformApi } from "./platform-api.ts";
 import { Receiver, type ReceivingPorts, type Source } from "./receive.ts";
 import { createSlackChannel, type SlackAddresses } from "./slack.ts";
+import { assertWebEnabled, webInstallation, type WebPage, webSettings } from "./web.ts";
 
-/** Platforms that a tenant installs an app on. */
+/** Platforms that deliver what is written there. */
 export const CHAT_PLATFORMS = ["slack", "discord"] as const;
 
 /** What a tenant gives to make an installation. */
 export interface InstallationRequest {
-  readonly platform: (typeof CHAT_PLATFORMS)[number];
+  readonly platform: Platform;
   readonly name: string;
   /** The platform's own, secrets among them. */
   readonly given: Readonly<Record<string, Json>>;
@@ -46,6 +47,8 @@ export interface Channels {
   receive(platform: Platform, installation: string, delivery: Delivery, source: Source): Promise<Acknowledgement>;
   /** Makes an installation of what the platform itself says of the given secrets. Throws `invalid_settings`, `conflict`. */
   add(tenant: Tenant, request: InstallationRequest): Promise<Installation>;
+  /** The page of a website's visitors. Throws `not_found`, `forbidden` where the tenant's web channel is off, and as `receive` does. */
+  page(id: string): Promise<WebPage>;
   /** The tenant's installation, or `not_found`. */
   find(tenant: Tenant, id: string): Promise<Installation>;
   /** Sends a message of our own through the whole of it, and waits for its end, at most so long. */
@@ -74,8 +77,10 @@ export function createChannels(ports: ChannelPorts): Channels {
   const leaving = new AbortController();
   const channelOf = (platform: Platform): Channel => {
     const channel = channels.get(platform);
-    if (!channel) throw new Fault("internal", `no adapter for ${platform}`);
-    return channel;
+    if (channel) return channel;
+    throw new Fault("invalid_settings", `nothing is sent by ${platform}`, {
+      public: { detail: "A website has nothing to test: open it." },
+    });
   };
 
   async function find({ uuid }: Tenant, id: string): Promise<Installation> {
@@ -87,9 +92,16 @@ export function createChannels(ports: ChannelPorts): Channels {
   return {
     receive: (platform, id, delivery, source) => receiver.receive(platform, id, delivery, source),
     find,
+    async page(id) {
+      const installation = await installations.find(id);
+      if (installation?.platform !== "web") throw new Fault("not_found", "no such page");
+      const tenant = await receiver.admit(installation);
+      assertWebEnabled(tenant);
+      return { tenant, installation, settings: webSettings.parse(installation.settings) };
+    },
     async add(tenant, { platform, name, given, createdBy }) {
-      const proved = await channelOf(platform).prove(tenant, given);
       const id = random.bytes(ID_BYTES).toString("base64url");
+      const proved = platform === "web" ? webInstallation(id, given) : await channelOf(platform).prove(tenant, given);
       return await installations.add({ id, tenant, platform, name, createdBy, ...proved });
     },
     async test(tenant, id, { to, text }, waitMs) {

@@ -76,8 +76,7 @@ export class Receiver {
   /** The rest of the way, once a delivery was proved and read. */
   async take(installation: OpenInstallation, reading: Exclude<Reading, { kind: "refused" }>, source: Source): Promise<Acknowledgement> {
     if (reading.kind === "greeting") return reading.acknowledgement;
-    const tenant = await this.#served(installation);
-    this.#pay(tenant);
+    const tenant = await this.admit(installation);
     switch (reading.kind) {
       case "dropped":
         if (reading.audit) this.#audit("channel_delivery_dropped", reading.reason, installation, source);
@@ -98,6 +97,13 @@ export class Receiver {
         return acknowledgement;
       }
     }
+  }
+
+  /** The installation's tenant, which is served and has something left of its rate. */
+  async admit(installation: Installation): Promise<Tenant> {
+    const tenant = await this.#served(installation);
+    this.#pay(tenant);
+    return tenant;
   }
 
   /** The tenant as its own channel. */

@@ -13,6 +13,8 @@ export interface ChannelAddFlags extends CommonFlags {
   readonly externalMembers?: boolean;
   readonly guild?: readonly string[];
   readonly directMessages?: boolean;
+  readonly origin?: readonly string[];
+  readonly title?: string;
 }
 
 /** The flags of `channel test`. */
@@ -29,18 +31,7 @@ function channelsPath(tenant: string): string {
 
 /** Installs an app of a tenant. Its secrets come from the environment: on a command line, others could read them. */
 export async function addChannel(tenant: string, platform: string, flags: ChannelAddFlags): Promise<void> {
-  const settings: Record<string, Json> =
-    platform === "slack"
-      ? {
-          botToken: secretOf(flags.botTokenEnv),
-          signingSecret: secretOf(flags.signingSecretEnv),
-          ...(flags.externalMembers && { externalMembers: true }),
-        }
-      : {
-          botToken: secretOf(flags.botTokenEnv),
-          guilds: [...(flags.guild ?? [])],
-          ...(flags.directMessages && { directMessages: true }),
-        };
+  const settings = settingsOf(platform, flags);
   const body: Json = { platform, settings, ...(flags.name !== undefined && { name: flags.name }) };
   const made = await withManagement(flags, (management) => management.call("POST", channelsPath(tenant), body));
   printOne({ ...(made as object) }, flags.json); // the call answers with a channel
@@ -69,6 +60,15 @@ export async function testChannel(tenant: string, id: string, flags: ChannelTest
   if (outcome?.state === "sent" && outcome.problem === null) return;
   const detail = `The answer did not arrive: ${outcome?.problem ?? outcome?.state ?? "too many messages in this conversation"}.`;
   throw new Fault("upstream_invalid", detail, { public: { detail } });
+}
+
+function settingsOf(platform: string, flags: ChannelAddFlags): Record<string, Json> {
+  if (platform === "web") return { origins: [...(flags.origin ?? [])], ...(flags.title !== undefined && { title: flags.title }) };
+  const botToken = secretOf(flags.botTokenEnv);
+  if (platform === "discord") {
+    return { botToken, guilds: [...(flags.guild ?? [])], ...(flags.directMessages && { directMessages: true }) };
+  }
+  return { botToken, signingSecret: secretOf(flags.signingSecretEnv), ...(flags.externalMembers && { externalMembers: true }) };
 }
 
 function secretOf(name: string): string {

@@ -4,6 +4,7 @@ import { ownAudit, platformAudit } from "./audit/read.ts";
 import { channelsOfTenant } from "./channels/of-tenant.ts";
 import { ownChannels } from "./channels/own.ts";
 import { receiveDeliveries } from "./channels/receive.ts";
+import { widgetOperations } from "./channels/widget.ts";
 import { sendMessage } from "./chat/send.ts";
 import { chatSocket } from "./chat/socket.ts";
 import { ownDeadLetters } from "./dead-letters/own.ts";
@@ -109,7 +110,7 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
   const ofGateway = gateway
     ? [...gatewayConfigs(services, gateway.config), ...gatewayObjects(services, gateway.config), explainRoute(gateway.dataPlane)]
     : [];
-  const main = [...tenant, ...platform, ...receiveDeliveries(services), keySet(services)];
+  const main = [...tenant, ...platform, ...receiveDeliveries(services), ...widgetOperations(services), keySet(services)];
   return {
     main: [...main, apiDocument(main, services.version)],
     admin: [...healthOperations(services), ...platform, ...ofGateway],

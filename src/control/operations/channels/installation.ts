@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { CHAT_PLATFORMS, type TestRun } from "../../../agents/index.ts";
-import type { Tenant } from "../../../kernel/index.ts";
+import type { TestRun } from "../../../agents/index.ts";
+import { PLATFORMS, type Tenant } from "../../../kernel/index.ts";
 import type { Installation } from "../../../tenancy/registry/index.ts";
 import { recordChange, type Caller } from "../../record-change.ts";
 import { text } from "../../schemas.ts";
@@ -8,7 +8,7 @@ import type { Services } from "../../services.ts";
 
 /** What makes an installation. What the platform's own fields are is checked by its adapter. */
 export const installationInput = z.strictObject({
-  platform: z.enum(CHAT_PLATFORMS),
+  platform: z.enum(PLATFORMS),
   name: text(100).optional(),
   settings: z.record(z.string().max(64), z.json()),
 });
