@@ -89,6 +89,36 @@ export async function listSessions(scope: TenantScope, userId: string | undefine
   return rows.map((row) => toSession(tenant, row));
 }
 
+/** Whether the tenant's time without a message is over: then the session is there to be read, and nothing is added to it. */
+export function hasEnded({ sessions }: Tenant, { lastActivity }: Session, nowMs: number): boolean {
+  return sessions.idleMinutes !== null && nowMs - lastActivity.getTime() > sessions.idleMinutes * 60_000;
+}
+
+/** Removes all sessions of a user, and gives how many. */
+export async function removeSessionsOf(scope: TenantScope, userId: string): Promise<number> {
+  const { count } = await scope.data.query(
+    sql`delete from sessions where tenant_id = ${scope.context.tenant.uuid} and user_id = ${userId}`,
+  );
+  return count;
+}
+
+/** Every message of a session, the oldest first, read as it is asked for. */
+export async function* allMessages(scope: TenantScope, session: Session): AsyncGenerator<StoredMessage, void> {
+  const { tenant } = scope.context;
+  const id = randomPart(tenant, session.sessionId)?.id ?? "";
+  let after = 0;
+  for (;;) {
+    const { rows } = await scope.data.query<StoredMessage & { seq: number }>(sql`
+      select seq, id, role, body as text, citations, created_at as "createdAt" from messages
+      where tenant_id = ${tenant.uuid} and session_id = ${id} and seq > ${after} order by seq limit ${MESSAGES_SHOWN_MAX}`);
+    for (const { seq, ...message } of rows) {
+      after = seq;
+      yield message;
+    }
+    if (rows.length < MESSAGES_SHOWN_MAX) return;
+  }
+}
+
 /** Removes the session and its messages. */
 export async function removeSession(scope: TenantScope, session: Session): Promise<void> {
   const { tenant } = scope.context;

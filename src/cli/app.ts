@@ -30,6 +30,7 @@ import { openWorker } from "./open-worker.ts";
 import { prepareTables } from "./open-data.ts";
 import { openIdentity } from "./open-identity.ts";
 import { carryOutJournal, openJournal, openLifecycle } from "./open-lifecycle.ts";
+import { openRetention } from "./open-retention.ts";
 import { openStorage } from "./open-storage.ts";
 import { keepKeysCurrent } from "./open-vault.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
@@ -119,6 +120,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   await worker.start();
   closing.add(() => worker.close());
   lifecycle.start();
+  openRetention({ registry, stores, report: telemetry.report }, closing);
   const live = createLiveRequests();
   endWithTenants(live, registry, telemetry);
   const rooms = { settings, identity, registry, lifecycle, audit, telemetry, live, limits };

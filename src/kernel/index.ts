@@ -40,6 +40,7 @@ export {
   PLATFORMS,
   type RequestRate,
   type ResourceQuotas,
+  type SessionSettings,
   type Tenant,
   TENANT_STATUSES,
   type TenantStatus,

@@ -136,6 +136,16 @@ const TENANT_ROWS: Readonly<Record<string, Row>> = {
     target: (_freehold, tenant) => ({ path: `/api/sessions/${tenant}.web.${SESSIONS[0]}` }),
   },
   "DELETE /api/sessions/{id}": { who: "member", scope: "chat", status: 204, target: freshSession },
+  "DELETE /api/sessions": { who: "member", scope: "chat", status: 200, target: at("/api/sessions?userId=u1") },
+  "GET /api/sessions/{id}/export": {
+    who: "member",
+    scope: "chat",
+    status: 200,
+    target: async (freehold, tenant) => ({ path: `${(await freshSession(freehold, tenant)).path}/export` }),
+  },
+  "GET /api/links": { who: "member", scope: "chat", status: 200, target: at("/api/links") },
+  "POST /api/links": { who: "member", scope: "chat", status: 201, target: at("/api/links", { userId: "u1" }) },
+  "DELETE /api/links": { who: "member", scope: "chat", status: 204, target: at("/api/links") },
   "GET /users": { who: "member", scope: "users", status: 200, target: at("/users") },
   "POST /users/create": {
     who: "admin",

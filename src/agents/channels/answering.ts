@@ -5,7 +5,9 @@ import type { EventConsumer } from "../../stores/events/index.ts";
 import type { Stores, TenantScope } from "../../stores/index.ts";
 import type { Installation, Installations } from "../../tenancy/registry/index.ts";
 import { titleOf } from "../../wire/index.ts";
+import { admitUser } from "../active-users.ts";
 import { collect, type Invoker } from "../invoker.ts";
+import { linkCodeIn, useLinkCode, userOf } from "../links.ts";
 import type { AgentAnswer } from "../message.ts";
 import { addTurn, type NewSession, readHistory } from "../sessions.ts";
 import type { Channel } from "./channel.ts";
@@ -51,11 +53,14 @@ export function answerMessages(ports: AnsweringPorts): EventConsumer {
       const installation = await installationOf(ports, waiting, context);
       const scope = ports.stores.scope(context);
       if (!installation) return async () => {};
-      const { session, isNew, answer, problem } = await ask(ports, scope, installation, waiting, signal);
-      const text = (answer?.text ?? titleOf(toFault(problem), context.tenant, context.tenant.locale)).slice(0, REPLY_MAX).toWellFormed();
+      const code = linkCodeIn(waiting.text);
+      const { session, isNew, answer, problem, said } =
+        code === undefined ? await ask(ports, scope, installation, waiting, signal) : await link(scope, waiting, code);
+      const words = answer?.text ?? said ?? titleOf(toFault(problem), context.tenant, context.tenant.locale);
+      const text = words.slice(0, REPLY_MAX).toWellFormed();
       await noteState(scope, waiting, "answered", problem?.code ?? null);
       return async (tx) => {
-        if (answer) {
+        if (answer && session) {
           await addTurn(ports, tx, scope, session, { question: waiting.text, answer: answer.text, citations: answer.citations }, isNew);
         }
         const { installation: id, deliveryId, address, conversation } = waiting;
@@ -105,7 +110,9 @@ async function installationOf(
 }
 
 interface Asked {
-  readonly session: NewSession;
+  readonly session: NewSession | undefined;
+  /** What is said without asking the agent. */
+  readonly said?: string;
   readonly isNew: boolean;
   readonly answer: AgentAnswer | undefined;
   readonly problem: Fault | undefined;
@@ -119,13 +126,14 @@ async function ask(
   signal: AbortSignal,
 ): Promise<Asked> {
   const { context } = scope;
-  const { sessionId, known } = await sessionOf(scope, { installation: id, platform, conversation }, ports.random);
+  const { sessionId, known } = await sessionOf(scope, { installation: id, platform, conversation }, ports);
   const about: Record<string, Json> = { ...metadata, installation: id };
-  const session: NewSession = known ?? { sessionId, userId: sender, platform, metadata: about };
+  const userId = await userOf(scope, sender);
+  const session: NewSession = known ?? { sessionId, userId, platform, metadata: about };
   const message = {
     id: uuidV7(ports.clock, ports.random),
     text,
-    userId: sender,
+    userId,
     sessionId,
     tenantId: context.tenant.id,
     platform,
@@ -135,6 +143,7 @@ async function ask(
   };
   const isNew = known === undefined;
   try {
+    await admitUser(scope, userId);
     const answer = await collect(ports.invoker.invoke(context, message, signal, { stream: false }));
     return { session, isNew, answer, problem: undefined };
   } catch (error) {
@@ -143,6 +152,14 @@ async function ask(
     if (LATER.has(problem.code)) throw problem;
     return { session, isNew, answer: undefined, problem };
   }
+}
+
+/** A person of the platform says which user it is. The code is for nobody else, so no agent gets it and no session keeps it. */
+async function link(scope: TenantScope, { sender }: WaitingMessage, code: string): Promise<Asked> {
+  const said = (await useLinkCode(scope, sender, code))
+    ? "You are recognised from now on."
+    : "This code is not good, or no longer. Ask for another one.";
+  return { session: undefined, isNew: false, answer: undefined, problem: undefined, said };
 }
 
 /** Waits once where the platform says for how long; any other failure is left to the retries of the event. */

@@ -22,7 +22,10 @@ import { ownKeys } from "./keys/own.ts";
 import { listPlans } from "./plans/list.ts";
 import { putPlan } from "./plans/put.ts";
 import { search } from "./search/run.ts";
+import { exportSession } from "./sessions/export.ts";
+import { ownLinks } from "./sessions/links.ts";
 import { listAll } from "./sessions/list.ts";
+import { removeAll } from "./sessions/remove-all.ts";
 import { removeOne } from "./sessions/remove.ts";
 import { showSession } from "./sessions/show.ts";
 import { ownTenant } from "./tenant/own.ts";
@@ -67,6 +70,9 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     listAll(services),
     showSession(),
     removeOne(),
+    removeAll(),
+    exportSession(),
+    ...ownLinks(services),
     listUsers(services),
     createUser(services),
     showUser(),

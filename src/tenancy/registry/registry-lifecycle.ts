@@ -8,10 +8,13 @@ import { readTenants } from "./tenant-store.ts";
 const TRAIL = "freehold.audit_entries";
 const PLACES: ReadonlySet<string> = new Set([
   TRAIL,
+  "freehold.active_users",
   "freehold.api_keys",
   "freehold.channel_conversations",
   "freehold.channel_deliveries",
   "freehold.channel_installations",
+  "freehold.channel_link_codes",
+  "freehold.channel_links",
   "freehold.counters",
   "freehold.tenant_domains",
   "freehold.tenant_secrets",
