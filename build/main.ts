@@ -28,6 +28,8 @@ execFileSync(path.join(ROOT, "node_modules/.bin/tsc"), ["-p", path.join(import.m
 });
 for (const name of ["bin", "README.md", "CHANGELOG.md", "LICENSE"])
   cpSync(path.join(ROOT, name), path.join(DIST, name), { recursive: true });
+// what browsers get is no TypeScript
+cpSync(path.join(ROOT, "src/control/widget"), path.join(DIST, "src/control/widget"), { recursive: true });
 writeFileSync(path.join(DIST, "package.json"), `${JSON.stringify(publishedManifest(), null, 2)}\n`);
 
 function publishedManifest(): object {

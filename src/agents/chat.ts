@@ -1,8 +1,9 @@
-import { type Clock, Fault, type Json, type Random, type TenantContext, uuidV7 } from "../kernel/index.ts";
+import { type Clock, Fault, type Json, type Platform, type Random, type TenantContext, uuidV7 } from "../kernel/index.ts";
 import type { TenantScope } from "../stores/index.ts";
 import type { Invoker } from "./invoker.ts";
-import type { AgentEvent, NormalizedMessage, Platform } from "./message.ts";
-import { appendTurn, findSession, newSessionId, readHistory, type Session } from "./sessions.ts";
+import type { AgentEvent, NormalizedMessage } from "./message.ts";
+import { admitUser } from "./active-users.ts";
+import { appendTurn, findSession, hasEnded, newSessionId, type NewSession, readHistory } from "./sessions.ts";
 
 /** A message as a channel hands it over. */
 export interface IncomingMessage {
@@ -45,7 +46,9 @@ export function createChat(ports: ChatPorts): Chat {
       const speaker = speaksFor(context, incoming.userId);
       const known =
         incoming.sessionId === undefined ? undefined : await findSession(scope, incoming.sessionId, anyUser ? undefined : speaker);
+      if (known && hasEnded(context.tenant, known, ports.clock.now())) throw ended();
       const userId = known?.userId ?? speaker;
+      await admitUser(scope, userId);
       const session = known ?? begin(ports, context, userId, incoming);
       const message: NormalizedMessage = {
         id: uuidV7(ports.clock, ports.random),
@@ -64,10 +67,15 @@ export function createChat(ports: ChatPorts): Chat {
   };
 }
 
+function ended(): Fault {
+  const detail = "This session has ended. Begin another one, without sessionId.";
+  return new Fault("not_found", "a session that has ended", { public: { detail, field: "sessionId" } });
+}
+
 /**
  * Who a caller's message is from. A member speaks only for itself; an admin or a key of the tenant may name any of the tenant's users.
  */
-function speaksFor(context: TenantContext, userId: string | undefined): string {
+export function speaksFor(context: TenantContext, userId: string | undefined): string {
   if (userId === undefined || userId === context.principal.id) return context.principal.id;
   if (mayActForOthers(context)) return userId;
   throw new Fault("forbidden", "a member named another user", {
@@ -79,8 +87,6 @@ function speaksFor(context: TenantContext, userId: string | undefined): string {
 export function mayActForOthers({ principal }: TenantContext): boolean {
   return principal.kind === "api_key" || principal.roles.includes("admin");
 }
-
-type NewSession = Pick<Session, "sessionId" | "userId" | "platform" | "metadata">;
 
 function begin({ random }: ChatPorts, { tenant }: TenantContext, userId: string, { platform, metadata }: IncomingMessage): NewSession {
   return { sessionId: newSessionId(tenant, platform, random), userId, platform, metadata };

@@ -1,14 +1,10 @@
 export { BREAKER_FAILURES_MAX, BREAKER_REST_MS } from "./breaker.ts";
 export { collect, createInvoker, type InvokeOptions, type Invoker, type InvokerOptions } from "./invoker.ts";
-export {
-  type AgentAnswer,
-  type AgentEvent,
-  type Citation,
-  type HistoryTurn,
-  type NormalizedMessage,
-  type Platform,
-  type Usage,
-} from "./message.ts";
+export { type AgentAnswer, type AgentEvent, type Citation, type HistoryTurn, type NormalizedMessage, type Usage } from "./message.ts";
 export { NOTHING_FOUND, type Passage, type SearchPassages } from "./protocols/builtin.ts";
-export { type Chat, type ChatPorts, createChat, type IncomingMessage, mayActForOthers, type Reply } from "./chat.ts";
-export { findSession, listMessages, listSessions, removeSession, type Session } from "./sessions.ts";
+export { type Chat, type ChatPorts, createChat, type IncomingMessage, mayActForOthers, type Reply, speaksFor } from "./chat.ts";
+export { LINK_CODE_LIFETIME_S, listLinks, makeLinkCode, removeLinks } from "./links.ts";
+export { forgetOld } from "./retention.ts";
+export { allMessages, findSession, listMessages, listSessions, removeSession, removeSessionsOf, type Session } from "./sessions.ts";
+export { assertWebEnabled } from "./channels/web.ts";
+export { CHAT_PLATFORMS, type Channels, createChannels, type TestRun } from "./channels/channels.ts";

@@ -1,8 +1,4 @@
-import type { Json, TenantId } from "../kernel/index.ts";
-
-/** How a message arrived. */
-export const PLATFORMS = ["web", "slack", "discord"] as const;
-export type Platform = (typeof PLATFORMS)[number];
+import type { Json, Platform, TenantId } from "../kernel/index.ts";
 
 /** One earlier turn of the same session. */
 export interface HistoryTurn {

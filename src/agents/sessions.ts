@@ -1,7 +1,17 @@
-import { type Clock, Fault, type Json, type Random, type Tenant, type TenantId, uuidV7 } from "../kernel/index.ts";
+import {
+  type Clock,
+  Fault,
+  type Json,
+  type Platform,
+  PLATFORMS,
+  type Random,
+  type Tenant,
+  type TenantId,
+  uuidV7,
+} from "../kernel/index.ts";
 import { type Queryable, sql } from "../stores/data/index.ts";
 import type { TenantScope } from "../stores/index.ts";
-import { type Citation, type HistoryTurn, type Platform, PLATFORMS } from "./message.ts";
+import type { Citation, HistoryTurn } from "./message.ts";
 
 /** One conversation of one user of one tenant on one channel. */
 export interface Session {
@@ -31,6 +41,9 @@ export interface Turn {
   readonly answer: string;
   readonly citations: readonly Citation[];
 }
+
+/** What a session begins with. */
+export type NewSession = Pick<Session, "sessionId" | "userId" | "platform" | "metadata">;
 
 interface SessionRow extends Omit<Session, "sessionId" | "tenantId"> {
   readonly id: string;
@@ -76,6 +89,36 @@ export async function listSessions(scope: TenantScope, userId: string | undefine
   return rows.map((row) => toSession(tenant, row));
 }
 
+/** Whether the tenant's time without a message is over: then the session is there to be read, and nothing is added to it. */
+export function hasEnded({ sessions }: Tenant, { lastActivity }: Session, nowMs: number): boolean {
+  return sessions.idleMinutes !== null && nowMs - lastActivity.getTime() > sessions.idleMinutes * 60_000;
+}
+
+/** Removes all sessions of a user, and gives how many. */
+export async function removeSessionsOf(scope: TenantScope, userId: string): Promise<number> {
+  const { count } = await scope.data.query(
+    sql`delete from sessions where tenant_id = ${scope.context.tenant.uuid} and user_id = ${userId}`,
+  );
+  return count;
+}
+
+/** Every message of a session, the oldest first, read as it is asked for. */
+export async function* allMessages(scope: TenantScope, session: Session): AsyncGenerator<StoredMessage, void> {
+  const { tenant } = scope.context;
+  const id = randomPart(tenant, session.sessionId)?.id ?? "";
+  let after = 0;
+  for (;;) {
+    const { rows } = await scope.data.query<StoredMessage & { seq: number }>(sql`
+      select seq, id, role, body as text, citations, created_at as "createdAt" from messages
+      where tenant_id = ${tenant.uuid} and session_id = ${id} and seq > ${after} order by seq limit ${MESSAGES_SHOWN_MAX}`);
+    for (const { seq, ...message } of rows) {
+      after = seq;
+      yield message;
+    }
+    if (rows.length < MESSAGES_SHOWN_MAX) return;
+  }
+}
+
 /** Removes the session and its messages. */
 export async function removeSession(scope: TenantScope, session: Session): Promise<void> {
   const { tenant } = scope.context;
@@ -106,24 +149,35 @@ export async function readHistory(scope: TenantScope, session: Session): Promise
 export async function appendTurn(
   ports: { readonly clock: Clock; readonly random: Random },
   scope: TenantScope,
-  session: Pick<Session, "sessionId" | "userId" | "platform" | "metadata">,
+  session: NewSession,
   turn: Turn,
   isNew: boolean,
 ): Promise<void> {
-  if (!isNew) return await insertTurn(ports, scope.data, scope, session, turn);
+  if (isNew) await scope.data.transaction((tx) => addTurn(ports, tx, scope, session, turn, true));
+  else await addTurn(ports, scope.data, scope, session, turn, false);
+}
+
+/** The same as a part of what `on` does; for a session that is new it has to be a transaction. */
+export async function addTurn(
+  ports: { readonly clock: Clock; readonly random: Random },
+  on: Queryable,
+  scope: TenantScope,
+  session: NewSession,
+  turn: Turn,
+  isNew: boolean,
+): Promise<void> {
+  if (!isNew) return await insertTurn(ports, on, scope, session, turn);
   const { tenant } = scope.context;
   const { sessionId, userId, platform, metadata } = session;
-  await scope.data.transaction(async (tx) => {
-    await tx.query(sql`
-      insert into sessions (tenant_id, id, user_id, platform, metadata)
-      values (${tenant.uuid}, ${randomPart(tenant, sessionId)?.id ?? ""}, ${userId}, ${platform}, ${JSON.stringify(metadata)}::jsonb)`);
-    await insertTurn(ports, tx, scope, session, turn);
-    await scope.events.publish(tx, {
-      topic: "session.events",
-      type: "session.created",
-      key: sessionId,
-      data: { sessionId, userId, platform },
-    });
+  await on.query(sql`
+    insert into sessions (tenant_id, id, user_id, platform, metadata)
+    values (${tenant.uuid}, ${randomPart(tenant, sessionId)?.id ?? ""}, ${userId}, ${platform}, ${JSON.stringify(metadata)}::jsonb)`);
+  await insertTurn(ports, on, scope, session, turn);
+  await scope.events.publish(on, {
+    topic: "session.events",
+    type: "session.created",
+    key: sessionId,
+    data: { sessionId, userId, platform },
   });
 }
 

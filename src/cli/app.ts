@@ -21,11 +21,10 @@ import {
 } from "../gateway/index.ts";
 import { createKeyring, type Keyring, Secret, systemClock, systemRandom, type Tenant, toFault } from "../kernel/index.ts";
 import type { DataStore } from "../stores/data/index.ts";
-import { createPostgresBus, createWorker, type EventWorker } from "../stores/events/index.ts";
+import type { EventWorker } from "../stores/events/index.ts";
 import type { Stores, TenantScope } from "../stores/index.ts";
 import { createLexicalEmbedder, createOpenAiEmbedder, type Embedder } from "../stores/search/index.ts";
-import type { Audit } from "../tenancy/audit/index.ts";
-import { createRateLimiter } from "../tenancy/limits/index.ts";
+import { createRateLimiter, type RateLimiter } from "../tenancy/limits/index.ts";
 import type { Lifecycle } from "../tenancy/lifecycle/index.ts";
 import type { Registry } from "../tenancy/registry/index.ts";
 import { createEgress, createHttpServer, type Egress, type HttpServer, type HttpServerOptions } from "../wire/index.ts";
@@ -33,10 +32,12 @@ import { certificatesOf } from "./certificates.ts";
 import { Closing } from "./closing.ts";
 import { type DataPlaneRooms, openDataPlane, openLimits } from "./data-plane.ts";
 import { DocumentTenants } from "./document-tenants.ts";
-import { createContextOpener, recordQuarantine } from "./event-ports.ts";
+import { openChannels } from "./open-channels.ts";
 import { prepareTables } from "./open-data.ts";
 import { openIdentity } from "./open-identity.ts";
 import { carryOutJournal, openJournal, openLifecycle, resealAllColumns } from "./open-lifecycle.ts";
+import { openRetention } from "./open-retention.ts";
+import { openWorker } from "./open-worker.ts";
 import { openStorage } from "./open-storage.ts";
 import { openTenants } from "./open-tenants.ts";
 import { keepKeysCurrent } from "./open-vault.ts";
@@ -107,6 +108,8 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const limits = openLimits({ settings, siblings: inputs.siblings, telemetry });
   closing.add(() => limits.close());
   const invoker = createInvoker({ egress, clock: systemClock, limits, searchPassages: passagesOf(stores) });
+  const limiter = createRateLimiter(systemClock);
+  const channels = await openChannels({ ...tenancy, settings, keyring, identity, limiter, limits, invoker, egress, telemetry }, closing);
   const services: Services = {
     registry,
     identity,
@@ -118,6 +121,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     keyring,
     vault,
     chat: createChat({ invoker, clock: systemClock, random: systemRandom }),
+    channels,
     clock: systemClock,
     random: systemRandom,
     health: async () => healthOf(data),
@@ -127,11 +131,12 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   await worker.start();
   closing.add(() => worker.close());
   lifecycle.start();
+  openRetention({ registry, stores, report: telemetry.report }, closing);
   const live = createLiveRequests();
   endWithTenants(live, registry, telemetry);
   const rooms = { settings, identity, registry, lifecycle, audit, telemetry, live, limits };
   const gateway = await openGateway(inputs, rooms, closing);
-  const { servers, pipeline } = await listen(settings, services, stores, telemetry, gateway, live);
+  const { servers, pipeline } = await listen(settings, services, { stores, telemetry, limiter }, gateway, live);
   closing.add(async () => {
     pipeline.leave();
     await Promise.all(servers.flatMap((server) => (server ? [server.close(CLOSE_GRACE_MS)] : [])));
@@ -174,7 +179,7 @@ async function openTenancy(inputs: AppInputs, { keyring, egress, telemetry }: Te
   const keyed = { data, vault, registry };
   const keeping = keepKeysCurrent({ ...keyed, resealColumns: (signal) => resealAllColumns(keyed, signal) }, telemetry);
   closing.add(() => keeping.stop());
-  const worker = openWorker(data, keyring, registry, stores, audit, telemetry);
+  const worker = openWorker({ data, keyring, registry, audit, telemetry }, [indexUsers(stores), indexDocuments(stores)]);
   const beside = stores.lifecycles;
   const lifecycle = openLifecycle({ settings, data, keyring, embedder, registry, beside, audit, journal, worker, report });
   closing.add(() => lifecycle.close());
@@ -225,14 +230,13 @@ type Ports = readonly [main: HttpServer, admin: HttpServer, tls?: HttpServer];
 async function listen(
   settings: Settings,
   services: Services,
-  stores: Stores,
-  telemetry: Telemetry,
+  { stores, telemetry, limiter }: { readonly stores: Stores; readonly telemetry: Telemetry; readonly limiter: RateLimiter },
   gateway: OpenGateway,
   live: LiveRequests,
 ): Promise<{ readonly servers: Ports; readonly pipeline: Pipeline }> {
   const pipeline = createPipeline({
     identity: services.identity,
-    limiter: createRateLimiter(systemClock),
+    limiter,
     stores,
     audit: services.audit,
     clock: systemClock,
@@ -306,30 +310,6 @@ function createEmbedder({ settings, readVariable }: AppInputs, egress: Egress): 
       },
     },
   );
-}
-
-function openWorker(
-  data: DataStore,
-  keyring: Keyring,
-  registry: Registry,
-  stores: Stores,
-  audit: Audit,
-  telemetry: Telemetry,
-): EventWorker {
-  const consumers = [indexUsers(stores), indexDocuments(stores)];
-  return createWorker({
-    bus: createPostgresBus(data, consumers),
-    data,
-    keyring,
-    clock: systemClock,
-    random: systemRandom,
-    consumers,
-    openContext: createContextOpener(registry),
-    report: {
-      onFault: telemetry.report,
-      onQuarantine: async (quarantine) => recordQuarantine(audit, quarantine),
-    },
-  });
 }
 
 /** Passages for the built-in agent: the best points of the tenant's documents. */

@@ -1,4 +1,5 @@
-import { Command, Option } from "commander";
+import { Argument, Command, Option } from "commander";
+import { addChannel, listChannels, removeChannel, testChannel } from "./commands/channel.ts";
 import { doctor } from "./commands/doctor.ts";
 import { checkRoutes, explainRoute, exportApisix, importApisix } from "./commands/gateway.ts";
 import { lintInstallation } from "./commands/lint.ts";
@@ -121,6 +122,30 @@ onInstallation(key.command("list [tenant]")).description("list a tenant's keys, 
 onInstallation(key.command("revoke <tenant-or-key> [key]"))
   .description("revoke a tenant's key, or with one argument a key of the platform, everywhere within a second")
   .action(revokeKey);
+
+const channel = program.command("channel").description("install, list, test and remove a tenant's apps on chat platforms");
+onInstallation(
+  channel.command("add <tenant>").addArgument(new Argument("<platform>", "where the app is").choices(["web", "slack", "discord"])),
+)
+  .description("install an app of a tenant: whose it is is asked of the platform; prints the path that the app has to deliver to")
+  .option("--name <name>", "what it is called in lists (default: the platform)")
+  .option("--bot-token-env <variable>", "environment variable with the bot token", "FREEHOLD_BOT_TOKEN")
+  .option("--signing-secret-env <variable>", "Slack: environment variable with the signing secret", "FREEHOLD_SIGNING_SECRET")
+  .option("--external-members", "Slack: also answer people of other organisations in shared channels")
+  .option("--guild <id...>", "Discord: servers in which the app is answered")
+  .option("--direct-messages", "Discord: also answer in direct messages")
+  .option("--origin <origin...>", "website: sites that may show the chat, such as https://www.example.com")
+  .option("--title <text>", "website: title of the chat")
+  .action(addChannel);
+onInstallation(channel.command("list <tenant>")).description("list a tenant's apps").action(listChannels);
+onInstallation(channel.command("test <tenant> <channel>"))
+  .description("send a signed message through the app, the agent and the platform")
+  .requiredOption("--to <id>", "channel on the platform that gets the answer")
+  .option("--message <text>", "what to ask")
+  .action(testChannel);
+onInstallation(channel.command("remove <tenant> <channel>"))
+  .description("take an app away: what it delivers is refused everywhere within a second")
+  .action(removeChannel);
 
 onInstallation(program.command("token [tenant]"))
   .description("print a JWT of the platform's own issuer for a tenant's user, or without a tenant for an operator")

@@ -151,7 +151,7 @@ export async function carryOutJournal(lifecycle: Lifecycle, log: Telemetry["log"
 }
 
 /** The tenant acting as itself, with the rights of an admin of it. */
-function asItself(tenant: Tenant | undefined, { uuid, id }: StoreTenant): TenantContext {
+export function asItself(tenant: Tenant | undefined, { uuid, id }: StoreTenant): TenantContext {
   if (!tenant || tenant.uuid !== uuid) throw new Fault("internal", `tenant ${id} is not there`);
   return createTenantContext({
     tenant,

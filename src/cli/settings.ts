@@ -166,6 +166,15 @@ export const settingsSchema = z
     cache: cacheSettings,
     /** The contents of files. */
     files: filesSettings,
+    /** Where chat platforms are, for those that have more than one place. */
+    channels: z
+      .strictObject({
+        slack: z
+          .strictObject({ apiUrl: originSchema.default("https://slack.com"), hooksUrl: originSchema.default("https://hooks.slack.com") })
+          .prefault({}),
+        discord: z.strictObject({ apiUrl: originSchema.default("https://discord.com") }).prefault({}),
+      })
+      .prefault({}),
     /** The data plane: what is proxied, for whom and how. */
     gateway: z
       .strictObject({

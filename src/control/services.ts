@@ -1,4 +1,4 @@
-import type { Chat } from "../agents/index.ts";
+import type { Channels, Chat } from "../agents/index.ts";
 import type { Clock, Keyring, Random, StorePlaces } from "../kernel/index.ts";
 import type { EventWorker } from "../stores/events/index.ts";
 import type { VaultStore } from "../stores/vault/index.ts";
@@ -19,6 +19,7 @@ export interface Services {
   readonly identity: Identity;
   readonly audit: Audit;
   readonly chat: Chat;
+  readonly channels: Channels;
   readonly worker: EventWorker;
   readonly lifecycle: Lifecycle;
   /** Where tenants' parts of the stores are. */

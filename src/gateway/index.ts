@@ -8,6 +8,7 @@ export {
   publicOperation,
   rawPlatformOperation,
   rawTenantOperation,
+  rawPublicOperation,
   type SocketCall,
   streamingTenantOperation,
   type TenantCall,

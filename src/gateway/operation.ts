@@ -154,6 +154,15 @@ export function rawPlatformOperation<Query = undefined>(
   return { ...made, rawBody: "whole" };
 }
 
+/** A call that anybody may make, and that proves by the bytes of its body who makes it. */
+export function rawPublicOperation(
+  parts: OperationParts<Uint8Array, undefined> & { run(call: Call<Uint8Array, undefined>): Promise<Answer> | Answer },
+): Operation {
+  // the pipeline gives the bytes where `rawBody` says so
+  const made = operation(parts, { realm: "public" }, (call) => parts.run(call as Call<Uint8Array, undefined>));
+  return { ...made, rawBody: "whole" };
+}
+
 function operation<Body, Query>(parts: OperationParts<Body, Query>, access: Access, run: Operation["run"]): Operation {
   const { method, path, summary, body, query, bodyTypes = [], bytesMax, refusal } = parts;
   return { method, path, summary, access, body, query, bodyTypes, bytesMax, refusal, rawBody: undefined, run, accept: undefined };

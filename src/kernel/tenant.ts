@@ -32,6 +32,10 @@ export const PLACEMENT_OF: Readonly<Record<IsolationLevel, Pick<Placement, "data
 export interface ResourceQuotas {
   readonly maxUsers: number;
   readonly maxProjects: number;
+  /** People who may write within 30 days; any number where it is not set. */
+  readonly maxActiveUsers?: number | undefined;
+  /** People who may write at the same time, which is within five minutes; any number where it is not set. */
+  readonly maxConcurrentUsers?: number | undefined;
   /** Calls to agents and models per calendar month (UTC). */
   readonly maxAIRequests: number;
   /** Bytes. */
@@ -75,6 +79,18 @@ export interface AgentConfig {
   readonly model: string | null;
 }
 
+/** How long conversations go on and are kept. */
+export interface SessionSettings {
+  /** Days after which messages, and sessions without newer ones, are deleted; null keeps them. */
+  readonly retentionDays: number | null;
+  /** Minutes without a message after which a session has ended; null never ends one. */
+  readonly idleMinutes: number | null;
+}
+
+/** How a message arrives. */
+export const PLATFORMS = ["web", "slack", "discord"] as const;
+export type Platform = (typeof PLATFORMS)[number];
+
 /** The settings of a tenant's channels and agent. Tokens are held apart, sealed; here stands only whether there is one. */
 export interface ChannelConfig {
   readonly web: { readonly enabled: boolean };
@@ -101,6 +117,7 @@ export interface Tenant {
   readonly status: TenantStatus;
   readonly agentConfig: AgentConfig;
   readonly channels: ChannelConfig;
+  readonly sessions: SessionSettings;
   /** Own titles of errors: code -> language -> text. */
   readonly errorTexts: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** Counts up by one with each change. */

@@ -114,6 +114,7 @@ export function ownManifest({ application, platform }: { readonly application: s
         "freehold.erasure_certificates",
         "freehold.subscriptions",
         "freehold.file_copies",
+        "freehold.channel_installations",
         "freehold_private.*",
       ],
     },

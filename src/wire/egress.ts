@@ -7,7 +7,7 @@ import { createGuardedLookup, createLookup, type Lookup } from "./lookup.ts";
 
 /** One request to an address that a tenant has set. */
 export interface EgressRequest {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "PATCH";
   readonly url: string;
   /** The fields of the connection and the framing, and Host, may not be among them. */
   readonly headers: Readonly<Record<string, string>>;

@@ -46,6 +46,7 @@ function tenantOf(name: string, agent: Partial<AgentConfig>): Tenant {
     status: "active",
     agentConfig: { ...AGENT, ...agent },
     channels: { web: { enabled: true }, slack: { botToken: false, appToken: false }, discord: { token: false } },
+    sessions: { retentionDays: null, idleMinutes: null },
     errorTexts: {},
     version: 1,
     createdAt: "2026-01-01T00:00:00.000Z",

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { test } from "node:test";
+import { SCOPES } from "../../src/kernel/index.ts";
 import { createKeySets } from "../../src/tenancy/identity/jwks.ts";
 import { createTokenVerifier, type TokenVerdict } from "../../src/tenancy/identity/jwt.ts";
 import { identitySettings } from "../../src/tenancy/identity/settings.ts";
@@ -173,6 +174,19 @@ test("a subject that is absent, empty, long or has control characters is refused
   for (const sub of [undefined, null, "", 7, "u".repeat(257), "u\n", "u\u0000", "u\u0085", ["u"]]) {
     assertFault(await askWith(house, house.token(issuerA, "a", { sub })), "unauthenticated");
   }
+});
+
+test("a token is limited to the scopes that it names, and one without names has all", async () => {
+  const house = open();
+  const scopesOf = async (claims: Record<string, unknown>): Promise<readonly string[]> =>
+    assertContext(await askWith(house, house.token(issuerA, "a", claims)), "a").principal.scopes;
+  assert.deepEqual(await scopesOf({}), [...SCOPES]);
+  assert.deepEqual(await scopesOf({ scope: "openid chat" }), [...SCOPES]);
+  assert.deepEqual(await scopesOf({ freehold_scopes: ["chat"] }), ["chat"]);
+  assert.deepEqual(await scopesOf({ freehold_scopes: ["x"] }), []);
+  assert.deepEqual(await scopesOf({ freehold_scopes: [] }), []);
+  for (const scopes of ["chat", { chat: true }, [["chat"]], [null], null])
+    assertFault(await askWith(house, house.token(issuerA, "a", { freehold_scopes: scopes })), "unauthenticated");
 });
 
 test("roles are ours or nothing: unknown ones are left out, other shapes refused", async () => {

@@ -117,6 +117,21 @@ async function certificateTarget(freehold: Freehold): Promise<Target> {
   return { path: `/admin/v1/tenants/${id}/certificate` };
 }
 
+/** An installation of this tenant, which nothing is sent through here. */
+async function freshChannel({ sql }: Freehold, tenant: TenantName): Promise<string> {
+  const id = randomUUID().slice(0, 22);
+  await sql(
+    `insert into freehold.channel_installations (id, tenant_id, platform, name, app, workspace, settings, sealed, key_version, created_by)
+     select $1, uuid, 'slack', 'to be removed', $1, $1, '{}', '', 1, 'test' from freehold.tenants where id = $2`,
+    [id, tenant],
+  );
+  return id;
+}
+
+/** What no platform would take, so that none is asked. */
+const NO_CHANNEL = { platform: "slack", settings: {} };
+const TEST_MESSAGE = { to: "C1" };
+
 /** The dead letter under the same id again: what was redriven fails as before. */
 async function redriveTarget({ app, sql }: Freehold, tenant: TenantName): Promise<Target> {
   await app.services.worker.drain();
@@ -136,6 +151,16 @@ const TENANT_ROWS: Readonly<Record<string, Row>> = {
     target: (_freehold, tenant) => ({ path: `/api/sessions/${tenant}.web.${SESSIONS[0]}` }),
   },
   "DELETE /api/sessions/{id}": { who: "member", scope: "chat", status: 204, target: freshSession },
+  "DELETE /api/sessions": { who: "member", scope: "chat", status: 200, target: at("/api/sessions?userId=u1") },
+  "GET /api/sessions/{id}/export": {
+    who: "member",
+    scope: "chat",
+    status: 200,
+    target: async (freehold, tenant) => ({ path: `${(await freshSession(freehold, tenant)).path}/export` }),
+  },
+  "GET /api/links": { who: "member", scope: "chat", status: 200, target: at("/api/links") },
+  "POST /api/links": { who: "member", scope: "chat", status: 201, target: at("/api/links", { userId: "u1" }) },
+  "DELETE /api/links": { who: "member", scope: "chat", status: 204, target: at("/api/links") },
   "GET /users": { who: "member", scope: "users", status: 200, target: at("/users") },
   "POST /users/create": {
     who: "admin",
@@ -182,6 +207,20 @@ const TENANT_ROWS: Readonly<Record<string, Row>> = {
     scope: "tenant",
     status: 204,
     target: async (freehold, tenant) => ({ path: `/tenant/v1/keys/${await freshKey(freehold, tenant)}` }),
+  },
+  "GET /tenant/v1/channels": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/channels") },
+  "POST /tenant/v1/channels": { who: "admin", scope: "tenant", status: 422, target: at("/tenant/v1/channels", NO_CHANNEL) },
+  "DELETE /tenant/v1/channels/{channel}": {
+    who: "admin",
+    scope: "tenant",
+    status: 204,
+    target: async (freehold, tenant) => ({ path: `/tenant/v1/channels/${await freshChannel(freehold, tenant)}` }),
+  },
+  "POST /tenant/v1/channels/{channel}/test": {
+    who: "admin",
+    scope: "tenant",
+    status: 404,
+    target: at("/tenant/v1/channels/none/test", TEST_MESSAGE),
   },
   "GET /tenant/v1/dead-letters": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/dead-letters") },
   "POST /tenant/v1/dead-letters/{consumer}/{eventId}/redrive": { who: "admin", scope: "tenant", status: 202, target: redriveTarget },
@@ -230,6 +269,18 @@ const PLATFORM_ROWS: Readonly<Record<string, Row>> = {
     status: 204,
     target: async (freehold) => ({ path: `/admin/v1/tenants/b/keys/${await freshKey(freehold, "b")}` }),
   },
+  "GET /admin/v1/tenants/{id}/channels": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b/channels") },
+  "POST /admin/v1/tenants/{id}/channels": { who: "operator", status: 422, target: at("/admin/v1/tenants/b/channels", NO_CHANNEL) },
+  "DELETE /admin/v1/tenants/{id}/channels/{channel}": {
+    who: "operator",
+    status: 204,
+    target: async (freehold) => ({ path: `/admin/v1/tenants/b/channels/${await freshChannel(freehold, "b")}` }),
+  },
+  "POST /admin/v1/tenants/{id}/channels/{channel}/test": {
+    who: "operator",
+    status: 404,
+    target: at("/admin/v1/tenants/b/channels/none/test", TEST_MESSAGE),
+  },
   "GET /admin/v1/tenants/{id}/vault": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b/vault") },
   "PUT /admin/v1/tenants/{id}/vault/root": { who: "operator", status: 200, target: at("/admin/v1/tenants/b/vault/root", { root: null }) },
   "POST /admin/v1/tenants/{id}/vault/rotate": {
@@ -254,6 +305,14 @@ const PLATFORM_ROWS: Readonly<Record<string, Row>> = {
 export const MAIN_ROWS: Readonly<Record<string, Row>> = {
   ...TENANT_ROWS,
   ...PLATFORM_ROWS,
+  // whoever is let in has signed nothing
+  "POST /channels/slack/{installation}": { who: "anybody", status: 401, target: at(`/channels/slack/${"A".repeat(22)}`, {}) },
+  "POST /channels/discord/{installation}": { who: "anybody", status: 401, target: at(`/channels/discord/${"A".repeat(22)}`, {}) },
+  "GET /widget.js": { who: "anybody", status: 200, target: at("/widget.js") },
+  "GET /widget/frame.js": { who: "anybody", status: 200, target: at("/widget/frame.js") },
+  "GET /widget/frame.css": { who: "anybody", status: 200, target: at("/widget/frame.css") },
+  "GET /channels/web/{installation}": { who: "anybody", status: 404, target: at(`/channels/web/${"A".repeat(22)}`) },
+  "POST /channels/web/{installation}/visitors": { who: "anybody", status: 404, target: at(`/channels/web/${"A".repeat(22)}/visitors`) },
   "GET /.well-known/freehold/jwks.json": { who: "anybody", status: 200, target: at("/.well-known/freehold/jwks.json") },
   "GET /openapi.json": { who: "anybody", status: 200, target: at("/openapi.json") },
 };

@@ -57,6 +57,7 @@ export function tenantOf(name: string, parts: Partial<Tenant> = {}): Tenant {
     status: "active",
     agentConfig: { invokeUrl: null, timeout: 10_000, protocol: "builtin", concurrency: 5, model: null },
     channels: { web: { enabled: true }, slack: { botToken: false, appToken: false }, discord: { token: false } },
+    sessions: { retentionDays: null, idleMinutes: null },
     errorTexts: {},
     version: 1,
     createdAt: "2026-01-01T00:00:00.000Z",

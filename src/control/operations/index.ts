@@ -1,6 +1,10 @@
 import type { DataPlane, GatewayConfig, Operation } from "../../gateway/index.ts";
 import type { Services } from "../services.ts";
 import { ownAudit, platformAudit } from "./audit/read.ts";
+import { channelsOfTenant } from "./channels/of-tenant.ts";
+import { ownChannels } from "./channels/own.ts";
+import { receiveDeliveries } from "./channels/receive.ts";
+import { widgetOperations } from "./channels/widget.ts";
 import { sendMessage } from "./chat/send.ts";
 import { chatSocket } from "./chat/socket.ts";
 import { ownDeadLetters } from "./dead-letters/own.ts";
@@ -21,7 +25,10 @@ import { ownKeys } from "./keys/own.ts";
 import { listPlans } from "./plans/list.ts";
 import { putPlan } from "./plans/put.ts";
 import { search } from "./search/run.ts";
+import { exportSession } from "./sessions/export.ts";
+import { ownLinks } from "./sessions/links.ts";
 import { listAll } from "./sessions/list.ts";
+import { removeAll } from "./sessions/remove-all.ts";
 import { removeOne } from "./sessions/remove.ts";
 import { showSession } from "./sessions/show.ts";
 import { ownTenant } from "./tenant/own.ts";
@@ -66,6 +73,9 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     listAll(services),
     showSession(),
     removeOne(),
+    removeAll(),
+    exportSession(),
+    ...ownLinks(services),
     listUsers(services),
     createUser(services),
     showUser(),
@@ -82,6 +92,7 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     ...ownTenant(services),
     exportOwn(services),
     ...ownKeys(services),
+    ...ownChannels(services),
     ...ownDeadLetters(services),
     ownAudit(services),
   ];
@@ -101,6 +112,7 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     confirmMove(services),
     issueToken(services),
     ...keysOfTenant(services),
+    ...channelsOfTenant(services),
     ...keysOfPlatform(services),
     ...vaultOperations(services),
     listPlans(services),
@@ -110,7 +122,7 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
   const ofGateway = gateway
     ? [...gatewayConfigs(services, gateway.config), ...gatewayObjects(services, gateway.config), explainRoute(gateway.dataPlane)]
     : [];
-  const main = [...tenant, ...platform, keySet(services)];
+  const main = [...tenant, ...platform, ...receiveDeliveries(services), ...widgetOperations(services), keySet(services)];
   return {
     main: [...main, apiDocument(main, services.version)],
     admin: [...healthOperations(services), ...platform, ...ofGateway],

@@ -19,7 +19,16 @@ const EVENT_DATA_DEPTH_MAX = 32;
 /** Characters of an event's key. */
 const EVENT_KEY_LENGTH_MAX = 512;
 
-const PLATFORM_TOPICS = ["user.events", "document.events", "session.events", "tenant.events", "usage.events"] as const;
+const PLATFORM_TOPICS = [
+  "user.events",
+  "document.events",
+  "session.events",
+  "tenant.events",
+  "usage.events",
+  // work on its way, for the platform's own consumers
+  "channel.messages",
+  "channel.replies",
+] as const;
 /** What an event is sent under: a topic of the platform, or one of the tenant's own, which begin with `x.`. */
 export type Topic = (typeof PLATFORM_TOPICS)[number] | `x.${string}`;
 

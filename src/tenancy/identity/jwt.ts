@@ -4,13 +4,15 @@ import {
   parseTenantId,
   PLATFORM_ROLES,
   type PlatformRole,
+  type Scope,
+  SCOPES,
   TENANT_ROLES,
   type TenantId,
   type TenantRole,
 } from "../../kernel/index.ts";
 import { claim, type Claims, isAudience, isSubject, isWithinLifetime, knownOf } from "./claims.ts";
 import type { KeySets } from "./jwks.ts";
-import type { IssuerSettings } from "./settings.ts";
+import { type IssuerSettings, SCOPES_CLAIM } from "./settings.ts";
 import { createSignedTokens, type SignatureRefusal } from "./signed-tokens.ts";
 
 /** No token is believed for longer, however it was signed: a stolen one ends. */
@@ -28,11 +30,19 @@ export type TokenRefusal =
   | "bad_subject"
   | "bad_tenant"
   | "bad_roles"
+  | "bad_scopes"
   | "issuer_tenant_mismatch";
 
 /** Who a token speaks for. */
 export type TokenSubject =
-  | { readonly realm: "tenant"; readonly subject: string; readonly tenantId: TenantId; readonly roles: readonly TenantRole[] }
+  | {
+      readonly realm: "tenant";
+      readonly subject: string;
+      readonly tenantId: TenantId;
+      readonly roles: readonly TenantRole[];
+      /** All of them unless the token names some. */
+      readonly scopes: readonly Scope[];
+    }
   | { readonly realm: "platform"; readonly subject: string; readonly roles: readonly PlatformRole[] };
 
 /** What became of a token. For `issuer_tenant_mismatch` it says who tried to be whom: that part was signed by the issuer. */
@@ -93,7 +103,10 @@ function checkTenant(claims: Claims, issuer: IssuerSettings, subject: string): T
   const named = claim(claims, issuer.claims.roles);
   const roles = named === undefined ? [] : knownOf(named, TENANT_ROLES);
   if (!roles) return refuse("bad_roles");
-  return { ok: true, token: { realm: "tenant", subject, tenantId, roles: roles.length === 0 ? ["member"] : roles } };
+  const limit = claim(claims, SCOPES_CLAIM);
+  const scopes = limit === undefined ? SCOPES : knownOf(limit, SCOPES);
+  if (!scopes) return refuse("bad_scopes");
+  return { ok: true, token: { realm: "tenant", subject, tenantId, roles: roles.length === 0 ? ["member"] : roles, scopes } };
 }
 
 function checkPlatform(claims: Claims, issuer: IssuerSettings, subject: string, value: Json): TokenVerdict {

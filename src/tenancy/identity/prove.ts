@@ -132,6 +132,6 @@ function proofOfToken(token: TokenSubject): Proof {
   if (token.realm === "platform") {
     return { ok: true, realm: "platform", principal: { realm: "platform", kind: "user", id: token.subject, roles: token.roles }, provedBy };
   }
-  const principal = freezePrincipal({ realm: "tenant", kind: "user", id: token.subject, roles: token.roles, scopes: SCOPES });
+  const principal = freezePrincipal({ realm: "tenant", kind: "user", id: token.subject, roles: token.roles, scopes: token.scopes });
   return { ok: true, realm: "tenant", tenantId: token.tenantId, principal, provedBy };
 }

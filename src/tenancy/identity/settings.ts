@@ -4,6 +4,9 @@ import { parseTenantId, TENANT_ID_LENGTH_MAX } from "../../kernel/index.ts";
 /** The names of the claims unless an issuer has its own. */
 export const CLAIM_NAMES = { tenant: "tenant_id", roles: "roles", platformRoles: "platform_roles" } as const;
 
+/** A list of the scopes that a token is limited to, by whichever issuer: the `scope` of OAuth is full of words that mean other things. */
+export const SCOPES_CLAIM = "freehold_scopes";
+
 const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"]);
 /** Labels of letters, digits and inner hyphens, at least two of them (RFC 1123, 2.1). */
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+$/;

@@ -5,13 +5,14 @@ import {
   type Keyring,
   type PlatformRole,
   type Random,
+  type Scope,
   systemRandom,
   type TenantId,
   type TenantRole,
 } from "../../kernel/index.ts";
 import { encodePart, signParts } from "./compact-jws.ts";
 import { TOKEN_LIFETIME_MAX_S } from "./jwt.ts";
-import { CLAIM_NAMES, type IssuerSettings } from "./settings.ts";
+import { CLAIM_NAMES, type IssuerSettings, SCOPES_CLAIM } from "./settings.ts";
 
 /** The `iss` and `aud` of the platform's own tokens. */
 export const OWN_ISSUER = "freehold";
@@ -38,8 +39,8 @@ export interface TokenRequest<Role> {
 
 /** The platform as an issuer of tokens, by the same rules as any other. */
 export interface TokenIssuer {
-  /** A token for somebody inside one tenant. */
-  issue(request: TokenRequest<TenantRole> & { readonly tenantId: TenantId }): string;
+  /** A token for somebody inside one tenant, with every scope unless some are named. */
+  issue(request: TokenRequest<TenantRole> & { readonly tenantId: TenantId; readonly scopes?: readonly Scope[] }): string;
   /** A token for an operator. */
   issuePlatform(request: TokenRequest<PlatformRole>): string;
   /** The public keys, as served at `/.well-known/freehold/jwks.json`. */
@@ -90,8 +91,12 @@ export function createTokenIssuer(key: SigningKey, clock: Clock, issuer: string 
   }
 
   return {
-    issue: ({ sub, tenantId, roles, lifetimeMs }) =>
-      issue(sub, lifetimeMs, { [CLAIM_NAMES.tenant]: tenantId, [CLAIM_NAMES.roles]: [...roles] }),
+    issue: ({ sub, tenantId, roles, scopes, lifetimeMs }) =>
+      issue(sub, lifetimeMs, {
+        [CLAIM_NAMES.tenant]: tenantId,
+        [CLAIM_NAMES.roles]: [...roles],
+        ...(scopes && { [SCOPES_CLAIM]: [...scopes] }),
+      }),
     issuePlatform: ({ sub, roles, lifetimeMs }) => issue(sub, lifetimeMs, { [CLAIM_NAMES.platformRoles]: [...roles] }),
     jwks,
     trust: () => ({ issuer, audience: issuer, tenants: "*", jwks: jwks(), platform: true, claims: CLAIM_NAMES }),

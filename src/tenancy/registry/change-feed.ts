@@ -1,9 +1,9 @@
 import { type Fault, toFault } from "../../kernel/index.ts";
 import { sql, type SystemData } from "../../stores/data/index.ts";
 
-/** What changed: `tenant` by id, `domain` by host, `key` by key id, `plan` by name, `gateway` as a whole. */
+/** What changed: `tenant` and `installation` by id, `domain` by host, `key` by key id, `plan` by name, `gateway` as a whole. */
 export interface RegistryChange {
-  readonly kind: "tenant" | "domain" | "key" | "plan" | "gateway";
+  readonly kind: "tenant" | "domain" | "key" | "plan" | "gateway" | "installation";
   readonly key: string;
 }
 

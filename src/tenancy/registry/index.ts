@@ -1,5 +1,6 @@
 export type { GatewayObject, GatewayObjects, GatewayState, GatewayWrite } from "./gateway-objects.ts";
 export type { Confirmation } from "./gateway-processes.ts";
+export type { Installation, InstallationInsert, Installations } from "./installations.ts";
 export type { KeyInsert, StoredKey } from "./key-store.ts";
 export { createRegistryLifecycle } from "./registry-lifecycle.ts";
 export type { TenantTombstone } from "./restored.ts";

@@ -8,14 +8,20 @@ import { readTenants } from "./tenant-store.ts";
 const TRAIL = "freehold.audit_entries";
 const PLACES: ReadonlySet<string> = new Set([
   TRAIL,
+  "freehold.active_users",
   "freehold.api_keys",
+  "freehold.channel_conversations",
+  "freehold.channel_deliveries",
+  "freehold.channel_installations",
+  "freehold.channel_link_codes",
+  "freehold.channel_links",
   "freehold.counters",
   "freehold.tenant_domains",
   "freehold.tenant_secrets",
 ]);
 
 /**
- * The life of a tenant in the registry's own tables: keys, domains, secrets, counters, audit trail and the tenant's settings. Exported are
+ * The life of a tenant in the registry's own tables: keys, domains, installations, secrets, counters, audit trail and the tenant's settings. Exported are
  * the settings that a tenant may set itself, its domains and its audit trail; none of it is put back by an import: the settings are given
  * when the tenant is made, a domain has to be claimed, and a trail tells of the installation in which it was written. A tenant's own row stays, without its settings.
  */

@@ -6,6 +6,7 @@ import { DomainMap } from "./domain-map.ts";
 import { type GatewayObjects, type GatewayWrite, readGatewayState, writeGatewayObjects } from "./gateway-objects.ts";
 import { GatewayProcesses } from "./gateway-processes.ts";
 import { insertKey, type KeyInsert, listKeys, readKeys, revokeKey, type StoredKey } from "./key-store.ts";
+import { InstallationBook, type Installations } from "./installations.ts";
 import { PlanList } from "./plan-list.ts";
 import { DEFAULT_PLANS } from "./plans.ts";
 import { type TenantRow, toTenant } from "./snapshot.ts";
@@ -91,6 +92,8 @@ export interface Registry {
   catchUp(): Promise<void>;
   /** The gateway's stored objects. */
   readonly gateway: GatewayObjects;
+  /** Apps of tenants on chat platforms. */
+  readonly installations: Installations;
   close(): Promise<void>;
 }
 
@@ -115,6 +118,7 @@ class LiveRegistry implements Registry {
   readonly #tenants: CachedLookup<Entry>;
   readonly #keys: CachedLookup<StoredKey>;
   readonly #feed: ChangeFeed;
+  readonly installations: InstallationBook;
   readonly #listeners: ((ids: readonly string[]) => void)[] = [];
   readonly #gatewayListeners: (() => void)[] = [];
   readonly #processes: GatewayProcesses;
@@ -142,6 +146,7 @@ class LiveRegistry implements Registry {
       bounds.keysMax,
     );
     this.#feed = new ChangeFeed(ports.system, (changes) => this.#apply(changes), ports.report);
+    this.installations = new InstallationBook(ports, () => this.#feed.catchUp());
   }
 
   async start(): Promise<void> {
@@ -198,7 +203,10 @@ class LiveRegistry implements Registry {
   }
 
   async resealSecrets(signal?: AbortSignal): Promise<ResealReport> {
-    return await resealTenantSecrets(this.#ports, this.#ports.report, signal);
+    const { report } = this.#ports;
+    const secrets = await resealTenantSecrets(this.#ports, report, signal);
+    const installations = await this.installations.reseal(report, signal);
+    return { resealed: secrets.resealed + installations.resealed, failed: secrets.failed + installations.failed };
   }
 
   async domains(tenant: Pick<Tenant, "uuid">): Promise<readonly string[]> {
@@ -292,6 +300,7 @@ class LiveRegistry implements Registry {
       await this.#plans.read();
       await this.#domains.readAll();
       await this.#keys.refreshAll();
+      await this.installations.refresh(undefined);
       this.#tellGateway();
       this.#tell(await this.#tenants.refreshAll());
       return;
@@ -301,6 +310,7 @@ class LiveRegistry implements Registry {
     if (plans.length > 0) await this.#plans.read();
     if (domains.length > 0) await this.#domains.refresh(domains);
     await this.#keys.refresh(keys);
+    await this.installations.refresh(namesOf("installation"));
     await this.#tenants.refresh(tenants);
     if (namesOf("gateway").length > 0) this.#tellGateway();
     this.#tell(tenants);

@@ -1,4 +1,12 @@
-import { type AgentConfig, type DataModel, PLACEMENT_OF, type Tenant, type TenantId, type TenantStatus } from "../../kernel/index.ts";
+import {
+  type AgentConfig,
+  type DataModel,
+  PLACEMENT_OF,
+  type SessionSettings,
+  type Tenant,
+  type TenantId,
+  type TenantStatus,
+} from "../../kernel/index.ts";
 import { deepFreeze } from "./deep-freeze.ts";
 import type { PlanDocument, TenantDocument } from "./tenant-settings.ts";
 
@@ -25,6 +33,8 @@ const DEFAULT_AGENT: AgentConfig = Object.freeze({
   concurrency: 50,
   model: null,
 });
+
+const DEFAULT_SESSIONS: SessionSettings = Object.freeze({ retentionDays: null, idleMinutes: null });
 
 const DEFAULT_LOCALE = "en";
 const NO_TEXTS = Object.freeze({});
@@ -56,6 +66,7 @@ export function toTenant(row: TenantRow, plan: PlanDocument): Tenant {
       slack: { botToken: has("slack.botToken"), appToken: has("slack.appToken") },
       discord: { token: has("discord.token") },
     }),
+    sessions: over(DEFAULT_SESSIONS, own.sessions),
     errorTexts: own.errorTexts ?? NO_TEXTS,
     version: row.version,
     createdAt: row.created_at.toISOString(),

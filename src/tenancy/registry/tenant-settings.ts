@@ -19,6 +19,8 @@ const localeSchema = z.string().max(35).refine(isLocale, "use a language tag suc
 
 const quotas = z.strictObject({
   maxUsers: count,
+  maxActiveUsers: count.optional(),
+  maxConcurrentUsers: count.optional(),
   maxProjects: count,
   maxAIRequests: count,
   storageLimit: count,
@@ -41,6 +43,11 @@ const agentConfig = z.strictObject({
   protocol: z.enum(AGENT_PROTOCOLS),
   concurrency: z.int().min(1).max(10_000),
   model: z.string().min(1).max(TEXT_MAX).nullable(),
+});
+
+const sessions = z.strictObject({
+  retentionDays: z.int().min(1).max(36_500).nullable(),
+  idleMinutes: z.int().min(1).max(527_040).nullable(),
 });
 
 const token = z.string().min(8).max(512);
@@ -74,6 +81,7 @@ const settings = {
   locale: localeSchema.optional(),
   agentConfig: agentConfig.partial().optional(),
   web: z.strictObject({ enabled: z.boolean() }).optional(),
+  sessions: sessions.partial().optional(),
   /** Own titles: code -> language -> text. */
   errorTexts: z.partialRecord(z.enum(Object.keys(FAULTS)), z.record(localeSchema, label)).optional(),
 };
@@ -111,6 +119,7 @@ export const tenantSelfUpdateSchema = tenantUpdateSchema.pick({
   locale: true,
   agentConfig: true,
   web: true,
+  sessions: true,
   errorTexts: true,
   slack: true,
   discord: true,

@@ -1,9 +1,8 @@
-import { collect, type Reply } from "../../../agents/index.ts";
+import { assertWebEnabled, collect, type Reply } from "../../../agents/index.ts";
 import { Fault, toFault } from "../../../kernel/index.ts";
 import { json, type Operation, type TenantCall, tenantOperation } from "../../../gateway/index.ts";
 import { titleOf } from "../../../wire/index.ts";
 import type { Services } from "../../services.ts";
-import { assertWebEnabled } from "./web-channel.ts";
 import { chatInput, toIncoming } from "./chat-input.ts";
 
 /** `POST /api/chat`: a message to the tenant's agent; the whole answer, or its pieces as server-sent events. */
@@ -17,7 +16,7 @@ export function sendMessage({ chat, identity }: Services): Operation {
       body: chatInput,
       async run({ body, context, scope, head, signal, requestId }) {
         identity.agree(context, body.tenantId, head.remoteAddress);
-        assertWebEnabled(context);
+        assertWebEnabled(context.tenant);
         const stream = wantsStream(head.headers.all("accept"));
         const reply = await chat.send(scope, toIncoming(body), signal, stream);
         if (stream) {

@@ -1,10 +1,10 @@
+import { assertWebEnabled } from "../../../agents/index.ts";
 import type { WebSocketConnection } from "../../../wire/index.ts";
 import { checkInput, type Operation, type SocketCall, tenantSocket } from "../../../gateway/index.ts";
 import { parseJson, toFault } from "../../../kernel/index.ts";
 import type { Services } from "../../services.ts";
 import { chatInput, type ChatInput, toIncoming } from "./chat-input.ts";
 import { streamedFault } from "./send.ts";
-import { assertWebEnabled } from "./web-channel.ts";
 
 /** `GET /api/chat/socket`: the chat as a WebSocket. Each text message is a `POST /api/chat` body; answers come in pieces, one at a time. */
 export function chatSocket(services: Services): Operation {
@@ -34,7 +34,7 @@ const ENDS: ReadonlySet<string> = new Set(["unauthenticated", "tenant_suspended"
 
 async function answer({ identity, chat }: Services, upgrade: SocketCall, text: string, connection: WebSocketConnection): Promise<void> {
   const { context, scope, head, signal } = await upgrade.admit();
-  assertWebEnabled(context);
+  assertWebEnabled(context.tenant);
   const input = readMessage(text);
   identity.agree(context, input.tenantId, head.remoteAddress);
   const { sessionId, userId, events } = await chat.send(scope, toIncoming(input), signal, true);

@@ -9,6 +9,8 @@ import { homes } from "./0014-homes.ts";
 import { gatewayProcesses } from "./0015-gateway-processes.ts";
 import { filePlaces } from "./0017-file-places.ts";
 import { ownSearch } from "./0018-own-search.ts";
+import { channels } from "./0024-channels.ts";
+import { sessions } from "./0025-sessions.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
@@ -24,4 +26,6 @@ export const MIGRATIONS: readonly Migration[] = [
   gatewayProcesses,
   filePlaces,
   ownSearch,
+  channels,
+  sessions,
 ];

@@ -1,0 +1,133 @@
+import { Fault, type Json, type Platform, type Tenant, type TenantContext } from "../../kernel/index.ts";
+import type { EventConsumer } from "../../stores/events/index.ts";
+import type { Egress } from "../../wire/index.ts";
+import type { Installation, Installations } from "../../tenancy/registry/index.ts";
+import type { Invoker } from "../invoker.ts";
+import { answerMessages, sendReplies } from "./answering.ts";
+import type { Acknowledgement, Channel, Delivery } from "./channel.ts";
+import { type DeliveryState, readState } from "./deliveries.ts";
+import { createDiscordChannel, type DiscordAddresses } from "./discord.ts";
+import { createPlatformApi } from "./platform-api.ts";
+import { Receiver, type ReceivingPorts, type Source } from "./receive.ts";
+import { createSlackChannel, type SlackAddresses } from "./slack.ts";
+import { assertWebEnabled, webInstallation, type WebPage, webSettings } from "./web.ts";
+
+/** Platforms that deliver what is written there. */
+export const CHAT_PLATFORMS = ["slack", "discord"] as const;
+
+/** What a tenant gives to make an installation. */
+export interface InstallationRequest {
+  readonly platform: Platform;
+  readonly name: string;
+  /** The platform's own, secrets among them. */
+  readonly given: Readonly<Record<string, Json>>;
+  readonly createdBy: string;
+}
+
+/** A message of our own, on its way or at its end. */
+export interface TestRun {
+  readonly deliveryId: string;
+  /** Whether it was signed as the platform signs; where the platform alone can, it began behind the signature. */
+  readonly signed: boolean;
+  /** Undefined when it was not put down: the conversation had too many messages. */
+  readonly outcome: DeliveryState | undefined;
+}
+
+/** What channels are built from. */
+export interface ChannelPorts extends Omit<ReceivingPorts, "installations"> {
+  readonly installations: Installations;
+  readonly invoker: Invoker;
+  readonly egress: Egress;
+  readonly addresses: { readonly slack: SlackAddresses; readonly discord: DiscordAddresses };
+}
+
+/** The chat platforms of all tenants. */
+export interface Channels {
+  /** Takes a delivery, as {@link Receiver.receive} does. */
+  receive(platform: Platform, installation: string, delivery: Delivery, source: Source): Promise<Acknowledgement>;
+  /** Makes an installation of what the platform itself says of the given secrets. Throws `invalid_settings`, `conflict`. */
+  add(tenant: Tenant, request: InstallationRequest): Promise<Installation>;
+  /** The page of a website's visitors. Throws `not_found`, `forbidden` where the tenant's web channel is off, and as `receive` does. */
+  page(id: string): Promise<WebPage>;
+  /** The tenant's installation, or `not_found`. */
+  find(tenant: Tenant, id: string): Promise<Installation>;
+  /** Sends a message of our own through the whole of it, and waits for its end, at most so long. */
+  test(tenant: Tenant, id: string, message: { readonly to: string; readonly text: string }, waitMs: number): Promise<TestRun>;
+  /** What handles the messages that were put down, for a worker of their own. */
+  readonly consumers: readonly EventConsumer[];
+  /** Gives up what is under way: another process takes it on. */
+  leave(): void;
+}
+
+const ID_BYTES = 16;
+const LOOK_EVERY_MS = 100;
+const FINAL: ReadonlySet<string> = new Set(["sent", "failed"]);
+
+/** Channels over these ports. */
+export function createChannels(ports: ChannelPorts): Channels {
+  const { installations, stores, random, clock } = ports;
+  const api = createPlatformApi(ports.egress);
+  const channels = new Map<Platform, Channel>(
+    [createSlackChannel(api, ports.addresses.slack), createDiscordChannel(api, ports.addresses.discord)].map((channel) => [
+      channel.platform,
+      channel,
+    ]),
+  );
+  const receiver = new Receiver(ports, channels);
+  const leaving = new AbortController();
+  const channelOf = (platform: Platform): Channel => {
+    const channel = channels.get(platform);
+    if (channel) return channel;
+    throw new Fault("invalid_settings", `nothing is sent by ${platform}`, {
+      public: { detail: "A website has nothing to test: open it." },
+    });
+  };
+
+  async function find({ uuid }: Tenant, id: string): Promise<Installation> {
+    const found = await installations.find(id);
+    if (!found || found.tenantUuid !== uuid) throw new Fault("not_found", "no such channel");
+    return found;
+  }
+
+  return {
+    receive: (platform, id, delivery, source) => receiver.receive(platform, id, delivery, source),
+    find,
+    async page(id) {
+      const installation = await installations.find(id);
+      if (installation?.platform !== "web") throw new Fault("not_found", "no such page");
+      const tenant = await receiver.admit(installation);
+      assertWebEnabled(tenant);
+      return { tenant, installation, settings: webSettings.parse(installation.settings) };
+    },
+    async add(tenant, { platform, name, given, createdBy }) {
+      const id = random.bytes(ID_BYTES).toString("base64url");
+      const proved = platform === "web" ? webInstallation(id, given) : await channelOf(platform).prove(tenant, given);
+      return await installations.add({ id, tenant, platform, name, createdBy, ...proved });
+    },
+    async test(tenant, id, { to, text }, waitMs) {
+      const installation = await receiver.open(await find(tenant, id));
+      const source = receiver.ownSource();
+      const sample = channelOf(installation.platform).sample(installation, to, text, { nowMs: clock.now(), id: source.requestId });
+      if (sample.signed) await receiver.receive(installation.platform, id, sample.delivery, source);
+      else await receiver.take(installation, sample.reading, source);
+      const deliveryId = sample.signed ? `event:${source.requestId}` : sample.reading.message.deliveryId;
+      const context = receiver.contextFor(tenant, installation, source.requestId);
+      return { deliveryId, signed: sample.signed, outcome: await endOf(context, id, deliveryId, waitMs) };
+    },
+    consumers: [answerMessages({ ...ports, channels }), sendReplies({ ...ports, channels })].map((consumer) => ({
+      ...consumer,
+      handle: (event, context, signal) => consumer.handle(event, context, AbortSignal.any([signal, leaving.signal])),
+    })),
+    leave: () => leaving.abort(new Fault("dependency_unavailable", "this process is ending")),
+  };
+
+  async function endOf(context: TenantContext, id: string, deliveryId: string, waitMs: number): Promise<DeliveryState | undefined> {
+    const scope = stores.scope(context);
+    const endMs = clock.monotonic() + waitMs;
+    for (;;) {
+      const state = await readState(scope, id, deliveryId);
+      if (!state || FINAL.has(state.state) || clock.monotonic() > endMs) return state;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    }
+  }
+}
