@@ -29,6 +29,7 @@ import { createContextOpener, recordQuarantine } from "./event-ports.ts";
 import { prepareTables } from "./open-data.ts";
 import { openIdentity } from "./open-identity.ts";
 import { carryOutJournal, openJournal, openLifecycle } from "./open-lifecycle.ts";
+import { openModels } from "./open-models.ts";
 import { openStorage } from "./open-storage.ts";
 import { keepKeysCurrent } from "./open-vault.ts";
 import { createTelemetry, type LogLines, type Telemetry } from "./telemetry.ts";
@@ -95,6 +96,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const identity = openIdentity(settings, keyring, registry, audit, egress, telemetry);
   const limits = openLimits({ settings, siblings: inputs.siblings, telemetry });
   closing.add(() => limits.close());
+  const models = await openModels({ data, vault, keyring, egress, telemetry }, closing);
   const invoker = createInvoker({ egress, clock: systemClock, limits, searchPassages: passagesOf(stores) });
   const services: Services = {
     registry,
@@ -105,6 +107,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     homes: data.homes,
     keyring,
     vault,
+    models,
     chat: createChat({ invoker, clock: systemClock, random: systemRandom }),
     clock: systemClock,
     random: systemRandom,

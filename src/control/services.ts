@@ -1,5 +1,6 @@
 import type { Chat } from "../agents/index.ts";
 import type { Clock, Keyring, Random } from "../kernel/index.ts";
+import type { ModelBook } from "../models/index.ts";
 import type { Homes } from "../stores/data/index.ts";
 import type { EventWorker } from "../stores/events/index.ts";
 import type { VaultStore } from "../stores/vault/index.ts";
@@ -26,6 +27,7 @@ export interface Services {
   readonly homes: Homes;
   readonly keyring: Keyring;
   readonly vault: VaultStore;
+  readonly models: ModelBook;
   readonly clock: Clock;
   readonly random: Random;
   readonly health: () => Promise<HealthReport>;

@@ -37,6 +37,9 @@ const PLAN = {
   billing: { currency: "EUR", monthlyPriceMinor: 0 },
 };
 
+const MODELS = { providers: { local: { kind: "ollama" } } };
+const OWN_MODELS = { providers: { own: { kind: "openai" } } };
+
 async function freshUser({ trusted, credentials }: Freehold, tenant: TenantName): Promise<Target> {
   const id = fresh();
   await trusted(credentials[tenant].admin).post("/users/create", { id, name: id });
@@ -145,6 +148,14 @@ const TENANT_ROWS: Readonly<Record<string, Row>> = {
   "GET /tenant/v1/config": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/config") },
   "PATCH /tenant/v1": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1", { name: "Tenant a" }) },
   "GET /tenant/v1/export": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/export") },
+  "GET /tenant/v1/models": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/models") },
+  "PUT /tenant/v1/models": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/models", { document: OWN_MODELS }) },
+  "PUT /tenant/v1/models/keys/{provider}": {
+    who: "admin",
+    scope: "tenant",
+    status: 204,
+    target: at("/tenant/v1/models/keys/own", { key: "a key" }),
+  },
   "GET /tenant/v1/keys": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/keys") },
   "POST /tenant/v1/keys": { who: "admin", scope: "tenant", status: 201, target: at("/tenant/v1/keys", { name: "New" }) },
   "DELETE /tenant/v1/keys/{keyId}": {
@@ -200,6 +211,11 @@ const PLATFORM_ROWS: Readonly<Record<string, Row>> = {
     status: 204,
     target: async (freehold) => ({ path: `/admin/v1/tenants/b/keys/${await freshKey(freehold, "b")}` }),
   },
+  "GET /admin/v1/models": { who: "viewer", status: 200, target: at("/admin/v1/models") },
+  "PUT /admin/v1/models": { who: "operator", status: 200, target: at("/admin/v1/models", { document: MODELS }) },
+  "PUT /admin/v1/models/keys/{provider}": { who: "operator", status: 204, target: at("/admin/v1/models/keys/local", { key: "a key" }) },
+  "GET /admin/v1/tenants/{id}/models": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b/models") },
+  "PUT /admin/v1/tenants/{id}/models": { who: "operator", status: 200, target: at("/admin/v1/tenants/b/models", { document: {} }) },
   "GET /admin/v1/tenants/{id}/vault": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b/vault") },
   "PUT /admin/v1/tenants/{id}/vault/root": { who: "operator", status: 200, target: at("/admin/v1/tenants/b/vault/root", { root: null }) },
   "POST /admin/v1/tenants/{id}/vault/rotate": {

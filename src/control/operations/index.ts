@@ -15,6 +15,8 @@ import { healthOperations } from "./health/own.ts";
 import { keysOfPlatform } from "./keys/of-platform.ts";
 import { keysOfTenant } from "./keys/of-tenant.ts";
 import { ownKeys } from "./keys/own.ts";
+import { modelsOfPlatform } from "./models/of-platform.ts";
+import { ownModels } from "./models/own.ts";
 import { listPlans } from "./plans/list.ts";
 import { putPlan } from "./plans/put.ts";
 import { search } from "./search/run.ts";
@@ -76,6 +78,7 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     ...ownTenant(services),
     exportOwn(services),
     ...ownKeys(services),
+    ...ownModels(services),
     ...ownDeadLetters(services),
     ownAudit(services),
   ];
@@ -97,6 +100,7 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     ...keysOfTenant(services),
     ...keysOfPlatform(services),
     ...vaultOperations(services),
+    ...modelsOfPlatform(services),
     listPlans(services),
     putPlan(services),
     platformAudit(services),

@@ -6,7 +6,8 @@ import { lifecycle } from "./0006-lifecycle.ts";
 import { subscriptions } from "./0007-subscriptions.ts";
 import { files } from "./0008-files.ts";
 import { homes } from "./0014-homes.ts";
+import { models } from "./0020-models.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
-export const MIGRATIONS: readonly Migration[] = [registry, tenantData, gateway, vault, lifecycle, subscriptions, files, homes];
+export const MIGRATIONS: readonly Migration[] = [registry, tenantData, gateway, vault, lifecycle, subscriptions, files, homes, models];
