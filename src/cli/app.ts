@@ -96,7 +96,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const identity = openIdentity(settings, keyring, registry, audit, egress, telemetry);
   const limits = openLimits({ settings, siblings: inputs.siblings, telemetry });
   closing.add(() => limits.close());
-  const models = await openModels({ data, vault, keyring, egress, telemetry }, closing);
+  const models = await openModels({ data, vault, keyring, egress, audit, telemetry }, closing);
   const invoker = createInvoker({ egress, clock: systemClock, limits, searchPassages: passagesOf(stores) });
   const services: Services = {
     registry,
@@ -107,7 +107,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     homes: data.homes,
     keyring,
     vault,
-    models,
+    ...models,
     chat: createChat({ invoker, clock: systemClock, random: systemRandom }),
     clock: systemClock,
     random: systemRandom,

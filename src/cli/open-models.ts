@@ -1,8 +1,18 @@
-import { type Keyring, systemRandom } from "../kernel/index.ts";
-import { createModelBook, type ModelBook, ModelStore } from "../models/index.ts";
+import { type Keyring, systemClock, systemRandom } from "../kernel/index.ts";
+import {
+  createModelBook,
+  createModelGateway,
+  createModelUse,
+  Ledger,
+  type ModelBook,
+  type ModelGateway,
+  ModelStore,
+  type ModelUse,
+} from "../models/index.ts";
 import type { DataStore } from "../stores/data/index.ts";
 import type { VaultStore } from "../stores/vault/index.ts";
-import type { Egress } from "../wire/index.ts";
+import type { Audit } from "../tenancy/audit/index.ts";
+import { createUpstreamPool, type Egress } from "../wire/index.ts";
 import type { Closing } from "./closing.ts";
 import type { Telemetry } from "./telemetry.ts";
 
@@ -12,13 +22,28 @@ export interface ModelRooms {
   readonly vault: VaultStore;
   readonly keyring: Keyring;
   readonly egress: Egress;
+  readonly audit: Audit;
   readonly telemetry: Telemetry;
 }
 
-/** The settings of models, followed from now on. */
-export async function openModels({ data, vault, keyring, egress, telemetry }: ModelRooms, closing: Closing): Promise<ModelBook> {
-  const store = new ModelStore({ system: data.system, vault, keyring, random: systemRandom });
-  const book = await createModelBook({ store, checkUrl: (url) => egress.check(url), report: telemetry.report });
+/** Models and what was used of them. */
+export interface OpenModels {
+  readonly models: ModelBook;
+  readonly modelGateway: ModelGateway;
+  readonly modelUse: ModelUse;
+}
+
+/** The settings of models, followed from now on, the gateway over them, and its ledger. */
+export async function openModels({ data, vault, keyring, egress, audit, telemetry }: ModelRooms, closing: Closing): Promise<OpenModels> {
+  const { report } = telemetry;
+  const { system } = data;
+  const store = new ModelStore({ system, vault, keyring, random: systemRandom });
+  const book = await createModelBook({ store, checkUrl: (url) => egress.check(url), report });
   closing.add(() => book.close());
-  return book;
+  const ledger = new Ledger({ system, report });
+  closing.add(() => ledger.close());
+  const pool = createUpstreamPool();
+  closing.add(async () => pool.close());
+  const modelGateway = createModelGateway({ book, pool, egress, clock: systemClock, random: systemRandom, audit, ledger, report });
+  return { models: book, modelGateway, modelUse: createModelUse(system) };
 }

@@ -1,6 +1,6 @@
 import type { Chat } from "../agents/index.ts";
 import type { Clock, Keyring, Random } from "../kernel/index.ts";
-import type { ModelBook } from "../models/index.ts";
+import type { ModelBook, ModelGateway, ModelUse } from "../models/index.ts";
 import type { Homes } from "../stores/data/index.ts";
 import type { EventWorker } from "../stores/events/index.ts";
 import type { VaultStore } from "../stores/vault/index.ts";
@@ -28,6 +28,8 @@ export interface Services {
   readonly keyring: Keyring;
   readonly vault: VaultStore;
   readonly models: ModelBook;
+  readonly modelGateway: ModelGateway;
+  readonly modelUse: ModelUse;
   readonly clock: Clock;
   readonly random: Random;
   readonly health: () => Promise<HealthReport>;

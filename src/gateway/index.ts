@@ -1,5 +1,6 @@
 export { checkInput } from "./input.ts";
 export {
+  type ForwardCall,
   json,
   type Method,
   NO_CONTENT,
@@ -9,6 +10,7 @@ export {
   rawPlatformOperation,
   type SocketCall,
   type TenantCall,
+  tenantForward,
   tenantOperation,
   tenantSocket,
 } from "./operation.ts";

@@ -5,15 +5,15 @@ export const MODEL_PROTOCOLS = ["chat-completions", "responses", "embeddings", "
 export type ModelProtocol = (typeof MODEL_PROTOCOLS)[number];
 
 /** What budgets count. */
-export const BUDGET_UNITS = ["requests", "tokens", "money"] as const;
+const BUDGET_UNITS = ["requests", "tokens", "money"] as const;
 export type BudgetUnit = (typeof BUDGET_UNITS)[number];
 
 /** How long a budget lasts: whole minutes, hours, days and calendar months of UTC. */
-export const BUDGET_PERIODS = ["minute", "hour", "day", "month"] as const;
+const BUDGET_PERIODS = ["minute", "hour", "day", "month"] as const;
 export type BudgetPeriod = (typeof BUDGET_PERIODS)[number];
 
 /** Whose use a budget adds up. */
-export const BUDGET_SUBJECTS = ["tenant", "key", "user", "model"] as const;
+const BUDGET_SUBJECTS = ["tenant", "key", "user", "model"] as const;
 export type BudgetSubject = (typeof BUDGET_SUBJECTS)[number];
 
 const NAMES_MAX = 1_000;

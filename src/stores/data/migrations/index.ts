@@ -7,7 +7,19 @@ import { subscriptions } from "./0007-subscriptions.ts";
 import { files } from "./0008-files.ts";
 import { homes } from "./0014-homes.ts";
 import { models } from "./0020-models.ts";
+import { modelLedger } from "./0021-model-ledger.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
-export const MIGRATIONS: readonly Migration[] = [registry, tenantData, gateway, vault, lifecycle, subscriptions, files, homes, models];
+export const MIGRATIONS: readonly Migration[] = [
+  registry,
+  tenantData,
+  gateway,
+  vault,
+  lifecycle,
+  subscriptions,
+  files,
+  homes,
+  models,
+  modelLedger,
+];
