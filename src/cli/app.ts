@@ -38,6 +38,7 @@ import { openIdentity } from "./open-identity.ts";
 import { carryOutJournal, openJournal, openLifecycle, resealAllColumns } from "./open-lifecycle.ts";
 import { openRetention } from "./open-retention.ts";
 import { openWorker } from "./open-worker.ts";
+import { openModels } from "./open-models.ts";
 import { openStorage } from "./open-storage.ts";
 import { openTenants } from "./open-tenants.ts";
 import { keepKeysCurrent } from "./open-vault.ts";
@@ -107,6 +108,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const identity = openIdentity(settings, keyring, registry, audit, egress, telemetry);
   const limits = openLimits({ settings, siblings: inputs.siblings, telemetry });
   closing.add(() => limits.close());
+  const models = await openModels({ data, vault, keyring, egress, audit, telemetry }, closing);
   const invoker = createInvoker({ egress, clock: systemClock, limits, searchPassages: passagesOf(stores) });
   const limiter = createRateLimiter(systemClock);
   const channels = await openChannels({ ...tenancy, settings, keyring, identity, limiter, limits, invoker, egress, telemetry }, closing);
@@ -120,6 +122,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     resealColumns: () => resealAllColumns({ data, vault, registry }),
     keyring,
     vault,
+    ...models,
     chat: createChat({ invoker, clock: systemClock, random: systemRandom }),
     channels,
     clock: systemClock,

@@ -12,6 +12,7 @@ import {
   type TenantContext,
   uuidV7,
 } from "../kernel/index.ts";
+import { createModelLifecycle } from "../models/index.ts";
 import { createTenantLifecycle, type DataStore } from "../stores/data/index.ts";
 import { createEventLifecycle, type EventWorker } from "../stores/events/index.ts";
 import { createSearchLifecycle, type Embedder } from "../stores/search/index.ts";
@@ -73,6 +74,7 @@ export function tenantStores({
     createSearchLifecycle({ data, embedder, contextOf }),
     createEventLifecycle({ data, keyring }),
     createRegistryLifecycle(data, registry),
+    createModelLifecycle(data),
   ];
   const home = data.lifecycle(async ({ id }) => {
     const wanted = (await registry.find(id))?.placement.wanted ?? "row";

@@ -1,5 +1,6 @@
 import type { Channels, Chat } from "../agents/index.ts";
 import type { Clock, Keyring, Random, StorePlaces } from "../kernel/index.ts";
+import type { ModelBook, ModelGateway, ModelUse } from "../models/index.ts";
 import type { EventWorker } from "../stores/events/index.ts";
 import type { VaultStore } from "../stores/vault/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
@@ -28,6 +29,9 @@ export interface Services {
   readonly resealColumns: () => Promise<number>;
   readonly keyring: Keyring;
   readonly vault: VaultStore;
+  readonly models: ModelBook;
+  readonly modelGateway: ModelGateway;
+  readonly modelUse: ModelUse;
   readonly clock: Clock;
   readonly random: Random;
   readonly health: () => Promise<HealthReport>;

@@ -1,5 +1,6 @@
 export { checkInput } from "./input.ts";
 export {
+  type ForwardCall,
   json,
   type Method,
   NO_CONTENT,
@@ -12,6 +13,7 @@ export {
   type SocketCall,
   streamingTenantOperation,
   type TenantCall,
+  tenantForward,
   tenantOperation,
   tenantSocket,
 } from "./operation.ts";

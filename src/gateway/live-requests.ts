@@ -1,4 +1,5 @@
 import { Fault, type TenantContext } from "../kernel/index.ts";
+import type { Answer } from "../wire/index.ts";
 
 /** One request under way for a tenant. */
 export interface LiveRequest {
@@ -75,4 +76,25 @@ export function createLiveRequests(): LiveRequests {
     },
     tenants: () => new Map([...live].map(([uuid, { tenant }]) => [uuid, tenant])),
   };
+}
+
+/** The answer, which counts as under way until its last byte is taken. */
+export function untilSent(answer: Answer, live: LiveRequest): Answer {
+  const { body } = answer;
+  if (body === undefined || typeof body === "string" || body instanceof Uint8Array) {
+    live.end();
+    return answer;
+  }
+  return { ...answer, body: endingWith(body, live) };
+}
+
+async function* endingWith(pieces: AsyncIterable<Uint8Array | string>, live: LiveRequest): AsyncGenerator<Uint8Array | string, void> {
+  try {
+    for await (const piece of pieces) {
+      live.signal.throwIfAborted();
+      yield piece;
+    }
+  } finally {
+    live.end();
+  }
 }

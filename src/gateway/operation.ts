@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { Fault, PlatformPrincipal, TenantContext } from "../kernel/index.ts";
 import type { TenantScope } from "../stores/index.ts";
 import type { Access } from "../tenancy/policy/index.ts";
-import type { Answer, RequestHead, WebSocketConnection } from "../wire/index.ts";
+import type { Answer, ExchangeEnd, Forward, RequestHead, WebSocketConnection } from "../wire/index.ts";
 
 /** The methods that operations have. HEAD is answered from GET. */
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -34,6 +34,12 @@ export interface SocketCall extends TenantCall<undefined, undefined> {
   readonly admit: () => Promise<TenantCall<undefined, undefined>>;
 }
 
+/** A tenant's call whose answer an upstream makes. */
+export interface ForwardCall extends TenantCall<Uint8Array, undefined> {
+  /** Called once, when the exchange is over, however it ends. */
+  readonly onEnd: (listener: (end: ExchangeEnd) => void) => void;
+}
+
 /** A call of an operator. */
 export interface PlatformCall<Body, Query> extends Call<Body, Query> {
   readonly principal: PlatformPrincipal;
@@ -52,7 +58,7 @@ interface OperationParts<Body, Query> {
   /** Bytes of the body, 1 MiB unless set. */
   readonly bytesMax?: number;
   /** The answer to a fault in the shape of another API that this call speaks. */
-  readonly refusal?: (fault: Fault) => Answer;
+  readonly refusal?: (fault: Fault, requestId: string) => Answer;
 }
 
 /** One call of the platform's own API: where it is, who may make it, what it takes and what it does. The route table is made of these. */
@@ -67,17 +73,21 @@ export interface Operation {
   readonly bytesMax: number | undefined;
   /** The body is given as its bytes, whatever type it is said to have: all of them, or as they come. */
   readonly rawBody: "whole" | "stream" | undefined;
-  readonly refusal: ((fault: Fault) => Answer) | undefined;
+  readonly refusal: ((fault: Fault, requestId: string) => Answer) | undefined;
   /** Whether this is a WebSocket; then `run` is `undefined` and `accept` is not, and the other way round. */
-  readonly run: ((call: AnyCall) => Promise<Answer> | Answer) | undefined;
+  readonly run: ((call: AnyCall) => Outcome | Promise<Outcome>) | undefined;
   readonly accept: ((call: AnySocketCall, connection: WebSocketConnection) => Promise<void>) | undefined;
 }
+
+/** What an operation comes to: an answer, or where the answer comes from. */
+export type Outcome = Answer | Forward;
 
 /** A call whose parts were checked against the operation's own schemas and access rule. */
 export interface AnyCall extends Call<unknown, unknown> {
   readonly context: TenantContext | undefined;
   readonly scope: TenantScope | undefined;
   readonly principal: PlatformPrincipal | undefined;
+  readonly onEnd: ForwardCall["onEnd"];
 }
 
 /** A socket's call, checked in the same way. */
@@ -126,6 +136,19 @@ export function streamingTenantOperation<Query = undefined>(
   // context and scope are there, as in `tenantOperation`, and the pieces where `rawBody` says so
   const run = (call: AnyCall) => parts.run(call as TenantCall<AsyncIterable<Uint8Array>, Query>);
   return { ...operation(parts, { realm: "tenant", ...access }, run), rawBody: "stream" };
+}
+
+/**
+ * A call inside a tenant that is sent on: `run` is given the bytes of the body as they came, and says where the answer comes from. The answer
+ * goes from connection to connection, with the fields that every answer of the platform has.
+ */
+export function tenantForward(
+  access: Omit<Extract<Access, { realm: "tenant" }>, "realm">,
+  parts: OperationParts<Uint8Array, undefined> & { run(call: ForwardCall): Promise<Outcome> | Outcome },
+): Operation {
+  // context and scope are there as in `tenantOperation`, and the bytes where `rawBody` says so
+  const made = operation(parts, { realm: "tenant", ...access }, (call) => parts.run(call as ForwardCall));
+  return { ...made, rawBody: "whole" };
 }
 
 /** A call of the platform's operators. */

@@ -24,9 +24,10 @@ import {
   toProblem,
   type UpgradeExchange,
 } from "../wire/index.ts";
+import { dressForward } from "./dress-forward.ts";
 import { readInput, readQuery } from "./input.ts";
-import type { LiveRequest, LiveRequests } from "./live-requests.ts";
-import type { AnyCall, Operation } from "./operation.ts";
+import { type LiveRequest, type LiveRequests, untilSent } from "./live-requests.ts";
+import type { AnyCall, Operation, Outcome } from "./operation.ts";
 import { type OpenSocket, OpenSockets } from "./open-sockets.ts";
 import type { DataPlane } from "./proxy/ports.ts";
 import { createRouter, type Match, type Router } from "./router.ts";
@@ -148,14 +149,23 @@ class Handler implements HttpHandler {
     return this.#proxied?.platformFirst === false && dataPlane.matches(head) ? dataPlane : undefined;
   }
 
-  async #operate(exchange: Exchange): Promise<Answer> {
+  async #operate(exchange: Exchange): Promise<Answer | undefined> {
     const passage = new Passage(this.#ports);
     try {
       if (!SAFE_METHODS.has(exchange.head.method) && hasSession(exchange.head)) assertOwnOrigin(exchange.head, this.#ports.origins);
       const match = await this.#admit(exchange.head, passage);
       const { run } = match.operation;
       if (!run) throw new Fault("malformed_request", "not an upgrade", { public: { detail: "Open a WebSocket here." } });
-      return this.#finish(await this.#run(exchange, passage, match, run), exchange.head, passage);
+      const outcome = await this.#run(exchange, passage, match, run);
+      if (!("pool" in outcome)) return this.#finish(outcome, exchange.head, passage);
+      const { head } = exchange;
+      const finish = (answer: Answer): Answer => this.#finish(answer, head, passage);
+      const begin = (status: number): Readonly<Record<string, string>> => {
+        this.#observe(status, head, passage);
+        return this.#houseFields(passage);
+      };
+      exchange.forward(dressForward(outcome, { finish, begin }));
+      return undefined;
     } catch (error) {
       return this.#refusal(toFault(error), exchange.head, passage);
     }
@@ -225,7 +235,7 @@ class Handler implements HttpHandler {
     throw new Fault("forbidden", `${principal.realm} principal refused by ${decision.rule}`);
   }
 
-  async #run(exchange: Exchange, passage: Passage, match: Match, run: NonNullable<Operation["run"]>): Promise<Answer> {
+  async #run(exchange: Exchange, passage: Passage, match: Match, run: NonNullable<Operation["run"]>): Promise<Outcome> {
     const { context } = passage;
     const live = context ? this.#ports.live.begin(context, exchange.signal) : undefined;
     try {
@@ -234,12 +244,27 @@ class Handler implements HttpHandler {
       const body = await readInput(exchange, match.operation, signal);
       // a body can take its time: nothing is begun for a tenant that was suspended meanwhile
       if (live?.stopped) throw live.stopped;
-      const answer = await run(this.#call(exchange.head, passage, match, signal, query, body));
-      return live ? untilSent(answer, live) : answer;
+      const call = this.#call(exchange.head, passage, match, signal, query, body);
+      const outcome = await run({ ...call, onEnd: (listener) => exchange.onEnd(listener) });
+      if (!live) return outcome;
+      if (!("pool" in outcome)) return untilSent(outcome, live);
+      this.#endWith(exchange, live, passage);
+      return outcome;
     } catch (error) {
       live?.end();
       throw error;
     }
+  }
+
+  /** What is forwarded ends with the tenant, and the book is told when it is over. */
+  #endWith(exchange: Exchange, live: LiveRequest, passage: Passage): void {
+    const stop = (): void => {
+      const { stopped } = live;
+      if (stopped) exchange.stop(() => this.#refusal(stopped, exchange.head, passage));
+    };
+    if (live.stopped) throw live.stopped;
+    live.signal.addEventListener("abort", stop, { once: true });
+    exchange.onEnd(() => live.end());
   }
 
   #call(head: RequestHead, passage: Passage, match: Match, signal: AbortSignal, query: unknown, body: unknown): AnyCall {
@@ -254,6 +279,8 @@ class Handler implements HttpHandler {
       context,
       scope: context && this.#ports.stores.scope(context),
       principal: operator,
+      // a socket is not an exchange: its end is the end of its messages
+      onEnd: () => {},
     };
   }
 
@@ -306,8 +333,14 @@ class Handler implements HttpHandler {
   #refusal(fault: Fault, head: RequestHead | undefined, passage: Passage): Answer {
     passage.fault = fault;
     const language = head?.headers.all("accept-language").join(",");
-    const own = passage.operation?.refusal?.(fault);
+    const own = (passage.operation ?? (head && this.#meantFor(head)))?.refusal?.(fault, passage.requestId);
     return this.#finish(own ?? toProblem(fault, passage.requestId, passage.tenant, language), head, passage);
+  }
+
+  /** A tenant's client reads refusals in the shape of the API that it speaks, also before anything is known about it. */
+  #meantFor({ method, target }: RequestHead): Operation | undefined {
+    const operation = this.#router.peek(method, target.path);
+    return operation?.access.realm === "tenant" ? operation : undefined;
   }
 
   #finish(answer: Answer, head: RequestHead | undefined, passage: Passage): Answer {
@@ -316,15 +349,22 @@ class Handler implements HttpHandler {
     return {
       ...answer,
       headers: {
-        vary: "Authorization, X-Tenant-ID",
-        "x-content-type-options": "nosniff",
-        "x-request-id": passage.requestId,
-        "cache-control": NOT_KEPT,
-        ...(passage.rate && rateHeaders(passage.rate)),
+        ...this.#houseFields(passage),
         ...answer.headers,
         // also of an answer that is the same for all: beside it stand this caller's own fields
         ...(known && { "cache-control": NOT_KEPT }),
       },
+    };
+  }
+
+  /** The fields that every answer of the platform has. */
+  #houseFields({ requestId, rate }: Passage): Readonly<Record<string, string>> {
+    return {
+      vary: "Authorization, X-Tenant-ID",
+      "x-content-type-options": "nosniff",
+      "x-request-id": requestId,
+      "cache-control": NOT_KEPT,
+      ...(rate && rateHeaders(rate)),
     };
   }
 
@@ -356,25 +396,4 @@ function assertOwnOrigin(head: RequestHead, origins: readonly string[]): void {
   if (origin === undefined || origins.includes(origin)) return;
   const own = URL.parse(origin)?.host === head.headers.one("host");
   if (!own) throw new Fault("forbidden", `origin ${origin}`, { public: { detail: "Another site may not do this." } });
-}
-
-/** The answer, which counts as under way until its last byte is taken. */
-function untilSent(answer: Answer, live: LiveRequest): Answer {
-  const { body } = answer;
-  if (body === undefined || typeof body === "string" || body instanceof Uint8Array) {
-    live.end();
-    return answer;
-  }
-  return { ...answer, body: endingWith(body, live) };
-}
-
-async function* endingWith(pieces: AsyncIterable<Uint8Array | string>, live: LiveRequest): AsyncGenerator<Uint8Array | string, void> {
-  try {
-    for await (const piece of pieces) {
-      live.signal.throwIfAborted();
-      yield piece;
-    }
-  } finally {
-    live.end();
-  }
 }

@@ -20,6 +20,8 @@ export interface Router {
   match(method: string, segments: readonly string[]): Match;
   /** Whether an operation is at this path, whatever the method and whether or not the path begins with a tenant. */
   has(path: string): boolean;
+  /** The operation that such a request is meant for, as far as its line says; undefined where there is none. */
+  peek(method: string, path: string): Operation | undefined;
 }
 
 /** A router over these operations. */
@@ -33,7 +35,8 @@ export function createRouter(operations: readonly Operation[]): Router {
     return node !== undefined && node.operations.size > 0;
   };
   return {
-    has: (path) => has(path.startsWith(TENANTS_PREFIX) ? path.slice(path.indexOf("/", TENANTS_PREFIX.length)) : path),
+    has: (path) => has(withoutTenant(path)),
+    peek: (method, path) => walk(root, withoutTenant(path).split("/").filter(Boolean), {})?.operations.get(method),
     match(method, segments) {
       const params: Record<string, string> = {};
       const node = walk(root, segments, params);
@@ -47,6 +50,10 @@ export function createRouter(operations: readonly Operation[]): Router {
 }
 
 const TENANTS_PREFIX = "/tenants/";
+
+function withoutTenant(path: string): string {
+  return path.startsWith(TENANTS_PREFIX) ? path.slice(path.indexOf("/", TENANTS_PREFIX.length)) : path;
+}
 
 function firstSegment(path: string): string {
   const end = path.indexOf("/", 1);

@@ -9,7 +9,7 @@ export const PLATFORM_ROLES = ["viewer", "admin"] as const;
 export type PlatformRole = (typeof PLATFORM_ROLES)[number];
 
 /** Parts of the tenant API that a key may be limited to. */
-export const SCOPES = ["chat", "search", "documents", "users", "tenant"] as const;
+export const SCOPES = ["chat", "models", "search", "documents", "users", "tenant"] as const;
 export type Scope = (typeof SCOPES)[number];
 
 export const PROVED_BY = ["jwt", "api_key", "development_token"] as const;

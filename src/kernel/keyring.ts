@@ -20,6 +20,7 @@ export type KeyPurpose =
   | "tenant-secrets"
   | "vault-root"
   | "gateway-objects"
+  | "model-providers"
   | "token-signing"
   | "root-key-check"
   | "cursor"

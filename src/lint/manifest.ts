@@ -110,6 +110,7 @@ export function ownManifest({ application, platform }: { readonly application: s
         "freehold.carried_events",
         "freehold.table_steps",
         "freehold.vault_*",
+        "freehold.model_*",
         "freehold.lifecycle_runs",
         "freehold.erasure_certificates",
         "freehold.subscriptions",

@@ -57,7 +57,7 @@ export async function makeParty(operator: Operator, random: Random, role: "attac
   const key = await operator.call("POST", `/admin/v1/tenants/${id}/keys`, {
     name: `isolation proof${word}`,
     roles: ["admin"],
-    scopes: ["chat", "search", "documents", "users", "tenant"],
+    scopes: ["chat", "models", "search", "documents", "users", "tenant"],
   });
   return {
     id,

@@ -3,7 +3,7 @@ import type { LookupFunction } from "node:net";
 import { type Dispatcher, errors, Pool } from "undici";
 import { BoundedMap, Fault, type TenantId } from "../kernel/index.ts";
 import { denied, type EgressPolicy, parseEgressUrl } from "./egress-url.ts";
-import { createGuardedLookup, createLookup, type Lookup } from "./lookup.ts";
+import { createCheckedAddresses, createGuardedLookup, createLookup, type Lookup } from "./lookup.ts";
 
 /** One request to an address that a tenant has set. */
 export interface EgressRequest {
@@ -35,6 +35,11 @@ export interface EgressResponse {
 export interface Egress {
   /** The URL as it would be called. Throws `egress_denied`; `public.detail` says why in general words. */
   check(url: string): URL;
+  /**
+   * An address of this URL's host, for connections that are made elsewhere: it was checked, and whoever connects to it and not to the name keeps
+   * to the guard. Kept for a moment. Throws `egress_denied` and `upstream_unreachable`.
+   */
+  resolve(url: URL): Promise<string>;
   /**
    * Calls the address over connections that no other tenant uses. Throws `egress_denied`, `upstream_unreachable`, `upstream_timeout`,
    * `upstream_invalid`, and `overloaded` when too many requests of the tenant wait for this address.
@@ -85,7 +90,8 @@ const FORBIDDEN_FIELDS: ReadonlySet<string> = new Set([
 /** The guarded client. It knows no proxy settings, cookies, redirects, retries, compression or HTTP/2. */
 export function createEgress(options: EgressOptions): Egress {
   const { policy } = options;
-  const lookup = createGuardedLookup(options.lookup ?? createLookup(), policy);
+  const addresses = options.lookup ?? createLookup();
+  const lookup = createGuardedLookup(addresses, policy);
   // an evicted pool lets its requests end; whatever goes wrong then has been told to those who made them
   const pools = new BoundedMap<string, Pool>(options.poolsMax ?? POOLS_MAX, (_key, pool) => void pool.close().catch(() => pool.destroy()));
   // destroying a pool leaves the connections that are still being made
@@ -98,6 +104,7 @@ export function createEgress(options: EgressOptions): Egress {
   };
   return {
     check: (url) => parseEgressUrl(url, policy),
+    resolve: createCheckedAddresses(addresses, policy),
     async request(tenant, request) {
       const url = parseEgressUrl(request.url, policy);
       if (closing.signal.aborted) throw new Fault("dependency_unavailable", "the egress client is closed");

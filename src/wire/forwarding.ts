@@ -1,7 +1,7 @@
 import { Fault, toFault } from "../kernel/index.ts";
 import { GrowingBuffer } from "./body.ts";
 import type { AnswerSource, WireExchange } from "./exchange.ts";
-import type { Answer, Forward, ForwardFailure, HeaderEdit, ResponsePlan } from "./http.ts";
+import type { Answer, Forward, ForwardFailure, HeaderEdit, LastPiece, MapPlan, ResponsePlan } from "./http.ts";
 import { TOKEN } from "./http1/characters.ts";
 import { KIND } from "./http1/field-names.ts";
 import type { UpstreamHead } from "./http1/response-parser.ts";
@@ -34,6 +34,8 @@ export class Forwarding implements AnswerSource, Seeker {
   #bodyless = false;
   #sent = false;
   #failed = false;
+  /** The function was at its end before the upstream was. */
+  #over = false;
 
   constructor(exchange: WireExchange) {
     this.#exchange = exchange;
@@ -94,7 +96,7 @@ export class Forwarding implements AnswerSource, Seeker {
     const plan = this.#plan;
     if (!plan || this.#bodyless) return;
     if (plan.kind === "pass") this.#write(bytes, start, end, text);
-    else if (plan.kind === "map") this.#map(plan.map, Buffer.from(bytes.subarray(start, end)));
+    else if (plan.kind === "map") this.#map(plan, Buffer.from(bytes.subarray(start, end)));
     else if (plan.kind === "collect" && this.#collected?.add(bytes.subarray(start, end)) === false) this.#collectedAll(plan, undefined);
   }
 
@@ -107,9 +109,9 @@ export class Forwarding implements AnswerSource, Seeker {
     this.#letGo();
     if (!plan) return;
     if (plan.kind === "collect") return this.#collectedAll(plan, this.#collected?.bytes());
-    if (plan.kind === "map" && !this.#bodyless) this.#map(plan.map, undefined);
-    // a function that failed has broken the answer off
-    if (this.wanted && !this.#failed) this.#exchange.finish(this.#trailers);
+    if (plan.kind === "map" && !this.#bodyless) this.#map(plan, undefined);
+    // a function that failed has broken the answer off, and one that was at its end has ended it
+    if (this.wanted && !this.#failed && !this.#over) this.#exchange.finish(this.#trailers);
   }
 
   onRead(): void {
@@ -127,6 +129,7 @@ export class Forwarding implements AnswerSource, Seeker {
     const forward = this.#forward;
     this.#letGo();
     if (!forward || !this.wanted) return;
+    if (this.#plan?.kind === "map" && this.#plan.broken && !this.#bodyless) return this.#endBroken(this.#plan, reason);
     if (this.#plan?.kind === "pass" || this.#plan?.kind === "map") return this.#exchange.port.reset();
     const unsent = kind === "connect" || kind === "connect_timeout" || !this.#sent;
     const repeatable = this.#pass === undefined || this.#pass.repeatable;
@@ -238,16 +241,48 @@ export class Forwarding implements AnswerSource, Seeker {
     else port.write(Buffer.from(bytes.subarray(start, end)));
   }
 
-  #map(map: (piece: Uint8Array | undefined) => Uint8Array | undefined, piece: Uint8Array | undefined): void {
+  #map({ map }: MapPlan, piece: Uint8Array | undefined): void {
     try {
       const made = map(piece);
-      if (!made || made.length === 0) return;
-      this.#exchange.bytesOut += made.length;
-      this.#exchange.port.write(made);
+      if (made === undefined) return;
+      if (isLast(made)) this.#endEarly(made.last);
+      else this.#writeMade(made);
     } catch {
-      this.#failed = true;
-      this.#exchange.port.reset(); // the head is out: what the function could not make must not look whole
+      this.#breakOff(); // what the function could not make must not look whole
     }
+  }
+
+  #writeMade(made: Uint8Array): void {
+    if (made.length === 0) return;
+    this.#exchange.bytesOut += made.length;
+    this.#exchange.port.write(made);
+  }
+
+  /** Nothing more of the upstream is wanted, and the answer is complete all the same. */
+  #endEarly(last: Uint8Array): void {
+    const connection = this.#connection;
+    this.#over = true;
+    this.#plan = undefined;
+    this.#letGo();
+    connection?.destroy();
+    this.#writeMade(last);
+    this.#exchange.finish();
+  }
+
+  #endBroken(plan: MapPlan, reason: string): void {
+    this.#plan = undefined;
+    try {
+      this.#writeMade(plan.broken?.(reason) ?? NOTHING);
+      this.#exchange.finish();
+    } catch {
+      this.#breakOff();
+    }
+  }
+
+  /** The head is out, so nothing else can be said. */
+  #breakOff(): void {
+    this.#failed = true;
+    this.#exchange.port.reset();
   }
 
   #flushAnswer(): void {
@@ -283,6 +318,12 @@ export class Forwarding implements AnswerSource, Seeker {
       return undefined;
     }
   }
+}
+
+const NOTHING = new Uint8Array();
+
+function isLast(made: Uint8Array | LastPiece): made is LastPiece {
+  return !(made instanceof Uint8Array);
 }
 
 /** Reads what nobody wants. */

@@ -198,19 +198,28 @@ export interface ResponseHead {
 export type ResponsePlan =
   /** The body as it comes. */
   | { readonly kind: "pass"; readonly status: number; readonly headers: HeaderEdit }
-  /** The body piece by piece through a function; the last call has `undefined` and gives what is left. Content-Length is dropped. */
-  | {
-      readonly kind: "map";
-      readonly status: number;
-      readonly headers: HeaderEdit;
-      readonly map: (piece: Uint8Array | undefined) => Uint8Array | undefined;
-    }
+  | MapPlan
   /** The whole body, up to `bytesMax` of it, then an answer made from it. Over it `whole` gets undefined. */
   | { readonly kind: "collect"; readonly bytesMax: number; readonly whole: (body: Uint8Array | undefined) => Answer | Promise<Answer> }
   /** Not this answer. The upstream's body is thrown away. */
   | { readonly kind: "replace"; readonly answer: Answer }
   /** Not this answer: another try at another upstream. */
   | { readonly kind: "retry"; readonly forward: Forward };
+
+/** The body piece by piece through a function; the last call has `undefined` and gives what is left. Content-Length is dropped. */
+export interface MapPlan {
+  readonly kind: "map";
+  readonly status: number;
+  readonly headers: HeaderEdit;
+  readonly map: (piece: Uint8Array | undefined) => Uint8Array | LastPiece | undefined;
+  /** The upstream broke off in the middle: what ends the answer properly all the same. Without it the caller's connection is broken off too. */
+  readonly broken?: (reason: string) => Uint8Array;
+}
+
+/** The end of an answer that is not waited for: the upstream's connection ends, and whatever else it would have sent is not read. */
+export interface LastPiece {
+  readonly last: Uint8Array;
+}
 
 /** A request to change the protocol (RFC 9110, 7.8). The socket is the caller's, `early` what it sent ahead. */
 export interface UpgradeExchange {

@@ -15,6 +15,8 @@ export type {
   HttpBounds,
   HttpHandler,
   HttpServer,
+  LastPiece,
+  MapPlan,
   Origin,
   OriginTls,
   RequestHead,
@@ -27,6 +29,7 @@ export type {
 } from "./http.ts";
 export { createHttpServer, type HttpServerOptions } from "./http-server.ts";
 export type { Lookup, ResolvedAddress } from "./lookup.ts";
+export { NameResolver } from "./name-resolver.ts";
 export { probe, type ProbeRequest } from "./probe.ts";
 export { type ProblemAnswer, titleOf, toProblem } from "./problem.ts";
 export { parseTarget } from "./target.ts";

@@ -1,6 +1,6 @@
 import { Resolver } from "node:dns/promises";
-import type { LookupFunction } from "node:net";
-import { Fault } from "../kernel/index.ts";
+import { isIP, type LookupFunction } from "node:net";
+import { BoundedMap, Fault } from "../kernel/index.ts";
 import { isLoopbackAddress, isPublicAddress } from "./address.ts";
 import { denied, type EgressPolicy, isLoopbackHost } from "./egress-url.ts";
 
@@ -51,6 +51,33 @@ export function createGuardedLookup(lookup: Lookup, policy: EgressPolicy): Looku
       (error: unknown) => callback(error as NodeJS.ErrnoException, ""), // only its type says that it has a code
     );
   };
+}
+
+const ADDRESS_KEPT_MS = 30_000;
+const ADDRESSES_MAX = 10_000;
+
+/** One checked address of a URL's host at a time, asked for again after half a minute. */
+export function createCheckedAddresses(lookup: Lookup, policy: EgressPolicy): (url: URL) => Promise<string> {
+  const known = new BoundedMap<string, { readonly address: string; readonly untilMs: number }>(ADDRESSES_MAX);
+  return async ({ hostname }) => {
+    const host = hostname.startsWith("[") ? hostname.slice(1, -1) : hostname;
+    if (isIP(host) !== 0) return host; // an address in the URL was checked with the URL
+    const kept = known.get(host);
+    if (kept && performance.now() < kept.untilMs) return kept.address;
+    const [first] = await resolveReachable(host, lookup, policy);
+    if (!first) throw new Fault("upstream_unreachable", `${host} has no address`);
+    known.set(host, { address: first.address, untilMs: performance.now() + ADDRESS_KEPT_MS });
+    return first.address;
+  };
+}
+
+async function resolveReachable(host: string, lookup: Lookup, policy: EgressPolicy): Promise<readonly ResolvedAddress[]> {
+  try {
+    return await resolveChecked(host, lookup, policy);
+  } catch (error) {
+    if (error instanceof Fault) throw error;
+    throw new Fault("upstream_unreachable", `${host} cannot be resolved`, { cause: error });
+  }
 }
 
 async function resolveChecked(host: string, lookup: Lookup, policy: EgressPolicy): Promise<readonly ResolvedAddress[]> {

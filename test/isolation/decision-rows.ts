@@ -46,6 +46,9 @@ const PLAN = {
   billing: { currency: "EUR", monthlyPriceMinor: 0 },
 };
 
+const MODELS = { providers: { local: { kind: "ollama" } } };
+const OWN_MODELS = { providers: { own: { kind: "openai" } } };
+
 async function freshUser({ trusted, credentials }: Freehold, tenant: TenantName): Promise<Target> {
   const id = fresh();
   await trusted(credentials[tenant].admin).post("/users/create", { id, name: id });
@@ -200,6 +203,22 @@ const TENANT_ROWS: Readonly<Record<string, Row>> = {
   "GET /tenant/v1/config": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/config") },
   "PATCH /tenant/v1": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1", { name: "Tenant a" }) },
   "GET /tenant/v1/export": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/export") },
+  "POST /v1/chat/completions": { who: "member", scope: "models", status: 404, target: at("/v1/chat/completions", { model: "none" }) },
+  "POST /v1/responses": { who: "member", scope: "models", status: 404, target: at("/v1/responses", { model: "none" }) },
+  "POST /v1/embeddings": { who: "member", scope: "models", status: 404, target: at("/v1/embeddings", { model: "none" }) },
+  "POST /v1/messages": { who: "member", scope: "models", status: 404, target: at("/v1/messages", { model: "none" }) },
+  "GET /v1/models": { who: "member", scope: "models", status: 200, target: at("/v1/models") },
+  "GET /v1/models/{model}": { who: "member", scope: "models", status: 404, target: at("/v1/models/none") },
+  "GET /tenant/v1/models/usage": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/models/usage") },
+  "GET /tenant/v1/models/ledger": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/models/ledger") },
+  "GET /tenant/v1/models": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/models") },
+  "PUT /tenant/v1/models": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/models", { document: OWN_MODELS }) },
+  "PUT /tenant/v1/models/keys/{provider}": {
+    who: "admin",
+    scope: "tenant",
+    status: 204,
+    target: at("/tenant/v1/models/keys/own", { key: "a key" }),
+  },
   "GET /tenant/v1/keys": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/keys") },
   "POST /tenant/v1/keys": { who: "admin", scope: "tenant", status: 201, target: at("/tenant/v1/keys", { name: "New" }) },
   "DELETE /tenant/v1/keys/{keyId}": {
@@ -281,6 +300,13 @@ const PLATFORM_ROWS: Readonly<Record<string, Row>> = {
     status: 404,
     target: at("/admin/v1/tenants/b/channels/none/test", TEST_MESSAGE),
   },
+  "GET /admin/v1/models": { who: "viewer", status: 200, target: at("/admin/v1/models") },
+  "PUT /admin/v1/models": { who: "operator", status: 200, target: at("/admin/v1/models", { document: MODELS }) },
+  "PUT /admin/v1/models/keys/{provider}": { who: "operator", status: 204, target: at("/admin/v1/models/keys/local", { key: "a key" }) },
+  "GET /admin/v1/tenants/{id}/models/usage": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b/models/usage") },
+  "GET /admin/v1/tenants/{id}/models/ledger": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b/models/ledger") },
+  "GET /admin/v1/tenants/{id}/models": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b/models") },
+  "PUT /admin/v1/tenants/{id}/models": { who: "operator", status: 200, target: at("/admin/v1/tenants/b/models", { document: {} }) },
   "GET /admin/v1/tenants/{id}/vault": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b/vault") },
   "PUT /admin/v1/tenants/{id}/vault/root": { who: "operator", status: 200, target: at("/admin/v1/tenants/b/vault/root", { root: null }) },
   "POST /admin/v1/tenants/{id}/vault/rotate": {

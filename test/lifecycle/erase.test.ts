@@ -81,6 +81,7 @@ eachEngine((engine) => {
         claims.stores.map(({ store, remaining }) => [store, remaining]),
         [
           ["vault", 0],
+          ["models", 0],
           ["events", 0],
           ["data", 0],
           ["search", 0],

@@ -34,7 +34,9 @@ export function assertHouseFields({ status, headers }: PlainAnswer): void {
 export function assertHouseAnswer(answer: PlainAnswer): void {
   assertHouseFields(answer);
   assertNothingInner(answer.text);
-  if (answer.status >= 400 && answer.text !== "") assertProblem(answer);
+  if (answer.status < 400 || answer.text === "") return;
+  if (answer.headers["content-type"] === "application/json" && answer.text.includes('"error":')) assertModelError(answer);
+  else assertProblem(answer);
 }
 
 /** The random part of a session's id: 22 characters, among which any short word can come up by chance. */
@@ -50,6 +52,15 @@ export function assertNothingInner(shown: string): void {
       `an answer shows the inside (${String(pattern)}): ${text.slice(Math.max(0, (found?.index ?? 0) - 60)).slice(0, 300)}`,
     );
   }
+}
+
+/** What speaks for others' clients refuses in their shapes: the code stands inside, and a provider's own error has none of ours. */
+function assertModelError({ headers, text }: PlainAnswer): void {
+  const { error } = JSON.parse(text) as { error: Record<string, unknown> };
+  assert.equal(typeof error["message"], "string", text);
+  if (error["requestId"] === undefined) return;
+  assert.ok(Object.hasOwn(FAULTS, String(error["code"])), text);
+  assert.equal(error["requestId"], headers["x-request-id"]);
 }
 
 function assertProblem({ status, headers, text }: PlainAnswer): void {

@@ -32,7 +32,9 @@ export class Reply {
 
   /** The code of a refusal, or the empty text. */
   get code(): string {
-    return this.status >= 400 && this.text !== "" ? String(this.json()["code"]) : "";
+    if (this.status < 400 || this.text === "") return "";
+    const { code, error } = this.json<{ code?: string; error?: { code?: string } }>();
+    return String(code ?? error?.code);
   }
 }
 

@@ -92,7 +92,7 @@ async function credentialsOf({ services, url }: App, operator: Client, name: Ten
     bearer(tokens.issue({ sub, tenantId: tenantIdOf(name), roles: [role], lifetimeMs: 3_600_000 }));
   const key = async (label: string, document: Record<string, unknown>): Promise<{ id: string; key: string }> =>
     (await ok(operator.post(`/admin/v1/tenants/${name}/keys`, { name: valueOf(name, label), ...document }))) as { id: string; key: string };
-  const all = await key("all scopes", { roles: ["admin"], scopes: ["chat", "search", "documents", "users", "tenant"] });
+  const all = await key("all scopes", { roles: ["admin"], scopes: ["chat", "models", "search", "documents", "users", "tenant"] });
   const chat = await key("chat only", { roles: ["member"], scopes: ["chat"] });
   const revoked = await key("revoked", { roles: ["admin"], scopes: ["chat"] });
   const admin = token("u3", "admin");

@@ -17,6 +17,8 @@ export const FLOORS: Readonly<Record<string, number>> = {
   "tenancy/metering": 3,
   "tenancy/policy": 3,
   "tenancy/lifecycle": 4,
+  // below the gateway, whose plugins use it
+  models: 4,
   agents: 5,
   gateway: 5,
   control: 6,
@@ -85,6 +87,8 @@ export const SYSTEM_USERS: readonly string[] = [
   // the life cycle knows a tenant without a call of it; keys are for the platform's role alone
   "src/stores/files/",
   "src/stores/vault/",
+  // providers' keys and what tenants have used are for the platform's role alone
+  "src/models/",
   "src/tenancy/audit/",
   // what is done to a tenant outlives it, and is not its own
   "src/tenancy/lifecycle/",

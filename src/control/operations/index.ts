@@ -22,6 +22,10 @@ import { healthOperations } from "./health/own.ts";
 import { keysOfPlatform } from "./keys/of-platform.ts";
 import { keysOfTenant } from "./keys/of-tenant.ts";
 import { ownKeys } from "./keys/own.ts";
+import { inference } from "./models/inference.ts";
+import { modelsOfPlatform } from "./models/of-platform.ts";
+import { ownModels } from "./models/own.ts";
+import { modelUsage } from "./models/usage.ts";
 import { listPlans } from "./plans/list.ts";
 import { putPlan } from "./plans/put.ts";
 import { search } from "./search/run.ts";
@@ -67,6 +71,7 @@ export interface GatewayParts {
 
 /** All operations; those on the gateway are on the loopback port only, and there is none of them without it. */
 export function createRouteTable(services: Services, gateway?: GatewayParts): RouteTable {
+  const [ownUsage, usageOfTenants] = partition(modelUsage(services), ({ access }) => access.realm === "tenant");
   const tenant = [
     sendMessage(services),
     chatSocket(services),
@@ -93,6 +98,9 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     exportOwn(services),
     ...ownKeys(services),
     ...ownChannels(services),
+    ...inference(services),
+    ...ownModels(services),
+    ...ownUsage,
     ...ownDeadLetters(services),
     ownAudit(services),
   ];
@@ -115,6 +123,8 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     ...channelsOfTenant(services),
     ...keysOfPlatform(services),
     ...vaultOperations(services),
+    ...modelsOfPlatform(services),
+    ...usageOfTenants,
     listPlans(services),
     putPlan(services),
     platformAudit(services),
@@ -127,4 +137,8 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     main: [...main, apiDocument(main, services.version)],
     admin: [...healthOperations(services), ...platform, ...ofGateway],
   };
+}
+
+function partition<T>(all: readonly T[], isFirst: (each: T) => boolean): readonly [readonly T[], readonly T[]] {
+  return [all.filter(isFirst), all.filter((each) => !isFirst(each))];
 }

@@ -1,5 +1,15 @@
 import { toFault } from "../../kernel/index.ts";
-import type { Answer, Exchange, ExchangeEnd, Forward, OriginTls, RequestHead, UpgradeExchange } from "../../wire/index.ts";
+import { RetryBudget } from "../../tenancy/limits/index.ts";
+import {
+  type Answer,
+  type Exchange,
+  type ExchangeEnd,
+  type Forward,
+  NameResolver,
+  type OriginTls,
+  type RequestHead,
+  type UpgradeExchange,
+} from "../../wire/index.ts";
 import type { GatewayDocument, SslSettings, UpstreamSettings } from "../dialect/objects.ts";
 import { compileAddresses } from "../routing/addresses.ts";
 import { BODY_ARGUMENTS_BYTES_MAX } from "../routing/body-arguments.ts";
@@ -7,7 +17,6 @@ import { normalisePath } from "../routing/normalise-path.ts";
 import { createPatternCompiler } from "../routing/pattern.ts";
 import { RequestView } from "../routing/request-view.ts";
 import { HealthChecks } from "../upstreams/health-checks.ts";
-import { NameResolver } from "../upstreams/name-resolver.ts";
 import { type CallPorts, ProxyCall } from "./call.ts";
 import { claimOf, claimWithTier, withoutTenantPath } from "./claims.ts";
 import type { CompiledRoute } from "./compiled-route.ts";
@@ -22,7 +31,6 @@ import type { DataPlane, DataPlanePorts, Explanation, ExplainRequest, UpstreamHe
 import { Program, type ProgramPorts } from "./program.ts";
 import { RenewedLimits } from "./renewed-limits.ts";
 import { stripForged } from "./request-headers.ts";
-import { RetryBudget } from "./retry-budget.ts";
 import { UpgradeAsExchange } from "./upgrade-as-exchange.ts";
 import { UpstreamBook } from "./upstream-book.ts";
 

@@ -1,7 +1,16 @@
 import { Fault, FAULTS, type FaultCode } from "../../kernel/index.ts";
-import type { FairTicket } from "../../tenancy/limits/index.ts";
-import type { Answer, Forward, ForwardFailure, ForwardTimeouts, HeaderEdit, Origin, ResponseHead, ResponsePlan } from "../../wire/index.ts";
-import type { NameResolver } from "../upstreams/name-resolver.ts";
+import type { FairTicket, RetryBudget } from "../../tenancy/limits/index.ts";
+import type {
+  Answer,
+  Forward,
+  ForwardFailure,
+  ForwardTimeouts,
+  HeaderEdit,
+  NameResolver,
+  Origin,
+  ResponseHead,
+  ResponsePlan,
+} from "../../wire/index.ts";
 import type { Node } from "../upstreams/node.ts";
 import type { Upstream } from "../upstreams/upstream.ts";
 import type { ProxyCall } from "./call.ts";
@@ -10,7 +19,6 @@ import { addHouseFields, runHeaderPhase, withHeaderPhase } from "./phases.ts";
 import { OwnTarget } from "./plugin-instances.ts";
 import { setRequestHeaders } from "./request-headers.ts";
 import { AnswerDraft } from "./response-draft.ts";
-import type { RetryBudget } from "./retry-budget.ts";
 
 /** What is told about each try. */
 export interface Forwarding {

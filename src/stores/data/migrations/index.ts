@@ -9,6 +9,8 @@ import { homes } from "./0014-homes.ts";
 import { gatewayProcesses } from "./0015-gateway-processes.ts";
 import { filePlaces } from "./0017-file-places.ts";
 import { ownSearch } from "./0018-own-search.ts";
+import { models } from "./0020-models.ts";
+import { modelLedger } from "./0021-model-ledger.ts";
 import { channels } from "./0024-channels.ts";
 import { sessions } from "./0025-sessions.ts";
 import type { Migration } from "./migration.ts";
@@ -26,6 +28,8 @@ export const MIGRATIONS: readonly Migration[] = [
   gatewayProcesses,
   filePlaces,
   ownSearch,
+  models,
+  modelLedger,
   channels,
   sessions,
 ];

@@ -1,5 +1,5 @@
 import { lookup } from "node:dns/promises";
-import { BoundedMap, type Clock } from "../../kernel/index.ts";
+import { BoundedMap, type Clock } from "../kernel/index.ts";
 
 /** How long addresses are used before they are asked for again. The system's resolver does not tell their own time. */
 const FRESH_MS = 30_000;

@@ -1,0 +1,49 @@
+import { type Keyring, systemClock, systemRandom } from "../kernel/index.ts";
+import {
+  createModelBook,
+  createModelGateway,
+  createModelUse,
+  Ledger,
+  type ModelBook,
+  type ModelGateway,
+  ModelStore,
+  type ModelUse,
+} from "../models/index.ts";
+import type { DataStore } from "../stores/data/index.ts";
+import type { VaultStore } from "../stores/vault/index.ts";
+import type { Audit } from "../tenancy/audit/index.ts";
+import { createUpstreamPool, type Egress } from "../wire/index.ts";
+import type { Closing } from "./closing.ts";
+import type { Telemetry } from "./telemetry.ts";
+
+/** What models are opened over. */
+export interface ModelRooms {
+  readonly data: DataStore;
+  readonly vault: VaultStore;
+  readonly keyring: Keyring;
+  readonly egress: Egress;
+  readonly audit: Audit;
+  readonly telemetry: Telemetry;
+}
+
+/** Models and what was used of them. */
+export interface OpenModels {
+  readonly models: ModelBook;
+  readonly modelGateway: ModelGateway;
+  readonly modelUse: ModelUse;
+}
+
+/** The settings of models, followed from now on, the gateway over them, and its ledger. */
+export async function openModels({ data, vault, keyring, egress, audit, telemetry }: ModelRooms, closing: Closing): Promise<OpenModels> {
+  const { report } = telemetry;
+  const { system } = data;
+  const store = new ModelStore({ system, vault, keyring, random: systemRandom });
+  const book = await createModelBook({ store, checkUrl: (url) => egress.check(url), report });
+  closing.add(() => book.close());
+  const ledger = new Ledger({ system, report });
+  closing.add(() => ledger.close());
+  const pool = createUpstreamPool();
+  closing.add(async () => pool.close());
+  const modelGateway = createModelGateway({ book, pool, egress, clock: systemClock, random: systemRandom, audit, ledger, report });
+  return { models: book, modelGateway, modelUse: createModelUse(system) };
+}

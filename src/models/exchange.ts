@@ -1,0 +1,309 @@
+import { Fault, type FaultCode, type TenantContext } from "../kernel/index.ts";
+import type { Answer, ExchangeEnd, Forward, ForwardFailure, RequestHead, ResponseHead, ResponsePlan } from "../wire/index.ts";
+import type { Attempt, Outcome } from "./attempts.ts";
+import type { ExchangePorts } from "./gateway.ts";
+import { type AnswerMeter, StreamMeter, WholeMeter } from "./meter/answer-meter.ts";
+import { withMembers } from "./meter/members.ts";
+import { NO_USAGE, type TokenUsage } from "./meter/usage.ts";
+import { answerFields, fieldsFor, KEEP_ALIVE, type Place, targetOf } from "./places.ts";
+import type { ModelRequest } from "./request.ts";
+import { targetKey } from "./routing/order.ts";
+import { costOf, priceAt } from "./settings/prices.ts";
+
+/** A call of a model as the route table hands it over. */
+export interface ModelCall {
+  readonly context: TenantContext;
+  readonly head: RequestHead;
+  readonly body: Uint8Array;
+  readonly requestId: string;
+  /** Aborts when the caller goes away or its tenant is no longer served. */
+  readonly signal: AbortSignal;
+  readonly onEnd: (listener: (end: ExchangeEnd) => void) => void;
+}
+
+/** Answers after which another target is asked, as long as there is one. */
+const FAILURES: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504, 529]);
+const SEND_TIMEOUT_MS = 30_000;
+const FAILURE_CODES: Readonly<Record<ForwardFailure["kind"], FaultCode>> = {
+  connect: "upstream_unreachable",
+  connect_timeout: "upstream_timeout",
+  send_timeout: "upstream_timeout",
+  read_timeout: "upstream_timeout",
+  closed: "upstream_unreachable",
+  invalid: "upstream_invalid",
+};
+
+/** A try that is under way. */
+interface Try {
+  readonly place: Place;
+  readonly number: number;
+  readonly startedMs: number;
+  firstByteMs: number;
+  status: number;
+  meter: AnswerMeter | undefined;
+  /** Why the answer was ended here. */
+  stopped: Fault | undefined;
+}
+
+/**
+ * One request at its targets, one after the other until one answers. Whatever happens, each try becomes one line of the ledger, and the request is
+ * settled once.
+ */
+export class ModelExchange {
+  readonly #ports: ExchangePorts;
+  readonly #call: ModelCall;
+  readonly #request: ModelRequest;
+  readonly #places: readonly Place[];
+  #tries = 0;
+  #current: Try | undefined;
+
+  constructor(ports: ExchangePorts, call: ModelCall, request: ModelRequest, places: readonly Place[]) {
+    this.#ports = ports;
+    this.#call = call;
+    this.#request = request;
+    this.#places = places;
+    call.onEnd(({ aborted }) => this.#over(aborted ? "aborted" : "broken"));
+  }
+
+  /** The first try. */
+  start(): Forward {
+    return this.#try(0);
+  }
+
+  #try(at: number): Forward {
+    const place = this.#places[at];
+    if (!place) throw new Fault("internal", "no target is left to try");
+    const attempt: Try = {
+      place,
+      number: ++this.#tries,
+      startedMs: this.#ports.clock.monotonic(),
+      firstByteMs: 0,
+      status: 0,
+      meter: undefined,
+      stopped: undefined,
+    };
+    this.#current = attempt;
+    const { provider } = place.target.model;
+    const { protocol } = this.#request;
+    const { context, head, requestId } = this.#call;
+    return {
+      pool: this.#ports.pool,
+      owner: context.tenant.uuid,
+      origin: place.origin,
+      keepAlive: KEEP_ALIVE,
+      method: "POST",
+      target: targetOf(provider, protocol),
+      headers: fieldsFor(place, protocol, head, requestId),
+      body: this.#bodyFor(place),
+      upgrade: false,
+      timeouts: { connectMs: provider.timeouts.connectMs, sendMs: SEND_TIMEOUT_MS, readMs: provider.timeouts.silenceMs },
+      onResponse: (response) => this.#answered(attempt, at, response),
+      onFailure: (failure) => this.#failed(attempt, at, failure),
+    };
+  }
+
+  /** The caller's bytes, with another value only where the target demands it. */
+  #bodyFor({ target: { model } }: Place): Uint8Array {
+    const { protocol, body, members, values, stream } = this.#request;
+    return withMembers(body, members, {
+      ...(model.upstreamName !== this.#request.model && { model: model.upstreamName }),
+      ...(stream && protocol.askForUsage(values)),
+    });
+  }
+
+  #answered(attempt: Try, at: number, { status, headers, hasBody }: ResponseHead): ResponsePlan {
+    const { clock, health } = this.#ports;
+    const { tenant } = this.#call.context;
+    const key = targetKey(attempt.place.target.model);
+    const nowMs = clock.monotonic();
+    attempt.status = status;
+    attempt.firstByteMs = nowMs - attempt.startedMs;
+    if (FAILURES.has(status)) health.failed(tenant.uuid, key, nowMs, restOf(headers.all("retry-after")));
+    else if (status < 300) health.succeeded(tenant.uuid, key, attempt.firstByteMs);
+    if (FAILURES.has(status) && this.#mayTry(at + 1, nowMs)) {
+      this.#end(attempt, "failed");
+      return { kind: "retry", forward: this.#try(at + 1) };
+    }
+    const unusable = this.#unusable(attempt, status, headers.all("content-encoding"));
+    if (unusable) {
+      this.#end(attempt, "failed");
+      return { kind: "replace", answer: this.#refusal(unusable) };
+    }
+    const upstreamId = headers.all("x-request-id")[0] ?? headers.all("request-id")[0];
+    const fields = answerFields(headers, {
+      "x-freehold-model": attempt.place.target.model.name,
+      "x-freehold-attempts": String(attempt.number),
+      ...(upstreamId !== undefined && { "x-freehold-upstream-request-id": upstreamId.slice(0, 200) }),
+    });
+    if (status >= 300 || !hasBody) {
+      this.#end(attempt, status >= 300 ? "refused" : "ok");
+      return { kind: "pass", status, headers: fields };
+    }
+    return this.#metered(attempt, status, fields, headers.all("content-type")[0] ?? "");
+  }
+
+  #metered(attempt: Try, status: number, headers: ReturnType<typeof answerFields>, type: string): ResponsePlan {
+    const { protocol } = this.#request;
+    if (!type.toLowerCase().startsWith("text/event-stream")) {
+      const meter = new WholeMeter(protocol);
+      attempt.meter = meter;
+      return { kind: "map", status, headers, map: (piece) => this.#seen(attempt, piece, meter.map(piece)) };
+    }
+    const reader = protocol.createReader(protocol.askForUsage(this.#request.values) !== undefined);
+    const meter = new StreamMeter({
+      reader,
+      stop: () => (attempt.stopped = this.#mustStop(attempt)),
+      ending: (fault) => protocol.endOfStream(fault, this.#counted(attempt), this.#request.model),
+    });
+    attempt.meter = meter;
+    return {
+      kind: "map",
+      status,
+      headers,
+      map: (piece) => this.#seen(attempt, piece, meter.map(piece)),
+      broken: (reason) => {
+        const ending = meter.ending(
+          new Fault("upstream_unreachable", reason, { public: { detail: "The provider broke its answer off." } }),
+        );
+        this.#end(attempt, "broken");
+        return ending;
+      },
+    };
+  }
+
+  /** Settles as soon as the end is known, and not when the caller has read it. */
+  #seen<T>(attempt: Try, piece: Uint8Array | undefined, made: T): T {
+    if (piece === undefined) this.#end(attempt, "ok");
+    else if (attempt.stopped) this.#end(attempt, "cut");
+    return made;
+  }
+
+  #mustStop({ place, startedMs }: Try): Fault | undefined {
+    const { answerMs } = place.target.model.provider.timeouts;
+    if (this.#ports.clock.monotonic() - startedMs <= answerMs) return undefined;
+    const detail = `The answer was not complete within ${answerMs} ms.`;
+    return new Fault("upstream_timeout", detail, { public: { detail } });
+  }
+
+  #failed(attempt: Try, at: number, { kind, reason }: ForwardFailure): Forward | Answer {
+    const { clock, health } = this.#ports;
+    const nowMs = clock.monotonic();
+    health.failed(this.#call.context.tenant.uuid, targetKey(attempt.place.target.model), nowMs);
+    this.#end(attempt, "failed");
+    if (this.#mayTry(at + 1, nowMs)) return this.#try(at + 1);
+    return this.#refusal(new Fault(FAILURE_CODES[kind], reason, { public: { detail: WORDS[FAILURE_CODES[kind]] ?? "" } }));
+  }
+
+  #mayTry(at: number, nowMs: number): boolean {
+    return at < this.#places.length && !this.#call.signal.aborted && this.#ports.retries.take(this.#call.context.tenant.uuid, nowMs);
+  }
+
+  /** An answer that is not for the caller: about the credential, which is not its own, or one that could not be read. */
+  #unusable({ place }: Try, status: number, codings: readonly string[]): Fault | undefined {
+    const { provider, owner } = place.target.model;
+    if (status === 401 || status === 403) {
+      const who = owner === "platform" ? "Ask the operator to look at it." : "Set another one.";
+      const detail = `The provider ${provider.name} has refused the key that is set for it. ${who}`;
+      const fault = new Fault("upstream_invalid", `${provider.name} answered ${status} to the key of the ${owner}`, { public: { detail } });
+      if (owner === "platform") this.#ports.report(fault);
+      return fault;
+    }
+    if (status >= 300 && status < 400) return unreadable(`${provider.name} answered with a redirect`);
+    if (codings.some((coding) => coding.toLowerCase() !== "identity")) return unreadable(`${provider.name} has compressed its answer`);
+    return undefined;
+  }
+
+  #refusal(fault: Fault): Answer {
+    return this.#request.protocol.refusal(fault, this.#call.requestId);
+  }
+
+  /** What the try has used as far as it was seen here. */
+  #counted({ place, meter }: Try): TokenUsage {
+    const { estimates } = this.#ports;
+    const { uuid } = this.#call.context.tenant;
+    const { name } = place.target.model;
+    if (!meter) return NO_USAGE;
+    const input = estimates.input(uuid, name, this.#request.body.length);
+    return { ...NO_USAGE, input, output: estimates.counted(uuid, name, meter.pieces, meter.bytes) };
+  }
+
+  #over(outcome: Outcome): void {
+    if (this.#current) this.#end(this.#current, outcome);
+  }
+
+  /** The line of this try. Only its first end counts. */
+  #end(attempt: Try, outcome: Outcome): void {
+    if (this.#current !== attempt) return;
+    this.#current = undefined;
+    const { clock, ledger } = this.#ports;
+    const { context, requestId } = this.#call;
+    const { model } = attempt.place.target;
+    const { usage, source } = this.#usageOf(attempt);
+    const price = priceAt(model.settings.prices, clock.now());
+    const line: Attempt = {
+      tenant: context.tenant.uuid,
+      requestId,
+      attempt: attempt.number,
+      at: clock.now(),
+      principal: context.principal.id,
+      model: this.#request.model,
+      target: model.name,
+      provider: model.provider.name,
+      owner: model.owner,
+      protocol: this.#request.protocol.name,
+      outcome,
+      status: attempt.status,
+      source,
+      usage,
+      cost: price && (source === "none" ? 0 : costOf(price, usage)),
+      firstByteMs: Math.round(attempt.firstByteMs),
+      totalMs: Math.round(clock.monotonic() - attempt.startedMs),
+    };
+    ledger.record(line);
+  }
+
+  #usageOf(attempt: Try): { readonly usage: TokenUsage; readonly source: Attempt["source"] } {
+    const { meter, place } = attempt;
+    if (!meter) return { usage: NO_USAGE, source: "none" };
+    const { name } = place.target.model;
+    const { uuid } = this.#call.context.tenant;
+    const said = meter.usage;
+    if (said.kind === "counted") {
+      const answerBytes = meter instanceof StreamMeter ? meter.bytes : 0;
+      this.#ports.estimates.learn(uuid, name, this.#request.body.length, answerBytes, said.usage);
+      return { usage: said.usage, source: "reported" };
+    }
+    if (said.kind === "rejected") this.#audit(attempt, said.reason);
+    return { usage: this.#counted(attempt), source: "counted" };
+  }
+
+  /** A provider that says impossible numbers is written down: nobody is charged or credited by them. */
+  #audit({ place }: Try, reason: string): void {
+    const { tenant, principal } = this.#call.context;
+    this.#ports.audit.record({
+      action: "usage_rejected",
+      reason,
+      actor: principal.id,
+      actorTenant: { id: tenant.id, uuid: tenant.uuid },
+      targetTenant: null,
+      requestId: this.#call.requestId,
+      source: this.#call.head.remoteAddress,
+      detail: { provider: place.target.model.provider.name, model: place.target.model.name },
+    });
+  }
+}
+
+const WORDS: Partial<Record<FaultCode, string>> = {
+  upstream_unreachable: "The provider of the model cannot be reached.",
+  upstream_timeout: "The provider of the model did not answer in time.",
+  upstream_invalid: "The provider of the model gave an answer that cannot be used.",
+};
+
+function unreadable(reason: string): Fault {
+  return new Fault("upstream_invalid", reason, { public: { detail: WORDS.upstream_invalid ?? "" } });
+}
+
+/** How long a provider wants to be left alone, in milliseconds. */
+function restOf([said]: readonly string[]): number | undefined {
+  return said !== undefined && /^[0-9]{1,6}$/.test(said) ? Number(said) * 1_000 : undefined;
+}

@@ -1,0 +1,102 @@
+import { type Clock, Fault, type Random, type Tenant } from "../kernel/index.ts";
+import type { Audit } from "../tenancy/audit/index.ts";
+import { RetryBudget } from "../tenancy/limits/index.ts";
+import type { Answer, Egress, Forward, UpstreamPool } from "../wire/index.ts";
+import type { Attempt } from "./attempts.ts";
+import { ModelExchange, type ModelCall } from "./exchange.ts";
+import { Estimates } from "./meter/estimates.ts";
+import { type Place, Places } from "./places.ts";
+import { PROTOCOLS } from "./protocols/index.ts";
+import { type ModelRequest, readRequest } from "./request.ts";
+import { TargetHealth } from "./routing/health.ts";
+import { orderTargets } from "./routing/order.ts";
+import type { ModelBook } from "./settings/book.ts";
+import { type OpenRoute, type Target, targetsFor } from "./settings/catalogue.ts";
+import type { ModelProtocol } from "./settings/schema.ts";
+
+/** What the gateway of models is built from. */
+export interface ModelGatewayPorts {
+  readonly book: ModelBook;
+  readonly pool: UpstreamPool;
+  readonly egress: Pick<Egress, "resolve">;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly audit: Pick<Audit, "record">;
+  readonly ledger: AttemptSink;
+  /** Told of faults that are not the caller's. */
+  readonly report: (fault: Fault) => void;
+}
+
+/** Where tries at providers are written down. */
+export interface AttemptSink {
+  record(attempt: Attempt): void;
+}
+
+/** What one exchange works with. */
+export interface ExchangePorts extends ModelGatewayPorts {
+  readonly health: TargetHealth;
+  readonly retries: RetryBudget;
+  readonly estimates: Estimates;
+}
+
+/** Sends requests of tenants to the models that they may use. */
+export interface ModelGateway {
+  /**
+   * Where the answer comes from. Throws `invalid_json`, `not_found` for a model that the tenant may not use, `malformed_request` for one that does
+   * not speak this protocol, and what finding its provider throws.
+   */
+  begin(protocol: ModelProtocol, call: ModelCall): Promise<Forward | Answer>;
+  /** The names that the tenant may use. */
+  models(tenant: Tenant): Promise<readonly OpenRoute[]>;
+}
+
+/** Targets of one request at most, the first among them. */
+const TARGETS_MAX = 4;
+
+/** A gateway that has learned nothing yet. */
+export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
+  const shared: ExchangePorts = { ...ports, health: new TargetHealth(), retries: new RetryBudget(), estimates: new Estimates() };
+  const places = new Places(ports);
+  return {
+    async begin(protocol, call) {
+      const request = readRequest(PROTOCOLS[protocol], call.body);
+      const { tenant } = call.context;
+      const targets = await targetsOf(shared, tenant, request);
+      shared.retries.count(tenant.uuid, ports.clock.monotonic());
+      const found = await placesOf(places, tenant, targets);
+      return new ModelExchange(shared, call, request, found).start();
+    },
+    async models(tenant) {
+      return [...(await ports.book.catalogue(tenant)).routes.values()];
+    },
+  };
+}
+
+async function targetsOf(ports: ExchangePorts, tenant: Tenant, request: ModelRequest): Promise<readonly Target[]> {
+  const { routes } = await ports.book.catalogue(tenant);
+  const route = routes.get(request.model);
+  if (!route) {
+    const detail = "There is no model of this name, or you may not use it. GET /v1/models lists those that you may.";
+    throw new Fault("not_found", `${tenant.id} may not use ${request.model}`, { public: { detail, field: "model" } });
+  }
+  const speaking = targetsFor(route, request.protocol.name);
+  if (speaking.length === 0) {
+    const spoken = [...new Set(route.targets.flatMap(({ model }) => model.provider.protocols))].join(", ");
+    const detail = `This model is not reached by this path. It speaks: ${spoken}.`;
+    throw new Fault("malformed_request", detail, { public: { detail, field: "model" } });
+  }
+  const { health, random, clock } = ports;
+  const ordered = orderTargets(route, speaking, request, tenant, { health, random, nowMs: clock.monotonic() });
+  if (ordered.length > 0) return ordered.slice(0, TARGETS_MAX);
+  const detail = "No target of this route takes such a request.";
+  throw new Fault("malformed_request", detail, { public: { detail, field: "model" } });
+}
+
+/** The targets that can be reached, as far as that is known before asking them. When there is none, the first one's reason is thrown. */
+async function placesOf(places: Places, tenant: Tenant, targets: readonly Target[]): Promise<readonly Place[]> {
+  const found = await Promise.allSettled(targets.map((target) => places.find(tenant, target)));
+  const open = found.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  const [first] = found;
+  if (open.length === 0 && first?.status === "rejected") throw first.reason;
+  return open;
+}

@@ -1,0 +1,50 @@
+/** One event of a stream, with the bytes that it was sent as. */
+export interface StreamEvent {
+  readonly name: string;
+  readonly data: string;
+  readonly raw: Uint8Array;
+}
+
+/** The longest event. What is longer is not held. */
+const EVENT_BYTES_MAX = 8 * 1024 * 1024;
+const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
+const NOTHING = Buffer.alloc(0);
+
+/** Takes server-sent events apart while they go by (HTML, 9.2.6). Bytes that belong to no complete event yet are held. */
+export class EventSplitter {
+  #held: Buffer = NOTHING;
+
+  /** The events that are complete with these bytes, and the bytes themselves. Throws `RangeError` when one is too long. */
+  push(piece: Uint8Array): { readonly events: readonly StreamEvent[]; readonly bytes: Uint8Array } {
+    const bytes = this.#held.length === 0 ? Buffer.from(piece.buffer, piece.byteOffset, piece.length) : Buffer.concat([this.#held, piece]);
+    const events: StreamEvent[] = [];
+    let begin = 0;
+    let line = 0;
+    for (let end = bytes.indexOf(LINE_FEED); end !== -1; end = bytes.indexOf(LINE_FEED, line)) {
+      const isBlank = end === line || (end === line + 1 && bytes[line] === CARRIAGE_RETURN);
+      line = end + 1;
+      if (!isBlank) continue;
+      events.push(toEvent(bytes.subarray(begin, line)));
+      begin = line;
+    }
+    this.#held = begin === bytes.length ? NOTHING : Buffer.from(bytes.subarray(begin));
+    if (this.#held.length > EVENT_BYTES_MAX) throw new RangeError(`an event over ${EVENT_BYTES_MAX} bytes`);
+    return { events, bytes: bytes.subarray(0, begin) };
+  }
+
+  /** What is left at the end: no event, as nothing closed it. */
+  rest(): Uint8Array {
+    return this.#held;
+  }
+}
+
+function toEvent(raw: Buffer): StreamEvent {
+  let name = "";
+  const data: string[] = [];
+  for (const line of raw.toString("utf8").split(/\r?\n/)) {
+    if (line.startsWith("data:")) data.push(line.slice(line.charCodeAt(5) === 0x20 ? 6 : 5));
+    else if (line.startsWith("event:")) name = line.slice(6).trim();
+  }
+  return { name, data: data.join("\n"), raw };
+}

@@ -1,0 +1,56 @@
+import type { StreamEvent } from "../meter/event-stream.ts";
+import { readAnthropicUsage, type ReportedUsage } from "../meter/usage.ts";
+import { isFields, parseData, textBytes } from "./openai-parts.ts";
+import type { Protocol, StreamReader } from "./protocol.ts";
+import { anthropicRefusal, anthropicType, messageOf } from "./refusals.ts";
+
+/** Anthropic's Messages. */
+export const messages: Protocol = {
+  name: "messages",
+  path: "/messages",
+  members: ["model", "stream", "max_tokens"],
+  outputMembers: ["max_tokens"],
+  passed: ["accept", "anthropic-version", "anthropic-beta"],
+  needed: { "anthropic-version": "2023-06-01" },
+  readUsage: readAnthropicUsage,
+  askForUsage: () => undefined,
+  createReader: () => new MessagesReader(),
+  endOfStream(fault, { input, output }) {
+    const usage = { input_tokens: input, output_tokens: output };
+    const delta = { type: "message_delta", delta: { stop_reason: null, stop_sequence: null }, usage };
+    const error = { type: "error", error: { type: anthropicType(fault), message: messageOf(fault), code: fault.code } };
+    return `event: message_delta\ndata: ${JSON.stringify(delta)}\n\nevent: error\ndata: ${JSON.stringify(error)}\n\n`;
+  },
+  refusal: anthropicRefusal,
+};
+
+class MessagesReader implements StreamReader {
+  /** What was said so far: the prompt's tokens at the beginning, the answer's at the end. */
+  #said: Readonly<Record<string, unknown>> | undefined;
+  pieces = 0;
+  bytes = 0;
+  complete = false;
+
+  get usage(): ReportedUsage {
+    // the beginning counts an answer of one or two tokens, which is not what was used
+    return this.complete ? readAnthropicUsage(this.#said) : { kind: "missing" };
+  }
+
+  read({ data }: StreamEvent): { readonly hide: boolean } {
+    const event = parseData(data);
+    if (!event) return { hide: false };
+    const { type, message, delta, usage } = event;
+    if (type === "content_block_delta") {
+      const bytes = textBytes(delta);
+      if (bytes > 0) this.pieces++;
+      this.bytes += bytes;
+    }
+    if (type === "message_start" && isFields(message) && isFields(message["usage"])) this.#said = message["usage"];
+    if (type === "message_delta" && isFields(usage)) {
+      // what is null there was said at the beginning
+      this.#said = { ...this.#said, ...Object.fromEntries(Object.entries(usage).filter(([, count]) => count !== null)) };
+      this.complete = true;
+    }
+    return { hide: false };
+  }
+}

@@ -1,0 +1,58 @@
+import { Fault } from "../kernel/index.ts";
+import { type Member, OutlineError, readMembers, valueOf } from "./meter/members.ts";
+import type { Protocol, RequestValues } from "./protocols/protocol.ts";
+
+/** A request to a model, as far as it is read. */
+export interface ModelRequest {
+  readonly protocol: Protocol;
+  readonly body: Uint8Array;
+  readonly members: ReadonlyMap<string, Member>;
+  readonly values: RequestValues;
+  /** As the caller names it. */
+  readonly model: string;
+  readonly stream: boolean;
+  /** The longest answer that the caller has asked for, in tokens. */
+  readonly outputMax: number | undefined;
+  /** Answers that it asks for at once. */
+  readonly choices: number;
+}
+
+const MODEL_LENGTH_MAX = 200;
+const CHOICES_MAX = 128;
+
+/** Reads the members that decide something. Throws `invalid_json` with the member at fault, before anything is taken or sent. */
+export function readRequest(protocol: Protocol, body: Uint8Array): ModelRequest {
+  try {
+    const members = readMembers(body);
+    const values = Object.fromEntries(protocol.members.map((name) => [name, valueOf(body, members.get(name))]));
+    const { model, stream = false, n = 1, background = false } = values;
+    if (typeof model !== "string" || model === "" || model.length > MODEL_LENGTH_MAX) throw invalid("model", "Name the model, as text.");
+    if (typeof stream !== "boolean") throw invalid("stream", "stream is true or false.");
+    if (background !== false)
+      throw invalid("background", "Answers in the background are not served here: what they use could not be counted.");
+    if (!isBound(n, CHOICES_MAX)) throw invalid("n", `n is a whole number from 1 to ${CHOICES_MAX}.`);
+    return { protocol, body, members, values, model, stream, outputMax: outputMaxOf(protocol, values), choices: n };
+  } catch (error) {
+    if (error instanceof OutlineError) throw invalid(undefined, `The body is not an object of JSON: ${error.message}.`);
+    throw error;
+  }
+}
+
+/** The smaller of the bounds that are set. */
+function outputMaxOf({ outputMembers }: Protocol, values: RequestValues): number | undefined {
+  const bounds = outputMembers.flatMap((name) => {
+    const bound = values[name] ?? undefined;
+    if (bound === undefined) return [];
+    if (!isBound(bound, Number.MAX_SAFE_INTEGER)) throw invalid(name, `${name} is a whole number from 1 on.`);
+    return [bound];
+  });
+  return bounds.length === 0 ? undefined : Math.min(...bounds);
+}
+
+function isBound(value: unknown, max: number): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= max;
+}
+
+function invalid(field: string | undefined, detail: string): Fault {
+  return new Fault("invalid_json", detail, { public: { detail, ...(field !== undefined && { field }) } });
+}
