@@ -4,7 +4,8 @@ import type { Egress } from "../wire/index.ts";
 import { type Attempt, startAttempt } from "./attempt.ts";
 import { createBreaker, outcomeOf } from "./breaker.ts";
 import type { AgentAnswer, AgentEvent, Citation, NormalizedMessage, Usage } from "./message.ts";
-import { ANSWER_BYTES_MAX } from "./protocols/agent-request.ts";
+import { type AgentLine, ANSWER_BYTES_MAX } from "./protocols/agent-request.ts";
+import { createA2aProtocol } from "./protocols/a2a.ts";
 import { createBuiltinProtocol, type SearchPassages } from "./protocols/builtin.ts";
 import { createOpenaiProtocol } from "./protocols/openai.ts";
 import type { AnswerPiece, Plan, Protocol } from "./protocols/protocol.ts";
@@ -19,6 +20,7 @@ const CONCURRENCY_RETRY_MS = 1_000;
 export interface InvokerOptions {
   readonly egress: Egress;
   readonly clock: Clock;
+  readonly agentSecret: AgentLine["secret"];
   /** Counts the answers under way. */
   readonly limits: Pick<Limits, "slot" | "inUse">;
   readonly searchPassages: SearchPassages;
@@ -43,12 +45,14 @@ export interface Invoker {
 }
 
 /** An invoker with closed circuits and all slots free. Slots, circuits and connections are the tenant's own. */
-export function createInvoker({ egress, clock, limits, searchPassages }: InvokerOptions): Invoker {
+export function createInvoker({ egress, clock, agentSecret, limits, searchPassages }: InvokerOptions): Invoker {
   const breaker = createBreaker(clock);
+  const line: AgentLine = { egress, clock, secret: agentSecret };
   const protocols: Readonly<Record<AgentProtocol, Protocol>> = {
     builtin: createBuiltinProtocol(searchPassages),
-    webhook: createWebhookProtocol(egress),
-    openai: createOpenaiProtocol(egress),
+    webhook: createWebhookProtocol(line),
+    openai: createOpenaiProtocol(line),
+    a2a: createA2aProtocol(line),
   };
 
   function begin({ tenant }: TenantContext, plan: Plan, caller: AbortSignal): Attempt {

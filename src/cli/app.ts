@@ -109,7 +109,13 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const limits = openLimits({ settings, siblings: inputs.siblings, telemetry });
   closing.add(() => limits.close());
   const models = await openModels({ data, vault, keyring, egress, audit, telemetry }, closing);
-  const invoker = createInvoker({ egress, clock: systemClock, limits, searchPassages: passagesOf(stores) });
+  const invoker = createInvoker({
+    egress,
+    clock: systemClock,
+    agentSecret: (tenant, name) => registry.secret(tenant, name),
+    limits,
+    searchPassages: passagesOf(stores),
+  });
   const limiter = createRateLimiter(systemClock);
   const channels = await openChannels({ ...tenancy, settings, keyring, identity, limiter, limits, invoker, egress, telemetry }, closing);
   const services: Services = {

@@ -56,7 +56,7 @@ onInstallation(tenant.command("create <id>"))
   .option("--isolation <level>", "shared, dedicated or isolated")
   .option("--locale <tag>", "language, for example en or de-CH")
   .option("--agent-url <url>", "where the tenant's agent answers")
-  .option("--agent-protocol <protocol>", "builtin, webhook or openai")
+  .option("--agent-protocol <protocol>", "builtin, webhook, openai or a2a")
   .option("--agent-model <model>", "model to name to an openai agent")
   .option("--agent-timeout <ms>", "time limit of one answer")
   .action(createTenant);

@@ -36,6 +36,7 @@ export {
   AGENT_PROTOCOLS,
   type AgentConfig,
   type AgentProtocol,
+  type AgentSecretFlags,
   type BillingConfig,
   type ChannelConfig,
   DATA_MODELS,

@@ -63,7 +63,7 @@ export interface BillingConfig {
 }
 
 /** How an agent is spoken to. */
-export const AGENT_PROTOCOLS = ["builtin", "webhook", "openai"] as const;
+export const AGENT_PROTOCOLS = ["builtin", "webhook", "openai", "a2a"] as const;
 export type AgentProtocol = (typeof AGENT_PROTOCOLS)[number];
 
 /** The tenant's agent. */
@@ -77,6 +77,12 @@ export interface AgentConfig {
   readonly concurrency: number;
   /** The model to name, for `openai`. */
   readonly model: string | null;
+}
+
+/** Whether the tenant's agent is called with a key of its own, and whether calls to it are signed. The secrets are held apart, sealed. */
+export interface AgentSecretFlags {
+  readonly apiKey: boolean;
+  readonly signingSecret: boolean;
 }
 
 /** How long conversations go on and are kept. */
@@ -116,6 +122,7 @@ export interface Tenant {
   readonly locale: string;
   readonly status: TenantStatus;
   readonly agentConfig: AgentConfig;
+  readonly agentSecrets: AgentSecretFlags;
   readonly channels: ChannelConfig;
   readonly sessions: SessionSettings;
   /** Own titles of errors: code -> language -> text. */

@@ -17,6 +17,7 @@ export function createTestInvoker(t: TestContext, options: TestInvokerOptions = 
   return createInvoker({
     egress,
     clock: options.clock ?? systemClock,
+    agentSecret: () => Promise.resolve(undefined),
     limits: createLimits({ clock: systemClock }),
     searchPassages: options.searchPassages ?? (() => Promise.resolve([])),
   });

@@ -46,6 +46,7 @@ function tenantOf(name: string, agent: Partial<AgentConfig>): Tenant {
     status: "active",
     agentConfig: { ...AGENT, ...agent },
     channels: { web: { enabled: true }, slack: { botToken: false, appToken: false }, discord: { token: false } },
+    agentSecrets: { apiKey: false, signingSecret: false },
     sessions: { retentionDays: null, idleMinutes: null },
     errorTexts: {},
     version: 1,

@@ -53,6 +53,7 @@ export function createTenant(id: string, status: TenantStatus = "active"): Tenan
     status,
     agentConfig: { invokeUrl: null, timeout: 1, protocol: "builtin", concurrency: 1, model: null },
     channels: { web: { enabled: true }, slack: { botToken: false, appToken: false }, discord: { token: false } },
+    agentSecrets: { apiKey: false, signingSecret: false },
     sessions: { retentionDays: null, idleMinutes: null },
     errorTexts: {},
     version: 1,

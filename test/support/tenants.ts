@@ -57,6 +57,7 @@ export function tenantOf(name: string, parts: Partial<Tenant> = {}): Tenant {
     status: "active",
     agentConfig: { invokeUrl: null, timeout: 10_000, protocol: "builtin", concurrency: 5, model: null },
     channels: { web: { enabled: true }, slack: { botToken: false, appToken: false }, discord: { token: false } },
+    agentSecrets: { apiKey: false, signingSecret: false },
     sessions: { retentionDays: null, idleMinutes: null },
     errorTexts: {},
     version: 1,

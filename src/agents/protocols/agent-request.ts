@@ -1,8 +1,9 @@
-import { Fault, type Json, JSON_BOUNDS, parseJson, type TenantContext } from "../../kernel/index.ts";
+import { type Clock, Fault, type Json, JSON_BOUNDS, parseJson, type Secret, type Tenant, type TenantContext } from "../../kernel/index.ts";
 import type { Egress, EgressResponse } from "../../wire/index.ts";
 import { parseSse, type SseEvent } from "../sse.ts";
 import { upstreamInvalid } from "../upstream-invalid.ts";
 import type { Invocation } from "./protocol.ts";
+import { signatureFields } from "./signature.ts";
 
 /** The most bytes of one answer of an agent. */
 export const ANSWER_BYTES_MAX = 1024 * 1024;
@@ -11,6 +12,14 @@ export const ANSWER_BYTES_MAX = 1024 * 1024;
 export type AgentReply =
   | { readonly type: "json"; readonly body: Json }
   | { readonly type: "events"; readonly events: AsyncIterable<SseEvent> };
+
+/** What agents are called over. */
+export interface AgentLine {
+  readonly egress: Egress;
+  readonly clock: Clock;
+  /** One of the tenant's secrets for its agent; undefined where it has none. */
+  readonly secret: (tenant: Tenant, name: "agent.apiKey" | "agent.signingSecret") => Promise<Secret | undefined>;
+}
 
 /** The tenant's agent address, checked. Throws `invalid_settings` when it has none and `egress_denied` when it may not be called. */
 export function agentUrl(egress: Egress, context: TenantContext): URL {
@@ -28,13 +37,14 @@ export function invalidSetting(name: string, detail: string): Fault {
  * Posts JSON to an agent and reads the head of its answer. A redirect is an answer that cannot be used: nobody follows it.
  * Throws `upstream_invalid` and what the egress client throws.
  */
-export async function askAgent(egress: Egress, invocation: Invocation, url: URL, body: Json, signal: AbortSignal): Promise<AgentReply> {
+export async function askAgent(line: AgentLine, invocation: Invocation, url: URL, body: Json, signal: AbortSignal): Promise<AgentReply> {
   const { tenant } = invocation.context;
-  const response = await egress.request(tenant.id, {
+  const text = JSON.stringify(body);
+  const response = await line.egress.request(tenant.id, {
     method: "POST",
     url: url.href,
-    headers: headersFor(invocation),
-    body: JSON.stringify(body),
+    headers: { ...headersFor(invocation), ...(await credentialsFor(line, invocation, text)) },
+    body: text,
     timeoutMs: tenant.agentConfig.timeout,
     bytesMax: ANSWER_BYTES_MAX,
     signal,
@@ -53,6 +63,29 @@ function headersFor({ context, stream }: Invocation): Record<string, string> {
     traceparent: `00-${traceId}-${spanId}-${sampled ? "01" : "00"}`,
     "x-tenant-id": context.tenant.id,
   };
+}
+
+/**
+ * What proves to the agent who calls. A tenant that has a secret is never called without it: where it cannot be opened, the call fails.
+ */
+async function credentialsFor(
+  { clock, secret }: AgentLine,
+  { context: { tenant }, message }: Invocation,
+  body: string,
+): Promise<Record<string, string>> {
+  const fields: Record<string, string> = {};
+  if (tenant.agentSecrets.apiKey) fields["authorization"] = `Bearer ${revealed(await secret(tenant, "agent.apiKey"))}`;
+  if (tenant.agentSecrets.signingSecret) {
+    const key = revealed(await secret(tenant, "agent.signingSecret"));
+    Object.assign(fields, signatureFields({ secret: key, id: message.id, nowMs: clock.now(), body }));
+  }
+  return fields;
+}
+
+function revealed(secret: Secret | undefined): string {
+  if (secret) return secret.reveal();
+  // taken away since the tenant was read: the next call knows
+  throw new Fault("dependency_unavailable", "a secret of the agent is no longer there");
 }
 
 async function readReply(response: EgressResponse): Promise<AgentReply> {

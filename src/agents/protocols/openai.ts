@@ -1,23 +1,22 @@
 import type { Json } from "../../kernel/index.ts";
-import type { Egress } from "../../wire/index.ts";
 import type { Usage } from "../message.ts";
 import type { SseEvent } from "../sse.ts";
 import { upstreamInvalid } from "../upstream-invalid.ts";
-import { agentUrl, askAgent, fieldOf, invalidSetting, readJson } from "./agent-request.ts";
+import { type AgentLine, agentUrl, askAgent, fieldOf, invalidSetting, readJson } from "./agent-request.ts";
 import type { AnswerPiece, Invocation, Protocol } from "./protocol.ts";
 
 /**
  * The Chat Completions API of OpenAI and its many kin. The tenant's address is the base URL (`https://host/v1`), its model the model.
  * Reads the whole object and the stream of chunks, whichever comes; the first choice only. A stream without `[DONE]` is refused.
  */
-export function createOpenaiProtocol(egress: Egress): Protocol {
+export function createOpenaiProtocol(line: AgentLine): Protocol {
   return {
     plan(invocation) {
       const { model } = invocation.context.tenant.agentConfig;
       if (model === null) throw invalidSetting("model", "The agent has no model. Set agentConfig.model.");
-      const url = completionsUrl(agentUrl(egress, invocation.context));
+      const url = completionsUrl(agentUrl(line.egress, invocation.context));
       const body = toBody(invocation, model);
-      return { origin: url.origin, run: (signal) => answer(egress, invocation, url, body, signal) };
+      return { origin: url.origin, run: (signal) => answer(line, invocation, url, body, signal) };
     },
   };
 }
@@ -39,13 +38,13 @@ function toBody({ message, stream }: Invocation, model: string): Json {
 }
 
 async function* answer(
-  egress: Egress,
+  line: AgentLine,
   invocation: Invocation,
   url: URL,
   body: Json,
   signal: AbortSignal,
 ): AsyncGenerator<AnswerPiece, void, void> {
-  const reply = await askAgent(egress, invocation, url, body, signal);
+  const reply = await askAgent(line, invocation, url, body, signal);
   if (reply.type === "events") yield* chunksOf(reply.events);
   else yield* completionOf(reply.body);
 }

@@ -1,9 +1,8 @@
 import type { Json } from "../../kernel/index.ts";
-import type { Egress } from "../../wire/index.ts";
 import type { NormalizedMessage } from "../message.ts";
 import type { SseEvent } from "../sse.ts";
 import { upstreamInvalid } from "../upstream-invalid.ts";
-import { agentUrl, askAgent, fieldOf, readJson } from "./agent-request.ts";
+import { type AgentLine, agentUrl, askAgent, fieldOf, readJson } from "./agent-request.ts";
 import type { AnswerPiece, Invocation, Protocol } from "./protocol.ts";
 
 /**
@@ -13,17 +12,17 @@ import type { AnswerPiece, Invocation, Protocol } from "./protocol.ts";
  * A stream without its end mark was cut short and is refused. `event: error` and unknown events end the answer as a fault.
  * Only text is read: an agent cannot put citations into an answer.
  */
-export function createWebhookProtocol(egress: Egress): Protocol {
+export function createWebhookProtocol(line: AgentLine): Protocol {
   return {
     plan(invocation) {
-      const url = agentUrl(egress, invocation.context);
-      return { origin: url.origin, run: (signal) => answer(egress, invocation, url, signal) };
+      const url = agentUrl(line.egress, invocation.context);
+      return { origin: url.origin, run: (signal) => answer(line, invocation, url, signal) };
     },
   };
 }
 
-async function* answer(egress: Egress, invocation: Invocation, url: URL, signal: AbortSignal): AsyncGenerator<AnswerPiece, void, void> {
-  const reply = await askAgent(egress, invocation, url, toBody(invocation.message), signal);
+async function* answer(line: AgentLine, invocation: Invocation, url: URL, signal: AbortSignal): AsyncGenerator<AnswerPiece, void, void> {
+  const reply = await askAgent(line, invocation, url, toBody(invocation.message), signal);
   if (reply.type === "events") yield* partsOf(reply.events);
   else yield { type: "text", text: wholeOf(reply.body) };
 }

@@ -61,6 +61,7 @@ export function toTenant(row: TenantRow, plan: PlanDocument): Tenant {
     locale: own.locale ?? DEFAULT_LOCALE,
     status: row.status,
     agentConfig: over(DEFAULT_AGENT, own.agentConfig),
+    agentSecrets: Object.freeze({ apiKey: has("agent.apiKey"), signingSecret: has("agent.signingSecret") }),
     channels: deepFreeze({
       web: { enabled: own.web?.enabled ?? true },
       slack: { botToken: has("slack.botToken"), appToken: has("slack.appToken") },

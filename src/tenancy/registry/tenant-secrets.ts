@@ -5,7 +5,7 @@ import { openSecret } from "./sealed-secret.ts";
 import type { TenantUpdate } from "./tenant-settings.ts";
 
 /** The names under which a tenant's secrets are kept. */
-export type SecretName = "slack.botToken" | "slack.appToken" | "discord.token";
+export type SecretName = "agent.apiKey" | "agent.signingSecret" | "slack.botToken" | "slack.appToken" | "discord.token";
 
 /** What secrets are sealed and opened with. */
 export interface SecretPorts {
@@ -28,9 +28,11 @@ const PAGE = 100;
 export async function sealTenantSecrets(
   { vault }: SecretPorts,
   tenant: StoreTenant,
-  { slack, discord }: Pick<TenantUpdate, "slack" | "discord">,
+  { agent, slack, discord }: Pick<TenantUpdate, "agent" | "slack" | "discord">,
 ): Promise<SealedSecrets> {
   const given: readonly (readonly [SecretName, string | null | undefined])[] = [
+    ["agent.apiKey", agent?.apiKey],
+    ["agent.signingSecret", agent?.signingSecret],
     ["slack.botToken", slack?.botToken],
     ["slack.appToken", slack?.appToken],
     ["discord.token", discord?.token],

@@ -86,7 +86,16 @@ const settings = {
   errorTexts: z.partialRecord(z.enum(Object.keys(FAULTS)), z.record(localeSchema, label)).optional(),
 };
 
+// what a header field can carry (RFC 6750, 2.1)
+const agentKey = z.string().regex(/^[A-Za-z0-9._~+/-]{8,512}=*$/, "use the characters of a bearer token");
+
+const signingSecret = z
+  .string()
+  .regex(/^whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, "use whsec_ and 24 to 64 random bytes in base64");
+
 const secrets = {
+  /** What the agent is called with: a bearer token, and the secret that signs what is sent to it. */
+  agent: z.strictObject({ apiKey: agentKey.nullable().optional(), signingSecret: signingSecret.nullable().optional() }).optional(),
   slack: z.strictObject({ botToken: token.nullable().optional(), appToken: token.nullable().optional() }).optional(),
   discord: z.strictObject({ token: token.nullable().optional() }).optional(),
 };
@@ -119,6 +128,7 @@ export const tenantSelfUpdateSchema = tenantUpdateSchema.pick({
   locale: true,
   agentConfig: true,
   web: true,
+  agent: true,
   sessions: true,
   errorTexts: true,
   slack: true,
