@@ -8,6 +8,7 @@ import { files } from "./0008-files.ts";
 import { homes } from "./0014-homes.ts";
 import { models } from "./0020-models.ts";
 import { modelLedger } from "./0021-model-ledger.ts";
+import { modelBudgets } from "./0022-model-budgets.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
@@ -22,4 +23,5 @@ export const MIGRATIONS: readonly Migration[] = [
   homes,
   models,
   modelLedger,
+  modelBudgets,
 ];
