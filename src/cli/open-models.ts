@@ -1,5 +1,7 @@
+import { randomUUID } from "node:crypto";
 import { type Keyring, systemClock, systemRandom } from "../kernel/index.ts";
 import {
+  BudgetBook,
   createModelBook,
   createModelGateway,
   createModelUse,
@@ -40,10 +42,12 @@ export async function openModels({ data, vault, keyring, egress, audit, telemetr
   const store = new ModelStore({ system, vault, keyring, random: systemRandom });
   const book = await createModelBook({ store, checkUrl: (url) => egress.check(url), report });
   closing.add(() => book.close());
-  const ledger = new Ledger({ system, report });
+  const gateway = randomUUID();
+  const budgets = new BudgetBook({ system, clock: systemClock, gateway });
+  const ledger = new Ledger({ system, clock: systemClock, budgets, gateway, report });
   closing.add(() => ledger.close());
   const pool = createUpstreamPool();
   closing.add(async () => pool.close());
-  const modelGateway = createModelGateway({ book, pool, egress, clock: systemClock, random: systemRandom, audit, ledger, report });
+  const modelGateway = createModelGateway({ book, pool, egress, clock: systemClock, random: systemRandom, audit, ledger, budgets, report });
   return { models: book, modelGateway, modelUse: createModelUse(system) };
 }

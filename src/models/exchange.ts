@@ -1,6 +1,7 @@
 import { Fault, type FaultCode, type TenantContext } from "../kernel/index.ts";
 import type { Answer, ExchangeEnd, Forward, ForwardFailure, RequestHead, ResponseHead, ResponsePlan } from "../wire/index.ts";
 import type { Attempt, Outcome } from "./attempts.ts";
+import type { Hold } from "./budgets/hold.ts";
 import type { ExchangePorts } from "./gateway.ts";
 import { type AnswerMeter, StreamMeter, WholeMeter } from "./meter/answer-meter.ts";
 import { withMembers } from "./meter/members.ts";
@@ -23,6 +24,8 @@ export interface ModelCall {
 
 /** Answers after which another target is asked, as long as there is one. */
 const FAILURES: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504, 529]);
+/** Ways to end in which nothing was got for a request. */
+const UNCHARGED: ReadonlySet<Outcome> = new Set(["failed", "refused"]);
 const SEND_TIMEOUT_MS = 30_000;
 const FAILURE_CODES: Readonly<Record<ForwardFailure["kind"], FaultCode>> = {
   connect: "upstream_unreachable",
@@ -54,14 +57,18 @@ export class ModelExchange {
   readonly #call: ModelCall;
   readonly #request: ModelRequest;
   readonly #places: readonly Place[];
+  readonly #hold: Hold;
+  /** Over all tries. */
+  #used = { requests: 0, usage: { input: 0, output: 0 }, cost: 0 };
   #tries = 0;
   #current: Try | undefined;
 
-  constructor(ports: ExchangePorts, call: ModelCall, request: ModelRequest, places: readonly Place[]) {
+  constructor(ports: ExchangePorts, call: ModelCall, request: ModelRequest, places: readonly Place[], hold: Hold) {
     this.#ports = ports;
     this.#call = call;
     this.#request = request;
     this.#places = places;
+    this.#hold = hold;
     call.onEnd(({ aborted }) => this.#over(aborted ? "aborted" : "broken"));
   }
 
@@ -108,7 +115,20 @@ export class ModelExchange {
     return withMembers(body, members, {
       ...(model.upstreamName !== this.#request.model && { model: model.upstreamName }),
       ...(stream && protocol.askForUsage(values)),
+      ...this.#bound(),
     });
+  }
+
+  /** The answer is bounded by what is paid for, instead of being refused. */
+  #bound(): Readonly<Record<string, number>> {
+    const { protocol, members, values, choices, outputMax } = this.#request;
+    const paid = this.#hold.outputMax;
+    const [first] = protocol.outputMembers;
+    if (paid === undefined || first === undefined) return {};
+    const each = Math.max(1, Math.floor(paid / choices));
+    if (outputMax !== undefined && outputMax <= each) return {};
+    const said = protocol.outputMembers.filter((name) => members.has(name) && typeof values[name] === "number");
+    return Object.fromEntries((said.length > 0 ? said : [first]).map((name) => [name, each]));
   }
 
   #answered(attempt: Try, at: number, { status, headers, hasBody }: ResponseHead): ResponsePlan {
@@ -121,7 +141,7 @@ export class ModelExchange {
     if (FAILURES.has(status)) health.failed(tenant.uuid, key, nowMs, restOf(headers.all("retry-after")));
     else if (status < 300) health.succeeded(tenant.uuid, key, attempt.firstByteMs);
     if (FAILURES.has(status) && this.#mayTry(at + 1, nowMs)) {
-      this.#end(attempt, "failed");
+      this.#end(attempt, "failed", "more follow");
       return { kind: "retry", forward: this.#try(at + 1) };
     }
     const unusable = this.#unusable(attempt, status, headers.all("content-encoding"));
@@ -178,9 +198,10 @@ export class ModelExchange {
     return made;
   }
 
-  #mustStop({ place, startedMs }: Try): Fault | undefined {
+  #mustStop(attempt: Try): Fault | undefined {
+    const { place, startedMs } = attempt;
     const { answerMs } = place.target.model.provider.timeouts;
-    if (this.#ports.clock.monotonic() - startedMs <= answerMs) return undefined;
+    if (this.#ports.clock.monotonic() - startedMs <= answerMs) return this.#hold.stop(this.#counted(attempt).output);
     const detail = `The answer was not complete within ${answerMs} ms.`;
     return new Fault("upstream_timeout", detail, { public: { detail } });
   }
@@ -189,8 +210,9 @@ export class ModelExchange {
     const { clock, health } = this.#ports;
     const nowMs = clock.monotonic();
     health.failed(this.#call.context.tenant.uuid, targetKey(attempt.place.target.model), nowMs);
-    this.#end(attempt, "failed");
-    if (this.#mayTry(at + 1, nowMs)) return this.#try(at + 1);
+    const mayTry = this.#mayTry(at + 1, nowMs);
+    this.#end(attempt, "failed", mayTry ? "more follow" : "last");
+    if (mayTry) return this.#try(at + 1);
     return this.#refusal(new Fault(FAILURE_CODES[kind], reason, { public: { detail: WORDS[FAILURE_CODES[kind]] ?? "" } }));
   }
 
@@ -222,23 +244,23 @@ export class ModelExchange {
     const { estimates } = this.#ports;
     const { uuid } = this.#call.context.tenant;
     const { name } = place.target.model;
-    if (!meter) return NO_USAGE;
     const input = estimates.input(uuid, name, this.#request.body.length);
-    return { ...NO_USAGE, input, output: estimates.counted(uuid, name, meter.pieces, meter.bytes) };
+    return { ...NO_USAGE, input, output: meter ? estimates.counted(uuid, name, meter.pieces, meter.bytes) : 0 };
   }
 
   #over(outcome: Outcome): void {
     if (this.#current) this.#end(this.#current, outcome);
+    else this.#hold.settle(this.#used);
   }
 
   /** The line of this try. Only its first end counts. */
-  #end(attempt: Try, outcome: Outcome): void {
+  #end(attempt: Try, outcome: Outcome, then: "last" | "more follow" = "last"): void {
     if (this.#current !== attempt) return;
     this.#current = undefined;
     const { clock, ledger } = this.#ports;
     const { context, requestId } = this.#call;
     const { model } = attempt.place.target;
-    const { usage, source } = this.#usageOf(attempt);
+    const { usage, source } = this.#usageOf(attempt, outcome);
     const price = priceAt(model.settings.prices, clock.now());
     const line: Attempt = {
       tenant: context.tenant.uuid,
@@ -260,11 +282,21 @@ export class ModelExchange {
       totalMs: Math.round(clock.monotonic() - attempt.startedMs),
     };
     ledger.record(line);
+    const { requests, usage: before, cost } = this.#used;
+    this.#used = {
+      requests: requests === 1 || !UNCHARGED.has(outcome) ? 1 : 0,
+      usage: { input: before.input + usage.input, output: before.output + usage.output },
+      cost: cost + (line.cost ?? 0),
+    };
+    // with its lines, so that both are written together
+    if (then === "last") this.#hold.settle(this.#used);
   }
 
-  #usageOf(attempt: Try): { readonly usage: TokenUsage; readonly source: Attempt["source"] } {
+  #usageOf(attempt: Try, outcome: Outcome): { readonly usage: TokenUsage; readonly source: Attempt["source"] } {
     const { meter, place } = attempt;
-    if (!meter) return { usage: NO_USAGE, source: "none" };
+    // whoever leaves before the answer leaves a provider at work that has read the prompt
+    if (!meter && outcome !== "aborted") return { usage: NO_USAGE, source: "none" };
+    if (!meter) return { usage: this.#counted(attempt), source: "counted" };
     const { name } = place.target.model;
     const { uuid } = this.#call.context.tenant;
     const said = meter.usage;
@@ -274,6 +306,7 @@ export class ModelExchange {
       return { usage: said.usage, source: "reported" };
     }
     if (said.kind === "rejected") this.#audit(attempt, said.reason);
+    else if (outcome === "ok") this.#audit(attempt, "missing");
     return { usage: this.#counted(attempt), source: "counted" };
   }
 

@@ -3,7 +3,9 @@ import type { Audit } from "../tenancy/audit/index.ts";
 import { RetryBudget } from "../tenancy/limits/index.ts";
 import type { Answer, Egress, Forward, UpstreamPool } from "../wire/index.ts";
 import type { Attempt } from "./attempts.ts";
-import { ModelExchange, type ModelCall } from "./exchange.ts";
+import type { BudgetBook } from "./budgets/budget-book.ts";
+import { Hold } from "./budgets/hold.ts";
+import { type ModelCall, ModelExchange } from "./exchange.ts";
 import { Estimates } from "./meter/estimates.ts";
 import { type Place, Places } from "./places.ts";
 import { PROTOCOLS } from "./protocols/index.ts";
@@ -12,6 +14,7 @@ import { TargetHealth } from "./routing/health.ts";
 import { orderTargets } from "./routing/order.ts";
 import type { ModelBook } from "./settings/book.ts";
 import { type OpenRoute, type Target, targetsFor } from "./settings/catalogue.ts";
+import { priceAt } from "./settings/prices.ts";
 import type { ModelProtocol } from "./settings/schema.ts";
 
 /** What the gateway of models is built from. */
@@ -23,6 +26,7 @@ export interface ModelGatewayPorts {
   readonly random: Random;
   readonly audit: Pick<Audit, "record">;
   readonly ledger: AttemptSink;
+  readonly budgets: Pick<BudgetBook, "due">;
   /** Told of faults that are not the caller's. */
   readonly report: (fault: Fault) => void;
 }
@@ -30,6 +34,8 @@ export interface ModelGatewayPorts {
 /** Where tries at providers are written down. */
 export interface AttemptSink {
   record(attempt: Attempt): void;
+  /** Lines that could not be written yet. */
+  readonly pending: number;
 }
 
 /** What one exchange works with. */
@@ -43,13 +49,15 @@ export interface ExchangePorts extends ModelGatewayPorts {
 export interface ModelGateway {
   /**
    * Where the answer comes from. Throws `invalid_json`, `not_found` for a model that the tenant may not use, `malformed_request` for one that does
-   * not speak this protocol, and what finding its provider throws.
+   * not speak this protocol, `insufficient_quota` and `rate_limited` with the budget's name, and what finding its provider throws.
    */
   begin(protocol: ModelProtocol, call: ModelCall): Promise<Forward | Answer>;
   /** The names that the tenant may use. */
   models(tenant: Tenant): Promise<readonly OpenRoute[]>;
 }
 
+/** With so many lines that could not be written, nothing more is begun. */
+const PENDING_MAX = 50_000;
 /** Targets of one request at most, the first among them. */
 const TARGETS_MAX = 4;
 
@@ -64,12 +72,38 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
       const targets = await targetsOf(shared, tenant, request);
       shared.retries.count(tenant.uuid, ports.clock.monotonic());
       const found = await placesOf(places, tenant, targets);
-      return new ModelExchange(shared, call, request, found).start();
+      const hold = await holdFor(shared, call, request, found);
+      const exchange = new ModelExchange(shared, call, request, found, hold);
+      if (call.signal.aborted) throw call.signal.reason; // it settles itself when the exchange is over
+      return exchange.start();
     },
     async models(tenant) {
       return [...(await ports.book.catalogue(tenant)).routes.values()];
     },
   };
+}
+
+/** Takes what the request can use of every budget that it counts for. */
+async function holdFor(ports: ExchangePorts, call: ModelCall, request: ModelRequest, places: readonly Place[]): Promise<Hold> {
+  const { book, budgets, estimates, clock, ledger } = ports;
+  const { context } = call;
+  if (ledger.pending > PENDING_MAX) throw new Fault("dependency_unavailable", "the ledger cannot be written");
+  const { budgets: all } = await book.catalogue(context.tenant);
+  const due = budgets.due(all, context, request.model);
+  const models = places.map(({ target }) => target.model);
+  const prices = models.map(({ settings }) => priceAt(settings.prices, clock.now()));
+  const { uuid } = context.tenant;
+  const hasAnswer = request.protocol.outputMembers.length > 0;
+  const most = (of: (name: string) => number): number => Math.max(...models.map(({ name }) => of(name)));
+  const longest = request.outputMax ?? Math.max(...models.map(({ settings }) => settings.outputTokensMax));
+  return await Hold.take(due, {
+    inputMax: estimates.inputMax(request.body.length),
+    input: most((name) => estimates.input(uuid, name, request.body.length)),
+    outputMax: hasAnswer ? longest * request.choices : 0,
+    output: hasAnswer ? most((name) => estimates.output(uuid, name)) * request.choices : 0,
+    stream: request.stream,
+    prices: prices.every((price) => price !== undefined) ? prices : undefined,
+  });
 }
 
 async function targetsOf(ports: ExchangePorts, tenant: Tenant, request: ModelRequest): Promise<readonly Target[]> {

@@ -1,3 +1,4 @@
+export { BudgetBook } from "./budgets/budget-book.ts";
 export { createModelUse, type ModelUse } from "./budgets/ledger-rows.ts";
 export { Ledger } from "./budgets/ledger.ts";
 export { createModelGateway, type ModelGateway } from "./gateway.ts";

@@ -33,6 +33,8 @@ export async function putModels(freehold: Freehold, url: string, more: Readonly<
       small: model("say-5"),
       broken: model("break-5"),
       hanging: model("hang"),
+      stubborn: model("stubborn-90"),
+      unpriced: { ...model("say-3"), prices: [] },
       dripping: model("drip-4"),
       refusing: model("fail-400"),
       failing: model("fail-503"),

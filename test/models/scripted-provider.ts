@@ -15,11 +15,14 @@ export interface Billed {
   requests: number;
   input: number;
   output: number;
+  /** By the id that the gateway has given the request. */
+  readonly byRequest: Map<string, { readonly input: number; readonly output: number }>;
 }
 
 /**
  * A server that speaks the protocols of providers in their real shapes. What it does is in the name of the model: `say-12` answers with twelve tokens,
- * `break-5` goes after five, `hang` never answers, `fail-503` refuses, `usage-X` says the JSON of the hexadecimal X for its usage, `drip-20` sends byte by byte.
+ * `break-5` goes after five, `hang` never answers, `fail-503` refuses, `usage-X` says the JSON of the hexadecimal X for its usage, `drip-20` sends byte by byte,
+ * `stubborn-40` answers with forty tokens whatever it is asked for.
  */
 export interface ScriptedProvider {
   readonly url: string;
@@ -35,7 +38,7 @@ export interface ScriptedProvider {
 export async function startProvider(key: string): Promise<ScriptedProvider> {
   const seen: Seen[] = [];
   const problems: string[] = [];
-  const billed: Billed = { requests: 0, input: 0, output: 0 };
+  const billed: Billed = { requests: 0, input: 0, output: 0, byRequest: new Map() };
   const server = createServer((request, response) => {
     const pieces: Buffer[] = [];
     request.on("data", (piece: Buffer) => pieces.push(piece));
@@ -48,7 +51,9 @@ export async function startProvider(key: string): Promise<ScriptedProvider> {
       if (said !== `Bearer ${key}`) problems.push(`credential ${said}`);
       if (path.endsWith("/messages") && request.headers["anthropic-version"] === undefined) problems.push("no anthropic-version");
       for (const name of ["cookie", "x-tenant-id", "x-tenant-context"]) if (request.headers[name] !== undefined) problems.push(name);
-      answer({ path, text, body, response, billed }).catch((error: unknown) => problems.push(String(error)));
+      answer({ path, text, body, response, billed, id: String(request.headers["x-request-id"]) }).catch((error: unknown) =>
+        problems.push(String(error)),
+      );
     });
     response.on("error", () => response.destroy());
   });
@@ -73,6 +78,7 @@ interface Turn {
   readonly body: Readonly<Record<string, unknown>>;
   readonly response: ServerResponse;
   readonly billed: Billed;
+  readonly id: string;
 }
 
 /** Tokens of a prompt as this provider counts them. */
@@ -87,13 +93,15 @@ async function answer(turn: Turn): Promise<void> {
   if (verb === "fail") return refuse(response, Number(what));
   const bound = Number(body["max_completion_tokens"] ?? body["max_tokens"] ?? body["max_output_tokens"] ?? Number.POSITIVE_INFINITY);
   const wanted = verb === "usage" ? 3 : Number(what);
-  const tokens = Math.min(wanted, bound);
+  const tokens = verb === "stubborn" ? wanted : Math.min(wanted, bound);
   const counts =
     verb === "usage" ? (JSON.parse(Buffer.from(what, "hex").toString()) as [unknown, unknown]) : ([promptTokens(text), tokens] as const);
   if (verb !== "break" && verb !== "usage") {
+    const output = turn.path.endsWith("/embeddings") ? 0 : tokens;
     billed.requests++;
     billed.input += promptTokens(text);
-    billed.output += turn.path.endsWith("/embeddings") ? 0 : tokens;
+    billed.output += output;
+    billed.byRequest.set(turn.id, { input: promptTokens(text), output });
   }
   if (body["stream"] === true) return await stream(turn, verb, tokens, counts);
   const whole = JSON.stringify(wholeOf(turn, tokens, counts));

@@ -11,6 +11,7 @@ import { filePlaces } from "./0017-file-places.ts";
 import { ownSearch } from "./0018-own-search.ts";
 import { models } from "./0020-models.ts";
 import { modelLedger } from "./0021-model-ledger.ts";
+import { modelBudgets } from "./0022-model-budgets.ts";
 import { channels } from "./0024-channels.ts";
 import { sessions } from "./0025-sessions.ts";
 import type { Migration } from "./migration.ts";
@@ -30,6 +31,7 @@ export const MIGRATIONS: readonly Migration[] = [
   ownSearch,
   models,
   modelLedger,
+  modelBudgets,
   channels,
   sessions,
 ];
