@@ -1,4 +1,4 @@
-import { createChat, createInvoker, type SearchPassages } from "../agents/index.ts";
+import { createChat, createInvoker, type Invoker, type InvokerOptions, type SearchPassages } from "../agents/index.ts";
 import {
   askForReindex,
   createRouteTable,
@@ -109,13 +109,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const limits = openLimits({ settings, siblings: inputs.siblings, telemetry });
   closing.add(() => limits.close());
   const models = await openModels({ data, vault, keyring, egress, audit, telemetry }, closing);
-  const invoker = createInvoker({
-    egress,
-    clock: systemClock,
-    agentSecret: (tenant, name) => registry.secret(tenant, name),
-    limits,
-    searchPassages: passagesOf(stores),
-  });
+  const invoker = openInvoker({ egress, registry, limits, stores });
   const limiter = createRateLimiter(systemClock);
   const channels = await openChannels({ ...tenancy, settings, keyring, identity, limiter, limits, invoker, egress, telemetry }, closing);
   const services: Services = {
@@ -162,6 +156,12 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     reloadGateway: () => gateway.config.reload(),
     close: () => closing.run(),
   };
+}
+
+function openInvoker(rooms: Pick<InvokerOptions, "egress" | "limits"> & { readonly registry: Registry; readonly stores: Stores }): Invoker {
+  const { egress, registry, limits, stores } = rooms;
+  const agentSecret: InvokerOptions["agentSecret"] = (tenant, name) => registry.secret(tenant, name);
+  return createInvoker({ egress, clock: systemClock, agentSecret, limits, searchPassages: passagesOf(stores) });
 }
 
 /** What the tenancy of an installation is opened with. */
