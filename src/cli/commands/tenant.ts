@@ -1,7 +1,7 @@
-import { Fault, type Json } from "../../kernel/index.ts";
+import { Fault, type Json, type StoreMove } from "../../kernel/index.ts";
 import { type Management, withManagement } from "../installation.ts";
 import type { CommonFlags } from "../options.ts";
-import { printOne, printRows, progress } from "../terminal.ts";
+import { print, printOne, printRows, progress } from "../terminal.ts";
 
 /** The flags of `tenant create`. */
 export interface TenantCreateFlags extends CommonFlags {
@@ -76,13 +76,27 @@ export async function moveTenant(id: string, flags: TenantMoveFlags): Promise<vo
       public: { detail: "Say what is to go where with --to, --search or --files, or --confirm." },
     });
   }
-  await show(flags, async (management) => {
+  const answer = await withManagement(flags, async (management) => {
     for (;;) {
-      const answer = await management.call("POST", `${tenantPath(id)}/move`, targets);
-      if (!(answer as { moving?: object }).moving) return answer; // the call's own shape
+      const told = (await management.call("POST", `${tenantPath(id)}/move`, targets)) as MoveAnswer; // the call's own shape
+      if (!told.moving) return told;
       progress(`moving ${id}`);
     }
   });
+  if (flags.json) return print(JSON.stringify(answer));
+  for (const { store, source, target, parts, fenceMs, elapsedMs } of answer.moved ?? []) {
+    const items = parts.reduce((sum, part) => sum + part.items, 0);
+    print(
+      `${store}: ${source} to ${target} in ${elapsedMs} ms; writes waited ${fenceMs} ms; ${items} items in ${parts.length} parts compared`,
+    );
+  }
+  print(`The old places are kept until: freehold tenant move ${id} --confirm`);
+}
+
+/** What the call to move answers: that it goes on, or what was moved. */
+interface MoveAnswer {
+  readonly moving?: object;
+  readonly moved?: readonly ({ readonly store: string } & StoreMove)[];
 }
 
 /** The management API's path of a tenant. */
