@@ -106,7 +106,7 @@ export const NO_FIELDS = new Fields("", [], 0);
  */
 export function scanFields(text: string, from: number, to: number, fieldsMax: number): Fields {
   const end = to - 2;
-  const marks: number[] = [];
+  let count = 0;
   let [seen, repeated, odd, i, code] = [0, 0, false, from, 0];
   while (i < end) {
     const start = i;
@@ -130,11 +130,20 @@ export function scanFields(text: string, from: number, to: number, fieldsMax: nu
       repeated |= seen & (1 << kind);
       seen |= 1 << kind;
     }
-    marks.push(start, nameEnd, value, valueEnd, hash, kind);
+    scratch[count] = start;
+    scratch[count + AT.nameEnd] = nameEnd;
+    scratch[count + AT.value] = value;
+    scratch[count + AT.valueEnd] = valueEnd;
+    scratch[count + AT.hash] = hash;
+    scratch[count + AT.kind] = kind;
+    count += STRIDE;
   }
-  if (marks.length > fieldsMax * STRIDE) throw malformedFields(`A request may have at most ${fieldsMax} header fields.`);
-  return new Fields(text, marks, i, seen, repeated, odd);
+  if (count > fieldsMax * STRIDE) throw malformedFields(`A request may have at most ${fieldsMax} header fields.`);
+  return new Fields(text, scratch.slice(0, count), i, seen, repeated, odd);
 }
+
+/** Where the marks of the head under the eye are gathered, so that an array of their number is made at once and none has to grow. */
+const scratch: number[] = [];
 
 /** Fields of name, value, name, value. They are taken as they are. */
 export function createHeaderList(pairs: readonly string[]): HeaderList {
