@@ -3,7 +3,7 @@
  * the program kills itself, if any.
  */
 import path from "node:path";
-import { systemClock, systemRandom } from "../../src/kernel/index.ts";
+import { Fault, systemClock, systemRandom } from "../../src/kernel/index.ts";
 import { createDataStore, type DataLocation } from "../../src/stores/data/index.ts";
 import { createFileStore, createFolderEngine } from "../../src/stores/files/index.ts";
 import { testPorts } from "../support/data-ports.ts";
@@ -29,6 +29,14 @@ const onStep = (step: string): void => {
 };
 const { tenant } = contextOf("a");
 if ((await files.places.placeOf(tenant)) !== target) await files.places.move(tenant, target, { onStep });
-await files.places.confirm(tenant, { onStep });
+for (let confirmed = false; !confirmed;) {
+  try {
+    await files.places.confirm(tenant, { onStep });
+    confirmed = true;
+  } catch (error) {
+    // an upload of a writer is still under way in the old place
+    if (!(error instanceof Fault) || error.code !== "in_progress") throw error;
+  }
+}
 await files.close();
 await data.close();
