@@ -18,6 +18,9 @@ const IDS = {
   session: { ofB: `b.web.${SESSIONS[0]}`, ofNobody: "b.web.99456789-session-of-u1" },
   key: { ofB: b.keyIds[0] ?? "", ofNobody: "aaaaaaaaaaaa" },
   deadLetter: { ofB: "0198c0de-0000-7000-8000-00000000000b", ofNobody: "0198c0de-0000-7000-8000-00000000000c" },
+  channel: { ofB: "onlyBonlyBonlyBonlyBon", ofNobody: "onlyXonlyXonlyXonlyXon" },
+  model: { ofB: "only-b-model", ofNobody: "only-x-model" },
+  provider: { ofB: "only-b-provider", ofNobody: "only-x-provider" },
 } as const;
 
 const victim = freehold.trusted(b.admin);
@@ -28,6 +31,17 @@ await freehold.sql(
    select uuid, 'index-users', $1, 1, 'u1', '{}', now(), 8, 'internal' from freehold.tenants where id = 'b'`,
   [IDS.deadLetter.ofB],
 );
+
+await freehold.sql(
+  `insert into freehold.channel_installations (id, tenant_id, platform, name, app, workspace, settings, sealed, key_version, created_by)
+   select $1, uuid, 'slack', 'only b', $1, $1, '{}', '', 1, 'test' from freehold.tenants where id = 'b'`,
+  [IDS.channel.ofB],
+);
+const ownModels = {
+  providers: { [IDS.provider.ofB]: { kind: "openai" } },
+  models: { [IDS.model.ofB]: { provider: IDS.provider.ofB } },
+};
+assert.equal((await victim.send("PUT", "/tenant/v1/models", { json: { document: ownModels } })).status, 200);
 
 describe("an id of b, used by a", () => {
   guard(freehold);
@@ -50,8 +64,7 @@ describe("an id of b, used by a", () => {
           );
         assertSame(replies);
         assert.ok([403, 404, 415].includes(replies[0]?.status ?? 0), replies[0]?.text);
-        // what makes one of the caller's own takes any id, and is refused for its empty body here
-        if (credential !== a.member) assert.equal(replies[0]?.code, method === "PUT" ? "unsupported_media_type" : "not_found");
+        if (credential !== a.member) assert.equal(replies[0]?.code, makesOwn(method, path) ? "unsupported_media_type" : "not_found");
       }
       assert.deepEqual(await freehold.fingerprint("b"), before);
     });
@@ -169,12 +182,20 @@ function kindOf(path: string): [keyof typeof IDS, unknown] {
   if (path.startsWith("/documents/")) return ["document", undefined];
   if (path.startsWith("/api/sessions/")) return ["session", undefined];
   if (path.startsWith("/tenant/v1/keys/")) return ["key", undefined];
+  if (path.startsWith("/tenant/v1/channels/")) return ["channel", { to: "C1" }];
+  if (path.startsWith("/tenant/v1/models/keys/")) return ["provider", { key: "a key" }];
+  if (path.startsWith("/v1/models/")) return ["model", undefined];
   if (path.startsWith("/tenant/v1/dead-letters/")) return ["deadLetter", undefined];
   throw new Error(`${path} has an id that this file does not know`);
 }
 
 function sending(method: string, json: unknown): Sending {
-  return method === "PATCH" ? { json } : {};
+  return json !== undefined && method !== "GET" && method !== "DELETE" ? { json } : {};
+}
+
+/** Whether the call takes any id and makes one of the caller's own; it is refused here, as it has no body. */
+function makesOwn(method: string, path: string): boolean {
+  return method === "PUT" && path.startsWith("/documents/");
 }
 
 function chatIn(sessionId: string): Record<string, unknown> {

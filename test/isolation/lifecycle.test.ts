@@ -154,7 +154,7 @@ describe("the life of a tenant", () => {
       freehold.app.services.identity.tokens.issue({ sub: "u3", tenantId: tenantIdOf("never-was"), roles: ["admin"], lifetimeMs: 60_000 }),
     );
     const plain = ({ text, headers }: { text: string; headers: Record<string, unknown> }): string =>
-      text.replace(String(headers["x-request-id"]), "");
+      text.replaceAll(String(headers["x-request-id"]), "");
     for (const { method, path } of tenantRoutes) {
       const target = path.replaceAll(/\{[a-zA-Z]+\}/g, "u1");
       const expected = await freehold.as(never).send(method, target);

@@ -223,7 +223,7 @@ eachEngine((engine) => {
         const imported = await importInto(there, await archiveOf([{ store: "data", line: JSON.stringify(message) }]), freshId("orphan"));
         const run = await there.lifecycle.newest(imported);
         const { vault: _keys, ...stored } = run?.notes.stored ?? {};
-        assert.deepEqual(stored, { data: 0, search: 0, events: 0 });
+        assert.deepEqual(stored, { data: 0, search: 0, events: 0, models: 0 });
       });
 
       async function rowsIn(uuid: string): Promise<unknown> {
