@@ -37,6 +37,7 @@ const WHOLE = {
   slack: { botToken: "xoxb-bot-token", appToken: "xapp-app-token" },
   discord: { token: "discord-token" },
   errorTexts: { rate_limited: { de: "Zu viele Anfragen.", en: "Slow down." } },
+  sessions: { retentionDays: 30, idleMinutes: 20 },
 } as const;
 
 function settingsOf({ uuid: _uuid, createdAt: _at, id: _id, ...settings }: Tenant): unknown {
@@ -57,6 +58,8 @@ const EXPECTED = {
   agentConfig: WHOLE.agentConfig,
   channels: { web: { enabled: false }, slack: { botToken: true, appToken: true }, discord: { token: true } },
   errorTexts: WHOLE.errorTexts,
+  agentSecrets: { apiKey: false, signingSecret: false },
+  sessions: WHOLE.sessions,
   version: 1,
 };
 
