@@ -105,9 +105,9 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const tenancy = await openTenancy(inputs, { keyring, egress, telemetry }, closing);
   const { data, vault, audit, registry, stores, worker, lifecycle } = tenancy;
   late.worker = worker;
-  const identity = openIdentity(settings, keyring, registry, audit, egress, telemetry);
   const limits = openLimits({ settings, siblings: inputs.siblings, telemetry });
   closing.add(() => limits.close());
+  const identity = openIdentity(settings, keyring, registry, audit, egress, telemetry, limits);
   const models = await openModels({ data, vault, keyring, egress, audit, telemetry }, closing);
   const invoker = openInvoker({ egress, registry, limits, stores });
   const limiter = createRateLimiter(systemClock);

@@ -1,6 +1,14 @@
 import { Fault, type Keyring, systemClock, type Tenant } from "../kernel/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
-import { type ApiKeyRecord, createIdentity, type Identity, type IdentityAudit, ownSigningKey } from "../tenancy/identity/index.ts";
+import {
+  type ApiKeyRecord,
+  type CountFailure,
+  createIdentity,
+  type Identity,
+  type IdentityAudit,
+  ownSigningKey,
+} from "../tenancy/identity/index.ts";
+import type { Limits } from "../tenancy/limits/index.ts";
 import type { Registry, StoredKey } from "../tenancy/registry/index.ts";
 import type { Egress } from "../wire/index.ts";
 import type { Settings } from "./settings.ts";
@@ -17,6 +25,7 @@ export function openIdentity(
   audit: Audit,
   egress: Egress,
   telemetry: Telemetry,
+  limits: Limits,
 ): Identity {
   return createIdentity(settings.identity, {
     clock: systemClock,
@@ -30,8 +39,15 @@ export function openIdentity(
     tenantOfHost: (host) => registry.tenantOfHost(host),
     fetchBytes: async (url) => await fetchKeySet(egress, url),
     keySetFailed: (_issuer, fault) => telemetry.report(fault),
+    countFailure: createFailureCounter(limits),
     audit: createIdentityAudit(registry, audit),
   });
+}
+
+/** Counts failed credentials where limits count: for all gateways that share them, else for this process. */
+export function createFailureCounter(limits: Pick<Limits, "window" | "defaultScope">): CountFailure {
+  return (subscriber, { max, windowMs }) =>
+    limits.window(["", "failed-credentials", subscriber], { count: max, windowMs, kind: "fixed", scope: limits.defaultScope });
 }
 
 /** What identity has to say about who was refused, in the trails of their tenant and of the platform. */

@@ -1,4 +1,4 @@
-import { createIdentityAudit } from "../cli/index.ts";
+import { createFailureCounter, createIdentityAudit } from "../cli/index.ts";
 import {
   createTenantContext,
   Fault,
@@ -21,6 +21,7 @@ import {
   ownSigningKey,
   unauthenticated,
 } from "../tenancy/identity/index.ts";
+import { createLimits } from "../tenancy/limits/index.ts";
 import { createHeaderList, type HeaderList, INTERNAL_FIELDS, isForgedInternal, type Outbound, parseTarget } from "../wire/index.ts";
 import { createKnownTenants } from "./known-tenants.ts";
 import type { House } from "./open-house.ts";
@@ -87,6 +88,7 @@ export function createAuthentication(
           findTenant: (id) => house.registry.find(id),
           findKey: () => undefined, // API keys are proved by the gateway alone
           tenantOfHost: () => undefined,
+          countFailure: createFailureCounter(createLimits({ clock: systemClock })),
           audit,
         });
 

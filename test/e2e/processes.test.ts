@@ -13,6 +13,7 @@ import { freehold, type Running, up } from "./program.ts";
 const PROCESSES = 2;
 const CALLERS = 8;
 const LIMIT = 40;
+const FAILURES_MAX = 20;
 
 /** One answer, or what went wrong. */
 interface Outcome {
@@ -41,7 +42,8 @@ describe("several processes on one port", () => {
       { id: "limited", uri: "/limited", plugins: limited, upstream: { type: "roundrobin", nodes } },
     ];
     writeFileSync(path.join(folder, "gateway.yaml"), JSON.stringify({ routes }));
-    const settings = { gateway: { file: path.join(folder, "gateway.yaml"), processes: PROCESSES }, logLevel: "error" };
+    const identity = { failedCredentials: { max: FAILURES_MAX, windowSeconds: 3_600 } };
+    const settings = { identity, gateway: { file: path.join(folder, "gateway.yaml"), processes: PROCESSES }, logLevel: "error" };
     writeFileSync(path.join(folder, "freehold.yaml"), JSON.stringify(settings));
     running = await up(["--database-url", await freshDatabase(), "--data", path.join(folder, "data")], { cwd: folder });
     await until("all processes", () => childrenOf(running.pid).length === PROCESSES);
@@ -87,13 +89,23 @@ describe("several processes on one port", () => {
     );
   });
 
+  test("share the count of failed credentials", async () => {
+    const outcomes: Outcome[] = [];
+    for (let at = 0; at < FAILURES_MAX * 4; at++)
+      outcomes.push(await get(`${running.url}/limited`, undefined, { authorization: `Bearer guess-${at}` }));
+    const refused = outcomes.filter(({ status }) => status === 401).length;
+    assert.equal(outcomes.filter(({ status }) => status === 429).length, outcomes.length - refused);
+    // each for itself would have let as many more through
+    assert.ok(refused >= FAILURES_MAX / PROCESSES && refused <= FAILURES_MAX, `${refused} were refused as failed`);
+  });
+
   test("are one to whoever reads the metrics", async () => {
     const answer = await fetch(`${running.adminUrl}/metrics`);
     const text = await answer.text();
     const counted = [...text.matchAll(/^freehold_proxied_requests_total\{route="limited",status="\d+"\} (\d+)$/gm)];
     assert.equal(
       counted.reduce((sum, [, count]) => sum + Number(count), 0),
-      LIMIT * 3,
+      LIMIT * 3 + FAILURES_MAX * 4,
     );
   });
 

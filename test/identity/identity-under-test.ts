@@ -23,6 +23,8 @@ import {
   identitySettings,
   mintApiKey,
 } from "../../src/tenancy/identity/index.ts";
+import { createFailureCounter } from "../../src/cli/open-identity.ts";
+import { createLimits } from "../../src/tenancy/limits/index.ts";
 import type { RequestHead } from "../../src/wire/index.ts";
 import { createManualClock, type ManualClock } from "../support/clock.ts";
 import { createIssuerKey, type IssuerKey } from "./issuer-keys.ts";
@@ -132,6 +134,7 @@ export function createIdentityUnderTest(
     },
     tenantOfHost: (host) => parseTenantId(customHosts[host]),
     fetchBytes,
+    countFailure: createFailureCounter(createLimits({ clock })),
     audit: (entry) => void audits.push(entry),
     signingKey: createSigningKey(),
   });

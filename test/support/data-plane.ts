@@ -9,6 +9,7 @@ import type { Plugin, Profile } from "../../src/gateway/proxy/plugin.ts";
 import { createKeyring, createTenantContext, Fault, systemClock, systemRandom, type Tenant } from "../../src/kernel/index.ts";
 import type { AuditEvent } from "../../src/tenancy/audit/index.ts";
 import { createIdentity, createSigningKey, type Identity, identitySettings } from "../../src/tenancy/identity/index.ts";
+import { createFailureCounter } from "../../src/cli/open-identity.ts";
 import { createFairQueue, createLimits } from "../../src/tenancy/limits/index.ts";
 import { createHttpServer, createUpstreamPool, type HttpServer, type HttpServerOptions, probe } from "../../src/wire/index.ts";
 import { tenantOf } from "./tenants.ts";
@@ -85,6 +86,8 @@ export interface PlaneOptions {
   /** By the profile when nothing is said. */
   readonly resolverRequired?: boolean;
   readonly trustedAddresses?: readonly string[];
+  /** Failed credentials per address and minute; as good as none when nothing is said. */
+  readonly failuresMax?: number;
   readonly ports?: Partial<DataPlanePorts>;
   /** Bounds of the port, or its certificates. */
   readonly server?: Partial<HttpServerOptions>;
@@ -137,7 +140,7 @@ export async function startPlane(ending: Ending, document: unknown, options: Pla
   const records: AccessRecord[] = [];
   const warnings: string[] = [];
   const audits: AuditEvent[] = [];
-  const identity = createTestIdentity(tenants, audits);
+  const identity = createTestIdentity(tenants, audits, options.failuresMax ?? 1_000_000);
   const limits = createLimits({ clock: systemClock });
   const pool = createUpstreamPool();
   const ports: DataPlanePorts = {
@@ -218,12 +221,12 @@ function toTenant(tenant: string | Tenant): Tenant {
   return typeof tenant === "string" ? tenantOf(tenant) : tenant;
 }
 
-function createTestIdentity(tenants: ReadonlyMap<string, Tenant>, audits: AuditEvent[]): Identity {
+function createTestIdentity(tenants: ReadonlyMap<string, Tenant>, audits: AuditEvent[], failuresMax: number): Identity {
   const settings = identitySettings.parse({
     profile: "development",
     developmentToken: true,
     baseDomains: ["api.example.com"],
-    failedCredentials: { max: 1_000_000 },
+    failedCredentials: { max: failuresMax },
   });
   return createIdentity(settings, {
     clock: systemClock,
@@ -233,6 +236,7 @@ function createTestIdentity(tenants: ReadonlyMap<string, Tenant>, audits: AuditE
     tenantOfHost: () => undefined,
     fetchBytes: () => Promise.reject(new Fault("upstream_unreachable", "no issuer has keys to fetch")),
     keySetFailed: () => undefined,
+    countFailure: createFailureCounter(createLimits({ clock: systemClock })),
     audit: ({ actorTenant, claimedTenant, remoteAddress, ...event }) => {
       const found = actorTenant === null ? undefined : tenants.get(actorTenant);
       const actor = found ? { id: found.id, uuid: found.uuid } : null;

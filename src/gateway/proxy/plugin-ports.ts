@@ -1,5 +1,6 @@
-import { createTenantContext, type Tenant, type TenantContext } from "../../kernel/index.ts";
-import { TOO_MANY_FAILURES } from "../../tenancy/identity/index.ts";
+import { createTenantContext, type Tenant, type TenantContext, type TenantId } from "../../kernel/index.ts";
+import type { AuditEvent } from "../../tenancy/audit/index.ts";
+import { settleFailure, unauthenticated } from "../../tenancy/identity/index.ts";
 import type { PatternCompiler } from "../routing/pattern.ts";
 import type { Call, PluginPorts } from "./plugin.ts";
 import type { DataPlanePorts } from "./ports.ts";
@@ -7,6 +8,19 @@ import type { Program } from "./program.ts";
 
 /** What plugins work with. Consumers are those of the document that is served now. */
 export function createPluginPorts(ports: DataPlanePorts, pattern: PatternCompiler, current: () => Program | undefined): PluginPorts {
+  const record = (action: AuditEvent["action"], reason: string, call: Call, claimed?: TenantId): void => {
+    const { context } = call;
+    ports.audit.record({
+      action,
+      reason,
+      actor: context?.principal.id ?? call.consumer?.username ?? null,
+      actorTenant: context ? { id: context.tenant.id, uuid: context.tenant.uuid } : null,
+      targetTenant: claimed ?? null,
+      requestId: call.requestId,
+      source: call.head.remoteAddress,
+      detail: { method: call.head.method, route: call.route?.id ?? "" },
+    });
+  };
   return {
     clock: ports.clock,
     random: ports.random,
@@ -21,21 +35,12 @@ export function createPluginPorts(ports: DataPlanePorts, pattern: PatternCompile
     fetch: (request) => ports.fetch(request),
     delay,
     warn: (message, facts) => ports.warn(message, facts),
-    audit: (action, reason, call, claimed) => {
-      const { context } = call;
-      // up to the bound of an address one by one, then once: whoever guesses must not fill the trail
-      const note = action === "auth_failed" ? ports.noteFailure(call.head.remoteAddress).kind : "counted";
-      if (note === "over") return;
-      ports.audit.record({
-        action,
-        reason: note === "crossed" ? TOO_MANY_FAILURES : reason,
-        actor: context?.principal.id ?? call.consumer?.username ?? null,
-        actorTenant: context ? { id: context.tenant.id, uuid: context.tenant.uuid } : null,
-        targetTenant: claimed ?? null,
-        requestId: call.requestId,
-        source: call.head.remoteAddress,
-        detail: { method: call.head.method, route: call.route?.id ?? "" },
-      });
+    audit: record,
+    authFailed: (reason, call, claimed) => {
+      const refusal = unauthenticated(reason);
+      const note = ports.noteFailure(call.head.remoteAddress);
+      const said = settleFailure(note, refusal, (tooMany) => record("auth_failed", tooMany ?? reason, call, claimed));
+      return said === refusal ? undefined : said;
     },
     pattern,
     metrics: ports.metrics,

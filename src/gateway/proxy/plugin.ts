@@ -1,4 +1,4 @@
-import type { Clock, Random, Tenant, TenantContext, TenantId } from "../../kernel/index.ts";
+import type { Clock, Fault, Random, Tenant, TenantContext, TenantId } from "../../kernel/index.ts";
 import type { Identified } from "../../tenancy/identity/index.ts";
 import type { Limits } from "../../tenancy/limits/index.ts";
 import type { Answer, Exchange, ExchangeEnd, HeaderEdit, RequestHead, OutboundRequest, OutboundResponse } from "../../wire/index.ts";
@@ -110,7 +110,9 @@ export interface PluginPorts {
   delay(ms: number, call: Call): Promise<void>;
   /** A line for operators. */
   warn(message: string, facts?: Readonly<Record<string, unknown>>): void;
-  audit(action: "cross_tenant_attempt" | "auth_failed" | "privilege_denied", reason: string, call: Call, claimed?: TenantId): void;
+  audit(action: "cross_tenant_attempt" | "privilege_denied", reason: string, call: Call, claimed?: TenantId): void;
+  /** Counts a failed credential and writes it down. Gives what it is to be answered with where its address has failed too often. */
+  authFailed(reason: string, call: Call, claimed?: TenantId): Fault | undefined;
   /** One pattern of the dialect, in linear time. */
   pattern(source: string, flags: string): Pattern;
   /** Takes what the plugin prometheus counts; undefined where nothing is counted. */

@@ -1,6 +1,6 @@
 import { BoundedMap, type Clock, Fault } from "../../kernel/index.ts";
 
-/** Addresses whose failures are counted. One that was pushed out begins anew. */
+/** Addresses that are known to be over the bound. One that was pushed out has another entry in the trail. */
 const ADDRESSES_MAX = 100_000;
 /** Of an IPv6 address, the part that one subscriber is given (RFC 6177): the rest can be another for each request. */
 const IPV6_GROUPS = 4;
@@ -15,27 +15,57 @@ export interface FailureLimit {
   note(remoteAddress: string): FailureNote;
 }
 
+/** The one entry for all failures of an address over the bound, until its window ends. */
+export const TOO_MANY_FAILURES = "too_many_failures";
+
+const POLICY = "failed-credentials";
+
+/** Whether this refuses a credential because too many have failed. */
+export function isTooMany(fault: Fault): boolean {
+  return fault.code === "rate_limited" && fault.public.policy === POLICY;
+}
+
 const COUNTED: FailureNote = { kind: "counted" };
 
-/** A limit of `max` failures in each window of an address, which begins with its first failure. */
-export function createFailureLimit({ max, windowSeconds }: { max: number; windowSeconds: number }, clock: Clock): FailureLimit {
-  const uses = new BoundedMap<string, { startMs: number; count: number }>(ADDRESSES_MAX);
-  const windowMs = windowSeconds * 1000;
+/** Counts one more failure of a subscriber in its window, which begins with its first one: in this process, or for all that share it. */
+export type CountFailure = (
+  subscriber: string,
+  limit: { readonly max: number; readonly windowMs: number },
+) => { readonly allow: boolean; readonly resetMs: number };
+
+/** A limit of `max` failures in each window of an address. */
+export function createFailureLimit(
+  { max, windowSeconds }: { readonly max: number; readonly windowSeconds: number },
+  clock: Clock,
+  count: CountFailure,
+): FailureLimit {
+  /** Until when it needs no further entry that an address is over. */
+  const crossed = new BoundedMap<string, number>(ADDRESSES_MAX);
+  const limit = { max, windowMs: windowSeconds * 1000 };
   return {
     note(remoteAddress) {
+      const subscriber = subscriberOf(remoteAddress);
+      const { allow, resetMs } = count(subscriber, limit);
+      if (allow) return COUNTED;
       const nowMs = clock.monotonic();
-      const key = subscriberOf(remoteAddress);
-      const known = uses.get(key);
-      const use = known && nowMs - known.startMs < windowMs ? known : { startMs: nowMs, count: 0 };
-      if (use !== known) uses.set(key, use);
-      use.count++;
-      if (use.count <= max) return COUNTED;
       const fault = new Fault("rate_limited", `over ${max} failed credentials from ${remoteAddress}`, {
-        public: { policy: "failed-credentials", retryAfterMs: use.startMs + windowMs - nowMs },
+        public: { policy: POLICY, retryAfterMs: resetMs },
       });
-      return { kind: use.count === max + 1 ? "crossed" : "over", fault };
+      if ((crossed.get(subscriber) ?? 0) > nowMs) return { kind: "over", fault };
+      crossed.set(subscriber, nowMs + resetMs);
+      return { kind: "crossed", fault };
     },
   };
+}
+
+/**
+ * What a failed credential is answered with: its refusal, or where its address has failed too often that. `write` takes it down: one by one up to
+ * the bound, then once (`TOO_MANY_FAILURES`) for the rest of the window, so that whoever guesses does not fill the trail.
+ */
+export function settleFailure(note: FailureNote, refusal: Fault, write: (tooMany?: typeof TOO_MANY_FAILURES) => void): Fault {
+  if (note.kind === "counted") write();
+  else if (note.kind === "crossed") write(TOO_MANY_FAILURES);
+  return note.kind === "counted" ? refusal : note.fault;
 }
 
 /** Who is counted as one: an IPv4 address, or the network of an IPv6 address. */

@@ -14,7 +14,7 @@ import type { RequestHead } from "../../wire/index.ts";
 import type { ApiKeyRecord } from "./api-key.ts";
 import { type Carriers, readCarriers, readClaim } from "./carriers.ts";
 import { createContextSigner } from "./context-signer.ts";
-import { createFailureLimit, type FailureLimit, type FailureNote } from "./failure-limit.ts";
+import { type CountFailure, createFailureLimit, type FailureLimit, type FailureNote, settleFailure } from "./failure-limit.ts";
 import { createKeySets, type KeySetPorts } from "./jwks.ts";
 import { createTokenVerifier } from "./jwt.ts";
 import { createReadKeys, type Proof, prove, type ProofPorts } from "./prove.ts";
@@ -57,6 +57,8 @@ export interface IdentificationPorts extends KeySetPorts {
   readonly findKey: (id: string) => ApiKeyRecord | undefined | Promise<ApiKeyRecord | undefined>;
   /** The tenant of a verified custom domain. */
   readonly tenantOfHost: (host: string) => TenantId | undefined;
+  /** Counts failed credentials, for all that share the count. */
+  readonly countFailure: CountFailure;
   /** Takes the entry and returns at once. */
   readonly audit: (entry: IdentityAudit) => void;
 }
@@ -113,7 +115,7 @@ export function createIdentification(settings: IdentitySettings, ports: Identifi
     developmentToken: settings.developmentToken,
     readKeys: createReadKeys(),
   };
-  const failures = createFailureLimit(settings.failedCredentials, clock);
+  const failures = createFailureLimit(settings.failedCredentials, clock, ports.countFailure);
   const hosts = { baseDomains: settings.baseDomains, tenantOfHost };
   return {
     identify: (head, requestId, trace) => {
@@ -181,9 +183,6 @@ export function asServed(tenant: Tenant | undefined, id: TenantId): Served {
     }
   }
 }
-
-/** The one entry for all failures of an address over the bound, until its window ends. */
-export const TOO_MANY_FAILURES = "too_many_failures";
 
 /** Who tried, as far as it is known. */
 interface Attempted {
@@ -259,15 +258,11 @@ class IdentifiedRequest {
     return { ok: false, fault: this.#failed(served.fault, served.reason, { actor: principal.id, actorTenant: tenantId }) };
   }
 
-  /** The refusal of a failed credential, written down: one by one up to the bound of its address, then once for the rest of the window. */
+  /** What a failed credential is answered with, written down. */
   #failed(fault: Fault, reason: string, who: Attempted): Fault {
-    const note = this.#failures.note(this.#head.remoteAddress);
-    if (note.kind === "counted") {
-      this.#audit("auth_failed", reason, who);
-      return fault;
-    }
-    if (note.kind === "crossed") this.#audit("auth_failed", TOO_MANY_FAILURES, {});
-    return note.fault;
+    return settleFailure(this.#failures.note(this.#head.remoteAddress), fault, (tooMany) =>
+      tooMany === undefined ? this.#audit("auth_failed", reason, who) : this.#audit("auth_failed", tooMany, {}),
+    );
   }
 
   #audit(action: IdentityAudit["action"], reason: string, who: Attempted): void {

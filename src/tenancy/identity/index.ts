@@ -1,4 +1,4 @@
-export type { FailureNote } from "./failure-limit.ts";
+export { type CountFailure, type FailureNote, isTooMany, settleFailure } from "./failure-limit.ts";
 export { type ApiKeyRecord, type MintedApiKey, mintApiKey, parseApiKey, type PresentedApiKey } from "./api-key.ts";
 export { SESSION_COOKIE } from "./carriers.ts";
 export { createContextSigner, type VouchedTenant } from "./context-signer.ts";
@@ -13,7 +13,6 @@ export {
   type Identity,
   type IdentityAudit,
   type IdentityPorts,
-  TOO_MANY_FAILURES,
   unauthenticated,
 } from "./identify.ts";
 export { createKeySets, type KeySets } from "./jwks.ts";

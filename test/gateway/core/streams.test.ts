@@ -56,6 +56,63 @@ test("a WebSocket goes the way of every request: proof, route, plugins, record",
   }
 });
 
+for (const profile of ["strict", "apisix"] as const) {
+  test(`a change of protocol goes on where the route or its service says so, the route first, and nowhere else (${profile})`, async (t) => {
+    const sockets = { type: "roundrobin", nodes: { [await startSockets(t)]: 1 } };
+    const echo = await startEcho(t);
+    const plain = { type: "roundrobin", nodes: { [echo.node]: 1 } };
+    const plane = await startPlane(
+      t,
+      {
+        services: [{ id: "s", enable_websocket: true, upstream: sockets }],
+        routes: [
+          { id: "by-service", uri: "/by-service", service_id: "s" },
+          { id: "off", uri: "/off", service_id: "s", enable_websocket: false, upstream: plain },
+          { id: "silent", uri: "/silent", upstream: plain },
+        ],
+      },
+      { profile },
+    );
+    const headers = { authorization: "Bearer acme:user-1" };
+    const open = (path: string): WebSocket => new WebSocket(`ws://127.0.0.1:${plane.port}${path}`, ["chat"], { headers });
+    const socket = open("/by-service");
+    await once(socket, "open");
+    assert.equal(socket.protocol, "chat");
+    socket.close();
+    for (const path of ["/off", "/silent"]) {
+      const refused = open(path);
+      const [, response] = (await once(refused, "unexpected-response")) as [unknown, { statusCode: number }];
+      assert.equal(response.statusCode, 200, "an ordinary answer to an ordinary request");
+      refused.on("error", () => {});
+      refused.terminate();
+      const { upgrade, connection = "" } = echo.received.at(-1)?.headers ?? {};
+      assert.deepEqual([upgrade, /upgrade/i.test(connection)], [undefined, false]);
+    }
+  });
+
+  test(`what follows a change of protocol that is refused is a request of its own, proved for itself, and no bytes for the upstream (${profile})`, async (t) => {
+    const echo = await startEcho(t);
+    const upstream = { type: "roundrobin", nodes: { [echo.node]: 1 } };
+    const routes = [{ id: "on", uri: "/*", enable_websocket: true, upstream, plugins: { "tenant-resolver": { required: true } } }];
+    const plane = await startPlane(t, { routes }, { profile });
+    const hidden = "GET /hidden HTTP/1.1\r\nHost: x.example\r\n\r\n";
+    for (const status of [200, 400, 426, 502]) {
+      echo.answer = (_received, response) => void response.writeHead(status, { "content-length": 2 }).end("no");
+      const answers = await plane.raw(
+        "GET /socket HTTP/1.1\r\nHost: x.example\r\nAuthorization: Bearer acme:user-1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+          `Sec-WebSocket-Version: 777\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n${hidden}${hidden.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")}`,
+      );
+      assert.ok(answers.startsWith(`HTTP/1.1 ${status} `), answers.slice(0, 200));
+      const later = [...answers.matchAll(/HTTP\/1\.1 (\d+) /g)].slice(1).map(([, code]) => code);
+      assert.ok(
+        later.every((code) => code === "401"),
+        later.join(),
+      );
+      assert.deepEqual(new Set(echo.received.map(({ target }) => target)), new Set(["/socket"]));
+    }
+  });
+}
+
 test("a fair upstream holds its number of requests, and a caller who goes gives the place back", async (t) => {
   const echo = await startEcho(t);
   const fair = { concurrency: 2, queue: 1, deadline_ms: 10_000 };

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { test } from "node:test";
 import { PLUGINS } from "../../../src/gateway/index.ts";
 import { startEcho, startPlane } from "../../support/data-plane.ts";
@@ -177,7 +178,7 @@ test("a consumer's own credential says its tenant before the match, and proves n
   const echo = await startEcho(t);
   const upstream = { type: "roundrobin", nodes: { [echo.node]: 1 } };
   const basic = (user: string, password: string): string => `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
-  const ways = { "key-auth": { header: "x-key" }, "basic-auth": {}, mark: { text: "acme" } };
+  const ways = { "key-auth": { header: "x-key" }, "basic-auth": {}, "hmac-auth": {}, "jwt-auth": {}, mark: { text: "acme" } };
   const others = { ...ways, mark: { text: "others" } };
   const anyOf = ({ mark, ...auth }: typeof ways) => ({
     mark,
@@ -188,6 +189,8 @@ test("a consumer's own credential says its tenant before the match, and proves n
     plugins: {
       "key-auth": { key: `key-of-${name}-0123456789` },
       "basic-auth": { username: name, password: "correct" },
+      "hmac-auth": { key_id: `hmac-of-${name}`, secret_key: SECRET },
+      "jwt-auth": { key: `jwt-of-${name}`, secret: SECRET },
       "tenant-context": { tenant_id: tenant },
     },
   });
@@ -209,7 +212,17 @@ test("a consumer's own credential says its tenant before the match, and proves n
   assert.deepEqual(await answer({ "x-key": "key-of-jack-0123456789" }), ["mark@route:acme=acme", "acme"]);
   assert.deepEqual(await answer({ "x-key": "key-of-jill-0123456789" }), ["mark@route:others=others", "globex"]);
   assert.deepEqual(await answer({ authorization: basic("jack", "correct") }), ["mark@route:acme=acme", "acme"]);
+  assert.deepEqual(await answer({ authorization: basic("jill", "correct") }), ["mark@route:others=others", "globex"]);
+  for (const [name, mark, tenant] of [
+    ["jack", "mark@route:acme=acme", "acme"],
+    ["jill", "mark@route:others=others", "globex"],
+  ] as const) {
+    assert.deepEqual(await answer({ authorization: `Bearer ${tokenOf(`jwt-of-${name}`, SECRET)}` }), [mark, tenant]);
+    assert.deepEqual(await answer(signed(`hmac-of-${name}`, SECRET)), [mark, tenant]);
+  }
   const before = echo.received.length;
+  assert.equal(await answer({ authorization: `Bearer ${tokenOf("jwt-of-jack", `${SECRET}x`)}` }), 401);
+  assert.equal(await answer(signed("hmac-of-jack", `${SECRET}x`)), 401);
   assert.equal(await answer({ authorization: basic("jack", "wrong") }), 401);
   assert.equal(await answer({ "x-key": "key-of-nobody-012345678" }), 401);
   assert.equal(echo.received.length, before);
@@ -265,3 +278,19 @@ test("a route that a claim has chosen is not served where nobody proves anything
   assert.equal((await plane.send("/x", { headers: { "X-Tenant-ID": "acme" } })).status, 401);
   assert.equal(echo.received.length, 0);
 });
+
+const SECRET = "a-secret-of-more-than-32-characters";
+
+/** A token of the plugin jwt-auth for the credential of this key. */
+function tokenOf(key: string, secret: string): string {
+  const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const text = `${encode({ alg: "HS256", typ: "JWT" })}.${encode({ key })}`;
+  return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
+}
+
+/** Fields of the plugin hmac-auth over the date alone. */
+function signed(keyId: string, secret: string): { date: string; authorization: string } {
+  const date = new Date().toUTCString();
+  const signature = createHmac("sha256", secret).update(`${keyId}\ndate: ${date}\n`).digest("base64");
+  return { date, authorization: `Signature keyId="${keyId}",algorithm="hmac-sha256",headers="date",signature="${signature}"` };
+}

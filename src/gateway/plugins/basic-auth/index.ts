@@ -55,7 +55,8 @@ function check({ head }: Call, ports: PluginPorts, strict: boolean): Authenticat
   const field = strict ? head.headers.one("authorization") : head.headers.all("authorization")[0];
   if (field === undefined) return { ok: false, message: "Missing authorization in request", presented: false };
   const credentials = readCredentials(field, strict);
-  if (!credentials) return { ok: false, message: "Invalid authorization in request", presented: true };
+  // of another scheme, it was not meant for this one
+  if (!credentials) return { ok: false, message: "Invalid authorization in request", presented: BASIC.test(field) };
   const found = ports.findConsumer("basic-auth", credentials.username);
   // compared also where there is no such user, so that the time of the answer does not tell one from the other
   const matches = timingSafeEqual(digest(credentials.password), found ? passwordDigest(found) : NOBODY);

@@ -55,6 +55,10 @@ export const hmacAuth: Plugin<Settings> = {
     },
     unique: "key_id",
   },
+  claims(_settings, head) {
+    const { keyId } = readSignature(head.headers.all("authorization")[0] ?? "") ?? {};
+    return keyId === undefined ? [] : [{ plugin: "hmac-auth", value: keyId }];
+  },
   create(settings, owner, ports) {
     const strict = owner.profile === "strict";
     return createAuthInstance(
@@ -75,7 +79,8 @@ function check(call: Call, settings: Settings, ports: PluginPorts): Authenticati
   const field = call.profile === "strict" ? call.head.headers.one("authorization") : call.head.headers.all("authorization")[0];
   if (field === undefined) return { ok: false, message: `${UNVALIDATED}: missing Authorization header`, presented: false };
   const fields = readSignature(field);
-  if (!fields) return failed(`${UNVALIDATED}: Authorization header does not start with 'Signature'`);
+  // nothing that was meant for this scheme
+  if (!fields) return { ok: false, message: `${UNVALIDATED}: Authorization header does not start with 'Signature'`, presented: false };
   const { keyId } = fields;
   const found = keyId === undefined ? undefined : ports.findConsumer("hmac-auth", keyId);
   if (!found || !isFresh(call, settings, ports) || !isSigned(call, settings, fields, found)) return failed(UNVALIDATED);

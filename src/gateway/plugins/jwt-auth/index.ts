@@ -1,9 +1,10 @@
-import type { Call, ConsumerCredential, Plugin, PluginOwner, PluginPorts } from "../../proxy/plugin.ts";
+import type { Json } from "../../../kernel/index.ts";
+import type { Call, ConsumerCredential, Plugin, PluginOwner, PluginPorts, Profile } from "../../proxy/plugin.ts";
 import { ANONYMOUS_CONSUMER, realmSchema } from "../shared/auth-schema.ts";
 import { type Authentication, createAuthInstance } from "../shared/authenticate.ts";
-import { type CredentialPlaces, hideCredential, readCredential } from "../shared/credential-place.ts";
+import { type CredentialPlaces, hideCredential, peekCredential, readCredential } from "../shared/credential-place.ts";
 import { type Claims, keepClaims } from "../shared/verified-claims.ts";
-import { ASYMMETRIC_ALGORITHMS, createTokenKey, parseToken, SYMMETRIC_ALGORITHMS, type TokenKey } from "./token.ts";
+import { ASYMMETRIC_ALGORITHMS, createTokenKey, parseToken, SYMMETRIC_ALGORITHMS, type Token, type TokenKey } from "./token.ts";
 import { type VerifiedTokens, verifiedTokensOf } from "./verified-tokens.ts";
 
 interface Settings {
@@ -48,13 +49,14 @@ export const jwtAuth: Plugin<Settings, CredentialSettings> = {
     },
   },
   consumer: { schema: consumerSchema(), unique: "key", check: checkCredential },
+  claims(settings, head, profile) {
+    const token = parseToken(withoutScheme(peekCredential(head, placesOf(settings, profile)) ?? ""));
+    const key = token && keyIn(token, settings);
+    return typeof key === "string" ? [{ plugin: "jwt-auth", value: key }] : [];
+  },
   create(settings, owner, ports) {
     const strict = owner.profile === "strict";
-    const places: CredentialPlaces = {
-      header: settings.header,
-      query: settings.query ?? (strict ? undefined : "jwt"),
-      cookie: settings.cookie,
-    };
+    const places = placesOf(settings, owner.profile);
     const verification = { ports, keys: new CredentialKeys(owner, ports), verified: verifiedTokensOf(ports) };
     return createAuthInstance(
       {
@@ -72,10 +74,10 @@ export const jwtAuth: Plugin<Settings, CredentialSettings> = {
 
 function check(call: Call, carried: string | undefined, settings: Settings, { ports, keys, verified }: Verification): Authentication {
   if (carried === undefined) return { ok: false, message: "Missing JWT token in request", presented: false };
-  const text = carried.startsWith("Bearer ") || carried.startsWith("bearer ") ? carried.slice(7) : carried;
+  const text = withoutScheme(carried);
   const token = verified.token(text) ?? parseToken(text);
   if (!token) return failed("JWT token invalid");
-  const key = Object.hasOwn(token.claims, settings.key_claim_name) ? token.claims[settings.key_claim_name] : undefined;
+  const key = keyIn(token, settings);
   if (key === undefined || key === null || key === false) return failed("missing user key in JWT token");
   const found = typeof key === "string" ? ports.findConsumer("jwt-auth", key) : undefined;
   if (!found) return failed("Invalid user key in JWT token");
@@ -90,6 +92,19 @@ function check(call: Call, carried: string | undefined, settings: Settings, { po
   if (!isWithinLifetime(token.claims, settings.claims_to_verify ?? [], nowS, credential.graceS)) return failed("failed to verify jwt");
   keepClaims(call, token.claims);
   return { ok: true, found };
+}
+
+function placesOf({ header, query, cookie }: Settings, profile: Profile): CredentialPlaces {
+  return { header, query: query ?? (profile === "strict" ? undefined : "jwt"), cookie };
+}
+
+function withoutScheme(carried: string): string {
+  return carried.startsWith("Bearer ") || carried.startsWith("bearer ") ? carried.slice(7) : carried;
+}
+
+/** The name of the credential whose key is said to have signed the token. */
+function keyIn({ claims }: Token, { key_claim_name: name }: Settings): Json | undefined {
+  return Object.hasOwn(claims, name) ? claims[name] : undefined;
 }
 
 /** What tokens are verified with. */

@@ -1,8 +1,7 @@
 import type { Plugin, Profile } from "../../proxy/plugin.ts";
-import { parseQueryArguments } from "../../routing/query-arguments.ts";
 import { ANONYMOUS_CONSUMER, realmSchema } from "../shared/auth-schema.ts";
 import { createAuthInstance } from "../shared/authenticate.ts";
-import { type CredentialPlaces, hideCredential, readCredential } from "../shared/credential-place.ts";
+import { type CredentialPlaces, hideCredential, peekCredential, readCredential } from "../shared/credential-place.ts";
 
 interface Settings {
   readonly header: string;
@@ -34,9 +33,7 @@ export const keyAuth: Plugin<Settings> = {
     unique: "key",
   },
   claims(settings, head, profile) {
-    const { header, query } = placesOf(settings, profile);
-    const inQuery = query === undefined || head.target.query === "" ? undefined : parseQueryArguments(head.target.query).get(query);
-    const value = head.headers.all(header)[0] ?? inQuery;
+    const value = peekCredential(head, placesOf(settings, profile));
     return value === undefined ? [] : [{ plugin: "key-auth", value }];
   },
   create(settings, owner, ports) {

@@ -1,5 +1,5 @@
-import { toFault } from "../../../kernel/index.ts";
-import { unauthenticated } from "../../../tenancy/identity/index.ts";
+import { type Fault, toFault } from "../../../kernel/index.ts";
+import { isTooMany, unauthenticated } from "../../../tenancy/identity/index.ts";
 import { createSchemaCheck } from "../../dialect/schema/schema-check.ts";
 import {
   type Call,
@@ -10,6 +10,7 @@ import {
   type Profile,
   type Verdict,
 } from "../../proxy/plugin.ts";
+import type { Answer } from "../../../wire/index.ts";
 
 interface Settings {
   readonly auth_plugins: readonly Readonly<Record<string, unknown>>[];
@@ -60,37 +61,54 @@ class MultiAuth implements PluginInstance {
     return this.#try(call, 0, undefined);
   }
 
-  /** The ways from `index` on; `challenge` is that of the last one that said no. */
-  #try(call: Call, index: number, challenge: string | undefined): Verdict | Promise<Verdict> {
-    let last = challenge;
+  /** The ways from `index` on; `before` is what the last one that said no has said. */
+  #try(call: Call, index: number, before: Refusal | undefined): Verdict | Promise<Verdict> {
+    let last = before;
     for (let i = index; i < this.#ways.length; i++) {
-      const verdict = attempt(() => this.#ways[i]?.rewrite?.(call));
-      if (verdict instanceof Promise) {
-        const before = last;
-        return attemptLater(verdict).then((settled) => this.#read(settled, before, (said) => this.#try(call, i + 1, said)));
+      const outcome = attempt(() => this.#ways[i]?.rewrite?.(call));
+      if (outcome instanceof Promise) {
+        const said = last;
+        return outcome.catch(toRefusal).then((settled) => {
+          const read = toOutcome(settled, said);
+          return read instanceof Refusal ? this.#try(call, i + 1, read) : read;
+        });
       }
-      const read = this.#read(verdict, last, (said) => said);
-      if (typeof read !== "string") return read;
+      const read = toOutcome(outcome, last);
+      if (!(read instanceof Refusal)) return read;
       last = read;
     }
     return this.#refuse(last);
   }
 
-  /** Undefined when this way has proved the caller; an answer that is no refusal of a credential stands. */
-  #read<T>(verdict: Verdict, before: string | undefined, refused: (challenge: string) => T): Verdict | T {
-    if (verdict?.status !== UNAUTHENTICATED) return verdict;
-    const said = verdict.headers["www-authenticate"];
-    return refused(typeof said === "string" ? said : (before ?? ""));
-  }
-
-  #refuse(challenge: string | undefined): Verdict {
+  #refuse(last: Refusal | undefined): Verdict {
+    if (last?.tooMany) throw last.tooMany;
     if (this.#profile === "strict") throw unauthenticated("no way of authentication has proved the caller");
-    return jsonAnswer(UNAUTHENTICATED, { message: "Authorization Failed" }, challenge ? { "www-authenticate": challenge } : {});
+    const challenge = last?.challenge ?? "";
+    return jsonAnswer(UNAUTHENTICATED, { message: "Authorization Failed" }, challenge === "" ? {} : { "www-authenticate": challenge });
   }
 }
 
-/** A refusal of a credential is an answer here, in whichever way it is said; every other fault stays one. */
-function attempt<T>(run: () => T): T | Verdict {
+/** What the ways so far have said, where each has said no. */
+class Refusal {
+  readonly challenge: string;
+  /** One of them would not even say no any more. */
+  readonly tooMany: Fault | undefined;
+
+  constructor(challenge: string, tooMany: Fault | undefined) {
+    this.challenge = challenge;
+    this.tooMany = tooMany;
+  }
+}
+
+/** Undefined when this way has proved the caller; an answer that is no refusal of a credential stands. */
+function toOutcome(outcome: Verdict | Refusal, before: Refusal | undefined): Verdict | Refusal {
+  if (outcome instanceof Refusal) return new Refusal(outcome.challenge || (before?.challenge ?? ""), outcome.tooMany ?? before?.tooMany);
+  if (outcome?.status !== UNAUTHENTICATED) return outcome;
+  return new Refusal(challengeOf(outcome.headers) || (before?.challenge ?? ""), before?.tooMany);
+}
+
+/** A refusal of a credential is an outcome here, in whichever way it is said; every other fault stays one. */
+function attempt<T>(run: () => T): T | Refusal {
   try {
     return run();
   } catch (error) {
@@ -98,12 +116,14 @@ function attempt<T>(run: () => T): T | Verdict {
   }
 }
 
-function attemptLater(pending: Promise<Verdict>): Promise<Verdict> {
-  return pending.catch(toRefusal);
+function toRefusal(error: unknown): Refusal {
+  const fault = toFault(error);
+  if (isTooMany(fault)) return new Refusal("", fault);
+  if (fault.code !== "unauthenticated") throw fault;
+  return new Refusal(challengeOf(fault.public.headers ?? {}), undefined);
 }
 
-function toRefusal(error: unknown): Verdict {
-  const fault = toFault(error);
-  if (fault.code !== "unauthenticated") throw fault;
-  return { status: UNAUTHENTICATED, headers: fault.public.headers ?? {}, body: undefined };
+function challengeOf(headers: Answer["headers"]): string {
+  const said = headers["www-authenticate"];
+  return typeof said === "string" ? said : "";
 }

@@ -35,7 +35,9 @@ export function createAuthInstance(scheme: Scheme, owner: PluginOwner, ports: Pl
   const proceed = (call: Call, result: Authentication): Verdict | Promise<Verdict> => {
     scheme.hide?.(call);
     if (result.ok) return admit(result.found, call, ports);
-    if (result.presented) ports.audit("auth_failed", `${scheme.name}: ${result.message}`, call);
+    // also where an anonymous consumer would be let in: nobody is to guess at leisure behind its back
+    const tooMany = result.presented ? ports.authFailed(`${scheme.name}: ${result.message}`, call) : undefined;
+    if (tooMany) throw tooMany;
     if (scheme.anonymous === undefined) return challenge(scheme, owner, result.message);
     const consumer = ports.consumer(scheme.anonymous);
     if (consumer) return admit({ consumer, credentialId: undefined, settings: {} }, call, ports);
@@ -87,7 +89,9 @@ function bind(tenant: Tenant | undefined, found: ConsumerCredential, call: Call,
       throw new Fault("tenant_not_ready", `${tenant.id} is being set up`);
     default:
       // a tenant on its way out answers like one that never was
-      ports.audit("auth_failed", `tenant_${tenant?.status ?? "unknown"}`, call, tenantId);
-      throw unauthenticated(`the consumer ${username} is bound to a tenant that is not there`);
+      throw (
+        ports.authFailed(`tenant_${tenant?.status ?? "unknown"}`, call, tenantId) ??
+        unauthenticated(`the consumer ${username} is bound to a tenant that is not there`)
+      );
   }
 }

@@ -1,4 +1,5 @@
 import { Fault } from "../../../kernel/index.ts";
+import type { RequestHead } from "../../../wire/index.ts";
 import type { Call, Profile } from "../../proxy/plugin.ts";
 import { parseQueryArguments } from "../../routing/query-arguments.ts";
 
@@ -23,6 +24,13 @@ export function readCredential(call: Call, places: CredentialPlaces, profile: Pr
   const found = [inHeader, inQuery, inCookie].filter((value) => value !== undefined);
   if (found.length > 1) throw new Fault("ambiguous_credentials", "a credential in more than one place");
   return found[0] === undefined ? undefined : String(found[0]);
+}
+
+/** The credential of the field or the query, without looking whether there are two: for what is said before it is proved. */
+export function peekCredential({ headers, target }: RequestHead, { header, query }: CredentialPlaces): string | undefined {
+  const inHeader = headers.all(header)[0];
+  if (inHeader !== undefined || query === undefined || target.query === "") return inHeader;
+  return parseQueryArguments(target.query).get(query);
 }
 
 /** Takes the credential out of what goes to the upstream, wherever it stands. */
