@@ -1,4 +1,6 @@
 import type { Plugin } from "../proxy/plugin.ts";
+import { aiProxy, aiProxyMulti } from "./ai-proxy/index.ts";
+import { aiRateLimiting } from "./ai-rate-limiting/index.ts";
 import { cors } from "./cors/index.ts";
 import { faultInjection } from "./fault-injection/index.ts";
 import { forwardAuth } from "./forward-auth/index.ts";
@@ -23,6 +25,9 @@ export const CONTENT_PLUGINS: readonly Plugin[] = [
   forwardAuth,
   opa,
   proxyCache,
+  aiProxyMulti,
+  aiProxy,
+  aiRateLimiting,
   proxyRewrite,
   redirect,
   responseRewrite,

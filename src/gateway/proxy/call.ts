@@ -32,6 +32,8 @@ class Draft implements UpstreamDraft {
   body: Uint8Array | undefined;
   target: UpstreamTarget | undefined;
   scheme: string | undefined;
+  outside = false;
+  again: UpstreamDraft["again"];
   readonly #call: ProxyCall;
   #headers: HeaderEdit | undefined;
 

@@ -192,6 +192,8 @@ class Attempt implements Forward {
     call.upstreamStatuses.push(head.status);
     this.#upstream.answered(this.#node, call.upstreamMs, nowMs);
     this.#forwarding.succeeded(this.#upstream, this.#node, head.status, judgeOf(call));
+    const another = this.#another(head.status, nowMs);
+    if (another) return { kind: "retry", forward: another };
     const draft = new AnswerDraft(head.status, head.headers.edit(), true);
     if (call.profile === "apisix" && head.status >= 500) {
       draft.headers.set("X-APISIX-Upstream-Status", call.upstreamStatuses.join(", "));
@@ -211,9 +213,27 @@ class Attempt implements Forward {
     call.node = undefined;
     call.upstreamStatuses.push(FAULTS[code].status);
     this.#forwarding.failed(this.#upstream, this.#node, failure.kind, judgeOf(call));
+    const another = this.#another(0, nowMs);
+    if (another) return another;
     const next = this.#mayRetry(failure, nowMs) ? pick(call, this.#upstream, nowMs) : undefined;
     if (next && this.#mayPay(nowMs)) return new Attempt(call, this.#upstream, next, this.#forwarding, this.#firstMs, nowMs);
     return refused(call, this.#isLate(nowMs) && failure.retryable ? "upstream_unreachable" : code, failure.reason);
+  }
+
+  /** A try at wherever a plugin has sent the request after this one; counted as every other. */
+  #another(status: number, nowMs: number): Forward | undefined {
+    const call = this.#call;
+    if (call.upstream.again?.(status) !== true || !this.#mayPay(nowMs)) return undefined;
+    const upstream = upstreamOf(call);
+    const node = upstream && "pick" in upstream ? pick(call, upstream, nowMs) : undefined;
+    if (!(upstream && "pick" in upstream) || !node) return undefined;
+    // a name that was never asked for is asked for now, for the next request
+    if (node.isName && this.#forwarding.names.has(node.host) !== true) return undefined;
+    if (status !== 0) this.#node.busy--;
+    call.triedUpstream = upstream;
+    this.#forwarding.used(upstream);
+    setRequestHeaders(call, upstream.id);
+    return new Attempt(call, upstream, node, this.#forwarding, this.#firstMs, nowMs);
   }
 
   #mayRetry(failure: ForwardFailure, nowMs: number): boolean {

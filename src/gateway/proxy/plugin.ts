@@ -226,6 +226,10 @@ export interface UpstreamDraft {
   /** Another upstream than the route's. */
   target: UpstreamTarget | undefined;
   scheme: string | undefined;
+  /** The upstream is somebody else's: nothing about the tenant or the caller is told to it. */
+  outside: boolean;
+  /** Asked when a try has failed before its answer began; status 0 is none. True: this draft is for another try now. */
+  again: ((status: number) => boolean) | undefined;
 }
 
 /** The answer's head while plugins work on it. */

@@ -45,6 +45,7 @@ function isTenantField(name: string): boolean {
 export function setRequestHeaders(call: ProxyCall, audience: string): void {
   const { headers } = call.upstream;
   const { context, outer } = call;
+  if (call.upstream.outside) return setForOutside(call, headers);
   let lines = observedLines(call, headers);
   if (context || call.profile === "strict") {
     // what the plugin request-id has set stands
@@ -60,6 +61,14 @@ export function setRequestHeaders(call: ProxyCall, audience: string): void {
     lines += `X-Tenant-ID: ${id}\r\nbaggage: tenant.id=${id}\r\nX-Tenant-Context: ${outer.signContext(context, audience)}\r\n`;
   }
   headers.append(lines, ALL);
+}
+
+/** Somebody else's server is told the request's id, and nothing else. */
+function setForOutside(call: ProxyCall, headers: HeaderEdit): void {
+  headers.removeAll(TENANT);
+  if (call.profile !== "strict") return;
+  headers.removeAll(OBSERVED_ALONE);
+  headers.set("X-Request-ID", call.requestId);
 }
 
 /** The address of the caller and what it asked for, as lines of a head; the wire has checked all of it. Only a trusted proxy may have said so before us. */

@@ -21,7 +21,15 @@ const CLOSE_LIST = 0x5d;
 type State = "start" | "first" | "name" | "colon" | "value" | "scalar" | "text" | "nested" | "nested-text" | "after" | "next" | "done";
 
 /** The text is no object of JSON, as far as its outline goes. */
-export class OutlineError extends Error {}
+export class OutlineError extends Error {
+  /** Where something stands behind the end of the object, counted from 0; undefined for every other mistake. */
+  readonly endedBefore: number | undefined;
+
+  constructor(message: string, endedBefore?: number) {
+    super(message);
+    this.endedBefore = endedBefore;
+  }
+}
 
 /**
  * Finds the members of the outermost object while its bytes go by, and reads nothing of their values: whatever size they have, it holds no
@@ -145,7 +153,7 @@ export class MemberScanner {
     else if (state === "value") this.#beginValue(byte);
     else if (state === "after" && byte === COMMA) this.#state = "next";
     else if ((state === "after" || state === "first") && byte === CLOSE) this.#state = "done";
-    else throw new OutlineError(`a character that may not stand at byte ${this.#at + 1}`);
+    else throw new OutlineError(`a character that may not stand at byte ${this.#at + 1}`, state === "done" ? this.#at : undefined);
   }
 
   #beginValue(byte: number): void {

@@ -59,7 +59,8 @@ const PASSIVE: JsonSchema = object({
   },
 });
 
-const CHECKS: JsonSchema = {
+/** Health checks of nodes. */
+export const CHECKS: JsonSchema = {
   ...object({ active: ACTIVE, passive: PASSIVE }),
   additionalProperties: false,
   anyOf: [{ required: ["active"] }, { required: ["active", "passive"] }],
