@@ -132,7 +132,8 @@ async function move(
 ): Promise<void> {
   const store = places.find((each) => each.store === what);
   assert.ok(store);
-  const target = store.places[place % store.places.length] ?? "";
+  const now = store.places.indexOf(await store.placeOf(context.tenant));
+  const target = store.places[(now + 1 + (place % (store.places.length - 1))) % store.places.length] ?? "";
   try {
     await store.move(context.tenant, target);
   } catch (error) {
@@ -209,6 +210,12 @@ describe("whatever two tenants do, in whatever order and wherever their stores a
           const scopes = { a: stores.scope(contextWithRoom("a")), b: stores.scope(contextWithRoom("b")) };
           const expected = { a: nothing(), b: nothing() };
           for (const scope of Object.values(scopes)) await empty(scope);
+          // from the beginning there is something of every kind to move
+          for (const does of ["put", "index", "store", "keep"] as const) {
+            for (const tenant of ["a", "b"] as const) {
+              await act(scopes[tenant], stores.places, { tenant, key: "one", value: "first", does }, expected[tenant]);
+            }
+          }
           for (const each of history) {
             await act(scopes[each.tenant], stores.places, each, expected[each.tenant]);
             for (const name of ["a", "b"] as const) await assertHas(scopes[name], expected[name]);
