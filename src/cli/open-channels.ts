@@ -42,6 +42,7 @@ export async function openChannels(rooms: ChannelRooms, closing: Closing): Promi
     random: systemRandom,
     invoker,
     egress,
+    publicUrl: settings.channels.publicUrl,
     addresses: settings.channels,
   });
   const worker = openWorker(rooms, channels.consumers, WORK);

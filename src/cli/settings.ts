@@ -169,6 +169,8 @@ export const settingsSchema = z
     /** Where chat platforms are, for those that have more than one place. */
     channels: z
       .strictObject({
+        /** Where browsers reach this gateway: Slack sends them back there once an app was allowed. */
+        publicUrl: originSchema.optional(),
         slack: z
           .strictObject({ apiUrl: originSchema.default("https://slack.com"), hooksUrl: originSchema.default("https://hooks.slack.com") })
           .prefault({}),

@@ -8,7 +8,9 @@ import { eventOf, signed, startSlack, type Workspace, workspaceOf } from "./slac
 
 /** Slack, and a Freehold that knows it there. */
 export const slack = await startSlack();
-export const freehold = await startFreehold({ settings: { channels: { slack: { apiUrl: slack.url, hooksUrl: slack.url } } } });
+export const freehold = await startFreehold({
+  settings: { channels: { publicUrl: "https://gateway.example", slack: { apiUrl: slack.url, hooksUrl: slack.url } } },
+});
 export const operator = freehold.trusted(freehold.platform.admin);
 export const anybody = freehold.as({});
 export const { a } = freehold.agents;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { until } from "../support/until.ts";
-import { a, deliver, freehold, install, ofA, ofB, operator, pathOf, posted, slack, slackSuite } from "./slack-house.ts";
+import { a, anybody, deliver, freehold, install, ofA, ofB, operator, pathOf, posted, slack, slackSuite } from "./slack-house.ts";
 import { channelOf, eventOf, workspaceOf } from "./slack-workspaces.ts";
 
 describe("Slack apps", () => {
@@ -41,6 +41,39 @@ describe("Slack apps", () => {
       assert.deepEqual([reply.status, reply.code], [404, "not_found"]);
     const rows = await freehold.sql<{ text: string }>("select i::text as text from freehold.channel_installations i");
     for (const { text } of rows) assert.ok(!text.includes(ofA.botToken) && !text.includes(ofA.signingSecret));
+  });
+
+  test("an app is installed by whoever allows it in its workspace, once for each state, for the tenant that began it", async () => {
+    const workspace = workspaceOf(5);
+    slack.add(workspace);
+    const admin = freehold.as(freehold.credentials.a.admin);
+    const { signingSecret } = workspace;
+    const begin = async (): Promise<URL> => {
+      const given = { clientId: "111.222", clientSecret: "clientsecretclientsecret", signingSecret };
+      const reply = await admin.post("/tenant/v1/channels/slack/install", given);
+      assert.equal(reply.status, 201, reply.text);
+      return new URL(String(reply.json()["url"]));
+    };
+    const url = await begin();
+    assert.deepEqual([url.pathname, url.searchParams.get("client_id")], ["/oauth/v2/authorize", "111.222"]);
+    assert.ok(!url.href.includes("clientsecret") && !url.href.includes(signingSecret));
+    const state = url.searchParams.get("state") ?? "";
+    slack.codes.set("good", workspace);
+    const back = (given: string, code: string): ReturnType<typeof anybody.get> =>
+      anybody.get(`/channels/slack/oauth?${new URLSearchParams({ state: given, code }).toString()}`);
+    for (const wrong of [`b.${state.split(".")[1] ?? ""}`, state.replace(/.$/, (last) => (last === "A" ? "B" : "A")), "a.x", ""])
+      assert.equal((await back(wrong, "good")).code, "not_found");
+    const done = await back(state, "good");
+    assert.equal(done.status, 200, done.text);
+    assert.equal((await back(state, "good")).code, "not_found");
+    assert.equal((await back((await begin()).searchParams.get("state") ?? "", "never-given")).code, "invalid_settings");
+    const path = /\/channels\/slack\/[A-Za-z0-9_-]{22}/.exec(done.text)?.[0] ?? "";
+    await deliver(eventOf(workspace), workspace, { path });
+    await posted(workspace, 1);
+    const trail = (await admin.get("/tenant/v1/audit")).text;
+    assert.ok(trail.includes("channel_added") && trail.includes("channel_install_begun"));
+    const rows = await freehold.sql<{ text: string }>("select r::text as text from freehold.channel_requests r");
+    for (const { text } of rows) assert.ok(!text.includes("clientsecret"));
   });
 
   test("a test message goes the whole way, and says what the platform said", async () => {

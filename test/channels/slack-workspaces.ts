@@ -27,6 +27,8 @@ export interface SlackStub extends StubServer {
   readonly responses: { readonly path: string; readonly body: Readonly<Record<string, unknown>> }[];
   /** Answers the next calls of `chat.postMessage` with these instead. */
   readonly failures: ((response: ServerResponse) => void)[];
+  /** What somebody of a workspace has allowed: each code is good once. */
+  readonly codes: Map<string, Workspace>;
   add(workspace: Workspace): void;
 }
 
@@ -51,6 +53,7 @@ export function channelOf(workspace: Workspace, kind: "C" | "D" = "C"): string {
 /** Starts Slack. */
 export async function startSlack(): Promise<SlackStub> {
   const workspaces = new Map<string, Workspace>();
+  const codes = new Map<string, Workspace>();
   const posted: Posted[] = [];
   const responses: { path: string; body: Record<string, unknown> }[] = [];
   const failures: ((response: ServerResponse) => void)[] = [];
@@ -62,6 +65,16 @@ export async function startSlack(): Promise<SlackStub> {
       assert.equal(request.headers.authorization, undefined, "an address of a command needs no token, and must not get one");
       responses.push({ path, body: JSON.parse(body.toString()) as Record<string, unknown> });
       return void response.writeHead(200).end("ok");
+    }
+    if (path === "/api/oauth.v2.access") {
+      const given = new URLSearchParams(body.toString());
+      const basic = `Basic ${Buffer.from("111.222:clientsecretclientsecret").toString("base64")}`;
+      const allowed = codes.get(given.get("code") ?? "");
+      codes.delete(given.get("code") ?? "");
+      if (request.headers.authorization !== basic) return say({ ok: false, error: "invalid_client_id" });
+      if (!allowed || given.get("redirect_uri") !== "https://gateway.example/channels/slack/oauth")
+        return say({ ok: false, error: "invalid_code" });
+      return say({ ok: true, access_token: allowed.botToken, token_type: "bot", scope: "chat:write", team: { id: allowed.team } });
     }
     const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1] ?? "";
     const workspace = workspaces.get(token);
@@ -89,6 +102,7 @@ export async function startSlack(): Promise<SlackStub> {
     }
   });
   return withParts(stub, {
+    codes,
     posted,
     responses,
     failures,

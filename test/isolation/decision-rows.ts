@@ -229,6 +229,18 @@ const TENANT_ROWS: Readonly<Record<string, Row>> = {
   },
   "GET /tenant/v1/channels": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/channels") },
   "POST /tenant/v1/channels": { who: "admin", scope: "tenant", status: 422, target: at("/tenant/v1/channels", NO_CHANNEL) },
+  // nobody has said where this gateway is
+  "POST /tenant/v1/channels/slack/install": {
+    who: "admin",
+    scope: "tenant",
+    status: 422,
+    target: at("/tenant/v1/channels/slack/install", {
+      clientId: "1.2",
+      clientSecret: "0123456789abcdef",
+      signingSecret: "0123456789abcdef",
+    }),
+  },
+  "GET /channels/slack/oauth": { who: "anybody", status: 404, target: at("/channels/slack/oauth?state=x&code=y") },
   "DELETE /tenant/v1/channels/{channel}": {
     who: "admin",
     scope: "tenant",

@@ -1,5 +1,6 @@
-import { Fault, type Json, type Platform, type Tenant, type TenantContext } from "../../kernel/index.ts";
+import { type Clock, Fault, type Json, type Platform, type Tenant } from "../../kernel/index.ts";
 import type { EventConsumer } from "../../stores/events/index.ts";
+import type { TenantScope } from "../../stores/index.ts";
 import type { Egress } from "../../wire/index.ts";
 import type { Installation, Installations } from "../../tenancy/registry/index.ts";
 import type { Invoker } from "../invoker.ts";
@@ -10,6 +11,7 @@ import { createDiscordChannel, type DiscordAddresses } from "./discord.ts";
 import { createPlatformApi } from "./platform-api.ts";
 import { Receiver, type ReceivingPorts, type Source } from "./receive.ts";
 import { createSlackChannel, type SlackAddresses } from "./slack.ts";
+import { createSlackInstalls, type SlackInstalls } from "./slack-installs.ts";
 import { assertWebEnabled, webInstallation, type WebPage, webSettings } from "./web.ts";
 
 /** Platforms that deliver what is written there. */
@@ -38,11 +40,15 @@ export interface ChannelPorts extends Omit<ReceivingPorts, "installations"> {
   readonly installations: Installations;
   readonly invoker: Invoker;
   readonly egress: Egress;
+  /** Where browsers reach this gateway; undefined where nobody has said. */
+  readonly publicUrl: string | undefined;
   readonly addresses: { readonly slack: SlackAddresses; readonly discord: DiscordAddresses };
 }
 
 /** The chat platforms of all tenants. */
 export interface Channels {
+  /** Installing Slack apps by OAuth. */
+  readonly slackInstalls: SlackInstalls;
   /** Takes a delivery, as {@link Receiver.receive} does. */
   receive(platform: Platform, installation: string, delivery: Delivery, source: Source): Promise<Acknowledgement>;
   /** Makes an installation of what the platform itself says of the given secrets. Throws `invalid_settings`, `conflict`. */
@@ -89,7 +95,23 @@ export function createChannels(ports: ChannelPorts): Channels {
     return found;
   }
 
+  async function add(tenant: Tenant, { platform, name, given, createdBy }: InstallationRequest): Promise<Installation> {
+    const id = random.bytes(ID_BYTES).toString("base64url");
+    const proved = platform === "web" ? webInstallation(id, given) : await channelOf(platform).prove(tenant, given);
+    return await installations.add({ id, tenant, platform, name, createdBy, ...proved });
+  }
+
+  const slackInstalls = createSlackInstalls({
+    ...ports,
+    receiver,
+    api,
+    addresses: ports.addresses.slack,
+    add: (tenant, { given, ...who }) => add(tenant, { platform: "slack", given, ...who }),
+  });
+
   return {
+    add,
+    slackInstalls,
     receive: (platform, id, delivery, source) => receiver.receive(platform, id, delivery, source),
     find,
     async page(id) {
@@ -99,11 +121,6 @@ export function createChannels(ports: ChannelPorts): Channels {
       assertWebEnabled(tenant);
       return { tenant, installation, settings: webSettings.parse(installation.settings) };
     },
-    async add(tenant, { platform, name, given, createdBy }) {
-      const id = random.bytes(ID_BYTES).toString("base64url");
-      const proved = platform === "web" ? webInstallation(id, given) : await channelOf(platform).prove(tenant, given);
-      return await installations.add({ id, tenant, platform, name, createdBy, ...proved });
-    },
     async test(tenant, id, { to, text }, waitMs) {
       const installation = await receiver.open(await find(tenant, id));
       const source = receiver.ownSource();
@@ -111,8 +128,8 @@ export function createChannels(ports: ChannelPorts): Channels {
       if (sample.signed) await receiver.receive(installation.platform, id, sample.delivery, source);
       else await receiver.take(installation, sample.reading, source);
       const deliveryId = sample.signed ? `event:${source.requestId}` : sample.reading.message.deliveryId;
-      const context = receiver.contextFor(tenant, installation, source.requestId);
-      return { deliveryId, signed: sample.signed, outcome: await endOf(context, id, deliveryId, waitMs) };
+      const scope = stores.scope(receiver.contextFor(tenant, installation, source.requestId));
+      return { deliveryId, signed: sample.signed, outcome: await endOf(scope, clock, { id, deliveryId }, waitMs) };
     },
     consumers: [answerMessages({ ...ports, channels }), sendReplies({ ...ports, channels })].map((consumer) => ({
       ...consumer,
@@ -120,14 +137,19 @@ export function createChannels(ports: ChannelPorts): Channels {
     })),
     leave: () => leaving.abort(new Fault("dependency_unavailable", "this process is ending")),
   };
+}
 
-  async function endOf(context: TenantContext, id: string, deliveryId: string, waitMs: number): Promise<DeliveryState | undefined> {
-    const scope = stores.scope(context);
-    const endMs = clock.monotonic() + waitMs;
-    for (;;) {
-      const state = await readState(scope, id, deliveryId);
-      if (!state || FINAL.has(state.state) || clock.monotonic() > endMs) return state;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-    }
+/** How a delivery ended, or how far it has come when the time is over. */
+async function endOf(
+  scope: TenantScope,
+  clock: Clock,
+  { id, deliveryId }: { readonly id: string; readonly deliveryId: string },
+  waitMs: number,
+): Promise<DeliveryState | undefined> {
+  const endMs = clock.monotonic() + waitMs;
+  for (;;) {
+    const state = await readState(scope, id, deliveryId);
+    if (!state || FINAL.has(state.state) || clock.monotonic() > endMs) return state;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
 }

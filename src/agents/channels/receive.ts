@@ -107,7 +107,7 @@ export class Receiver {
   }
 
   /** The tenant as its own channel. */
-  contextFor(tenant: Tenant, installation: Installation, requestId: string): TenantContext {
+  contextFor(tenant: Tenant, installation: Pick<Installation, "id">, requestId: string): TenantContext {
     const { random } = this.#ports;
     return createTenantContext({
       tenant,

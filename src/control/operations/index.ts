@@ -4,6 +4,7 @@ import { ownAudit, platformAudit } from "./audit/read.ts";
 import { channelsOfTenant } from "./channels/of-tenant.ts";
 import { ownChannels } from "./channels/own.ts";
 import { receiveDeliveries } from "./channels/receive.ts";
+import { slackInstallation } from "./channels/slack-install.ts";
 import { widgetOperations } from "./channels/widget.ts";
 import { sendMessage } from "./chat/send.ts";
 import { chatSocket } from "./chat/socket.ts";
@@ -98,6 +99,7 @@ export function createRouteTable(services: Services, gateway?: GatewayParts): Ro
     exportOwn(services),
     ...ownKeys(services),
     ...ownChannels(services),
+    ...slackInstallation(services),
     ...inference(services),
     ...ownModels(services),
     ...ownUsage,

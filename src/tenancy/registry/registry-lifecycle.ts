@@ -15,6 +15,7 @@ const PLACES: ReadonlySet<string> = new Set([
   "freehold.channel_installations",
   "freehold.channel_link_codes",
   "freehold.channel_links",
+  "freehold.channel_requests",
   "freehold.counters",
   "freehold.tenant_domains",
   "freehold.tenant_secrets",

@@ -14,6 +14,7 @@ import { modelLedger } from "./0021-model-ledger.ts";
 import { modelBudgets } from "./0022-model-budgets.ts";
 import { channels } from "./0024-channels.ts";
 import { sessions } from "./0025-sessions.ts";
+import { channelRequests } from "./0026-channel-requests.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
@@ -34,4 +35,5 @@ export const MIGRATIONS: readonly Migration[] = [
   modelBudgets,
   channels,
   sessions,
+  channelRequests,
 ];
