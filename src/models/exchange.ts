@@ -1,5 +1,7 @@
-import { Fault, type FaultCode, type TenantContext } from "../kernel/index.ts";
+import { Fault, type FaultCode, type TenantContext, toFault } from "../kernel/index.ts";
+import type { TenantCache } from "../stores/cache/index.ts";
 import type { Answer, ExchangeEnd, Forward, ForwardFailure, RequestHead, ResponseHead, ResponsePlan } from "../wire/index.ts";
+import type { AnswerKeeper } from "./answer-cache.ts";
 import type { Attempt, Outcome } from "./attempts.ts";
 import type { Hold } from "./budgets/hold.ts";
 import type { ExchangePorts } from "./gateway.ts";
@@ -19,6 +21,8 @@ export interface ModelCall {
   readonly requestId: string;
   /** Aborts when the caller goes away or its tenant is no longer served. */
   readonly signal: AbortSignal;
+  /** The tenant's own cache. */
+  readonly cache: TenantCache;
   readonly onEnd: (listener: (end: ExchangeEnd) => void) => void;
 }
 
@@ -58,17 +62,20 @@ export class ModelExchange {
   readonly #request: ModelRequest;
   readonly #places: readonly Place[];
   readonly #hold: Hold;
+  /** Where a whole answer is kept; undefined where the tenant wants none kept. */
+  readonly #keeper: AnswerKeeper | undefined;
   /** Over all tries. */
   #used = { requests: 0, usage: { input: 0, output: 0 }, cost: 0 };
   #tries = 0;
   #current: Try | undefined;
 
-  constructor(ports: ExchangePorts, call: ModelCall, request: ModelRequest, places: readonly Place[], hold: Hold) {
+  constructor(ports: ExchangePorts, call: ModelCall, request: ModelRequest, places: readonly Place[], hold: Hold, keeper?: AnswerKeeper) {
     this.#ports = ports;
     this.#call = call;
     this.#request = request;
     this.#places = places;
     this.#hold = hold;
+    this.#keeper = keeper;
     call.onEnd(({ aborted }) => this.#over(aborted ? "aborted" : "broken"));
   }
 
@@ -167,7 +174,15 @@ export class ModelExchange {
     if (!type.toLowerCase().startsWith("text/event-stream")) {
       const meter = new WholeMeter(protocol);
       attempt.meter = meter;
-      return { kind: "map", status, headers, map: (piece) => this.#seen(attempt, piece, meter.map(piece)) };
+      return {
+        kind: "map",
+        status,
+        headers,
+        map: (piece) => {
+          if (status === 200) this.#keep(piece, type, attempt.place.target.model.name);
+          return this.#seen(attempt, piece, meter.map(piece));
+        },
+      };
     }
     const reader = protocol.createReader(protocol.askForUsage(this.#request.values) !== undefined);
     const meter = new StreamMeter({
@@ -189,6 +204,11 @@ export class ModelExchange {
         return ending;
       },
     };
+  }
+
+  #keep(piece: Uint8Array | undefined, type: string, target: string): void {
+    if (piece) this.#keeper?.see(piece);
+    else this.#keeper?.keep(type, target).catch((error: unknown) => this.#ports.report(toFault(error)));
   }
 
   /** Settles as soon as the end is known, and not when the caller has read it. */

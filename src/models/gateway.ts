@@ -2,11 +2,13 @@ import { type Clock, Fault, type Random, type Tenant } from "../kernel/index.ts"
 import type { Audit } from "../tenancy/audit/index.ts";
 import { RetryBudget } from "../tenancy/limits/index.ts";
 import type { Answer, Egress, Forward, UpstreamPool } from "../wire/index.ts";
+import { AnswerKeeper, findAnswer } from "./answer-cache.ts";
 import type { Attempt } from "./attempts.ts";
 import type { BudgetBook } from "./budgets/budget-book.ts";
 import { Hold } from "./budgets/hold.ts";
 import { type ModelCall, ModelExchange } from "./exchange.ts";
 import { Estimates } from "./meter/estimates.ts";
+import { NO_USAGE } from "./meter/usage.ts";
 import { type Place, Places } from "./places.ts";
 import { PROTOCOLS } from "./protocols/index.ts";
 import { type ModelRequest, readRequest } from "./request.ts";
@@ -70,16 +72,52 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
       const request = readRequest(PROTOCOLS[protocol], call.body);
       const { tenant } = call.context;
       const targets = await targetsOf(shared, tenant, request);
+      const { cache } = await ports.book.catalogue(tenant);
+      const kept = cache && (await findAnswer(call.cache, request));
+      if (kept) {
+        ports.ledger.record(cachedLine(ports.clock, call, request, targets, kept.target));
+        return kept.answer;
+      }
       shared.retries.count(tenant.uuid, ports.clock.monotonic());
       const found = await placesOf(places, tenant, targets);
       const hold = await holdFor(shared, call, request, found);
-      const exchange = new ModelExchange(shared, call, request, found, hold);
+      const keeper = cache && new AnswerKeeper(call.cache, request, cache.ttlMs);
+      const exchange = new ModelExchange(shared, call, request, found, hold, keeper);
       if (call.signal.aborted) throw call.signal.reason; // it settles itself when the exchange is over
       return exchange.start();
     },
     async models(tenant) {
       return [...(await ports.book.catalogue(tenant)).routes.values()];
     },
+  };
+}
+
+/** The line of an answer that nobody was asked for: it has used nothing. */
+function cachedLine(
+  clock: Clock,
+  { context, requestId }: ModelCall,
+  request: ModelRequest,
+  [first]: readonly Target[],
+  target: string,
+): Attempt {
+  return {
+    tenant: context.tenant.uuid,
+    requestId,
+    attempt: 1,
+    at: clock.now(),
+    principal: context.principal.id,
+    model: request.model,
+    target,
+    provider: first?.model.provider.name ?? "",
+    owner: first?.model.owner ?? "platform",
+    protocol: request.protocol.name,
+    outcome: "cached",
+    status: 200,
+    source: "none",
+    usage: NO_USAGE,
+    cost: 0,
+    firstByteMs: 0,
+    totalMs: 0,
   };
 }
 

@@ -180,6 +180,44 @@ describe("models", () => {
     });
   });
 
+  describe("the cache", () => {
+    const question = (text: string): object => ({ model: "small", messages: [{ role: "user", content: text }] });
+
+    test("keeps nothing unless the tenant wants it", async () => {
+      const before = provider.seen.length;
+      for (let at = 0; at < 2; at++) assert.equal((await a.post(CHAT, question("off"))).headers["x-freehold-cache"], undefined);
+      assert.equal(provider.seen.length - before, 2);
+    });
+
+    test("answers the same bytes of the same tenant, and nobody else's", async () => {
+      const b = freehold.trusted(freehold.credentials.b.member);
+      for (const [name, admins] of [
+        ["a", admin],
+        ["b", freehold.trusted(freehold.credentials.b.admin)],
+      ] as const) {
+        const reply = await admins.send("PUT", "/tenant/v1/models", { json: { document: { cache: { ttlMs: 600_000 } } } });
+        assert.equal(reply.status, 200, name);
+      }
+      const before = provider.seen.length;
+      const first = await a.post(CHAT, question("on"));
+      const again = await until("the answer to be kept", async () => {
+        const reply = await a.post(CHAT, question("on"));
+        return reply.headers["x-freehold-cache"] === "hit" ? reply : undefined;
+      });
+      assert.equal(again.text, first.text);
+      const [line] = await linesOf(again.headers["x-request-id"]);
+      assert.deepEqual([line?.outcome, line?.input, line?.cost], ["cached", 0, 0]);
+      const sent = provider.seen.length;
+      assert.equal((await b.post(CHAT, question("on"))).headers["x-freehold-cache"], undefined);
+      assert.equal((await a.post(CHAT, question("On"))).headers["x-freehold-cache"], undefined);
+      assert.equal((await a.post(CHAT, { ...question("on"), stream: true })).headers["x-freehold-cache"], undefined);
+      assert.equal(provider.seen.length - sent, 3);
+      assert.ok(sent > before);
+      for (const admins of [admin, freehold.trusted(freehold.credentials.b.admin)])
+        await admins.send("PUT", "/tenant/v1/models", { json: { document: {} } });
+    });
+  });
+
   describe("what a provider says was used", () => {
     test("is the line of the ledger, at the price of the day", async () => {
       const reply = await a.post(CHAT, { model: "say-3", messages });

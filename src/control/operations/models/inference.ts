@@ -24,7 +24,7 @@ export function inference({ modelGateway }: Services): readonly Operation[] {
         ...PATHS[protocol.name],
         bytesMax: BODY_BYTES_MAX,
         refusal: (fault, requestId) => protocol.refusal(fault, requestId),
-        run: (call) => modelGateway.begin(protocol.name, call),
+        run: (call) => modelGateway.begin(protocol.name, { ...call, cache: call.scope.cache }),
       }),
     ),
     tenantOperation(ACCESS, {
