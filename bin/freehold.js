@@ -3,8 +3,12 @@
 // the project pins as a dependency.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import * as nodeModule from "node:module";
 import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
+
+// what was compiled once is not compiled again: a command takes half the time. Where the folder cannot be written, nothing is kept
+nodeModule.enableCompileCache?.(fileURLToPath(new URL("../node_modules/.cache/freehold", import.meta.url)));
 
 const NODE_MAJOR_MIN = 24;
 const built = new URL("../src/cli/main.js", import.meta.url);
