@@ -65,7 +65,8 @@ export interface Channels {
   leave(): void;
 }
 
-const ID_BYTES = 16;
+/** In hexadecimal digits, since a command line takes what begins with a hyphen for an option. */
+const ID_BYTES = 11;
 const LOOK_EVERY_MS = 100;
 const FINAL: ReadonlySet<string> = new Set(["sent", "failed"]);
 
@@ -96,7 +97,7 @@ export function createChannels(ports: ChannelPorts): Channels {
   }
 
   async function add(tenant: Tenant, { platform, name, given, createdBy }: InstallationRequest): Promise<Installation> {
-    const id = random.bytes(ID_BYTES).toString("base64url");
+    const id = random.bytes(ID_BYTES).toString("hex");
     const proved = platform === "web" ? webInstallation(id, given) : await channelOf(platform).prove(tenant, given);
     return await installations.add({ id, tenant, platform, name, createdBy, ...proved });
   }
