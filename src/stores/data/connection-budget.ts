@@ -40,6 +40,8 @@ const TURNS_BEFORE_HANDOVER = 16;
  * Whose set has connections waits so long for one of them before another set's is closed for it: most statements are done sooner than a login.
  */
 const PATIENCE_MS = 25;
+/** A farewell that is not answered by then is not waited for. */
+const END_MS = 1_000;
 const SWEEP_MS = 15_000;
 
 interface Connection {
@@ -287,14 +289,16 @@ export class ConnectionBudget {
     void this.#end(connection).then(() => this.#afterReturn());
   }
 
-  /** Closes it; its room is free when it is closed. */
-  async #end(connection: Connection): Promise<void> {
+  /** Closes it; its room is free when it is closed, which takes no longer than {@link END_MS}: somebody may wait for the room. */
+  async #end({ client, pool }: Connection): Promise<void> {
+    const late = setTimeout(() => streamOf(client).destroy(), END_MS);
     try {
-      await connection.client.end();
+      await client.end();
     } catch (error) {
       this.#options.report(toConnectFault(error));
     } finally {
-      this.#forget(connection.pool);
+      clearTimeout(late);
+      this.#forget(pool);
     }
   }
 
@@ -302,6 +306,11 @@ export class ConnectionBudget {
     this.#open--;
     if (--pool.open === 0) this.#pools.delete(pool.spec.key);
   }
+}
+
+/** The socket of a client, which its types leave out. */
+function streamOf(client: pg.Client): { destroy(): void } {
+  return (client as unknown as { readonly connection: { readonly stream: { destroy(): void } } }).connection.stream;
 }
 
 function clearTimers({ timers }: Waiter): void {
