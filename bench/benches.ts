@@ -7,6 +7,7 @@ import { gatewayBench } from "./gateway.ts";
 import { limitsBench } from "./limits.ts";
 import { operationsBench } from "./operations.ts";
 import { registryBench } from "./registry.ts";
+import { reloadBench } from "./reload.ts";
 import { scopingBench } from "./scoping.ts";
 import { searchBench } from "./search.ts";
 
@@ -16,6 +17,7 @@ export const BENCHES: readonly Bench[] = [
   dataBench,
   registryBench,
   gatewayBench,
+  reloadBench,
   operationsBench,
   searchBench,
   eventsBench,

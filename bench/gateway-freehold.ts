@@ -67,7 +67,7 @@ export async function startFreeholdSide(
     config: path.join(folder, "freehold.yaml"),
   });
   await freehold.manage("PUT", "/admin/v1/plans", benchPlan());
-  const lines = await insertTenants(database.superuserUrl, size.tenants);
+  const lines = await insertKeys(database.superuserUrl, size.tenants);
   const credentials = path.join(folder, "credentials.txt");
   writeFileSync(credentials, lines.join("\n"));
   const some = (count: number): string => {
@@ -113,15 +113,20 @@ function documentFor(upstream: number, { routes }: GatewaySize): object {
   };
 }
 
-/** Tenants and a key of each, as the platform would make them, in few statements. */
-async function insertTenants(url: string, count: number): Promise<readonly string[]> {
-  const keyring = createKeyring(await readRootKey(url, systemRandom));
+/** Tenants `tenant-1`, `tenant-2`, … of the plan `bench`, as the platform would make them, in one statement. */
+export async function insertTenants(url: string, count: number): Promise<void> {
   await administer(
     url,
     `insert into freehold.tenants (uuid, id, plan, status, document)
      select gen_random_uuid(), 'tenant-' || n, 'bench', 'active', jsonb_build_object('name', 'Tenant ' || n) from generate_series(1, $1) n`,
     [count],
   );
+}
+
+/** Tenants and a key of each, as the platform would make them, in few statements. */
+async function insertKeys(url: string, count: number): Promise<readonly string[]> {
+  const keyring = createKeyring(await readRootKey(url, systemRandom));
+  await insertTenants(url, count);
   const lines: string[] = [];
   for (let from = 1; from <= count; from += KEYS_PER_STATEMENT) {
     const keys = Array.from({ length: Math.min(KEYS_PER_STATEMENT, count + 1 - from) }, (_, at) => ({
