@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import type { StoreLifecycle, StoreRecord } from "../../src/kernel/index.ts";
-import { type DataStore, sql, type TenantData } from "../../src/stores/data/index.ts";
+import { createTenantLifecycle, type DataStore, sql, type TenantData } from "../../src/stores/data/index.ts";
 import { testPorts } from "../support/data-ports.ts";
 import { NOTES } from "../support/declared-tables.ts";
 import { eachModel, type Place } from "../support/engines.ts";
@@ -25,6 +25,7 @@ describe("the life of a tenant's rows", () => {
     let store: DataStore;
     let two: TwoTenants;
     let life: StoreLifecycle;
+    let whole: StoreLifecycle;
     const exported: StoreRecord[] = [];
 
     before(async () => {
@@ -32,6 +33,7 @@ describe("the life of a tenant's rows", () => {
       store = await place.open({ ports: { ...testPorts(), tables: NOTES } });
       await store.fleet.up();
       life = store.lifecycle(() => Promise.resolve(model));
+      whole = createTenantLifecycle({ homes: store.homes, home: life, rows: store.rows, isOthers: () => false });
       for (const tenant of [A, B, C]) if (tenant) await life.provision(tenant);
       two = await storeTwoTenants(store);
       for (const data of [two.a, two.b]) {
@@ -73,6 +75,13 @@ describe("the life of a tenant's rows", () => {
       assert.equal(await everythingOf(data), await everythingOf(two.a));
       const { rows } = await data.query<{ tenant_id: string }>(sql`select distinct tenant_id from notes`);
       assert.deepEqual(rows, [{ tenant_id: C.uuid }]);
+    });
+
+    test("has an application's tables in it from the moment they are made, without a start between", async () => {
+      assert.ok(A);
+      const kinds = new Set<string>();
+      for await (const { kind } of whole.export(A)) kinds.add(kind);
+      for (const kind of ["boards", "notes", "documents"]) assert.ok(kinds.has(kind), kind);
     });
 
     test("is not mixed with what is no table or no column", async () => {
