@@ -86,7 +86,7 @@ export interface DataStore {
   readonly homes: Homes;
   /** The application's tables in all homes. */
   readonly fleet: Fleet;
-  /** What this store does for the life of a tenant. `wantedModel` says where a tenant that is made wants its rows. */
+  /** The life of a tenant's home. `wantedModel` says where a tenant that is made wants its rows. An erasure leaves rows among those of others. */
   lifecycle(wantedModel: (tenant: StoreTenant) => Promise<DataModel>): StoreLifecycle;
   readonly system: SystemData;
   /** One tenant's rows wherever they are, for its export and its end. */

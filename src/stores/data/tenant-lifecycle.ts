@@ -31,8 +31,8 @@ const OTHERS_IN_HOMES: ReadonlySet<string> = new Set(["points", "counters"]);
  */
 export function createTenantLifecycle({ homes, home, rows, isOthers }: TenantLifecycleParts): RowLifecycle {
   const owns = (place: string): boolean => !isOthers(place);
+  const all = createRowLifecycle(rows, { name: "data", owns });
   const shared = createRowLifecycle(rows, { name: "data", owns: (place) => owns(place) && !BOOKKEEPING.has(place) });
-  const bookkeeping = createRowLifecycle(rows, { name: "data", owns: (place) => BOOKKEEPING.has(place) });
   const hasOwnHome = async (tenant: StoreTenant): Promise<boolean> => {
     await homes.refresh();
     return homes.modelOf(tenant) !== "row";
@@ -49,10 +49,9 @@ export function createTenantLifecycle({ homes, home, rows, isOthers }: TenantLif
     import: async (tenant, records) => await ((await hasOwnHome(tenant)) ? home : shared).import(tenant, records),
     async erase(tenant) {
       await home.erase(tenant);
-      await shared.erase(tenant);
-      await bookkeeping.erase(tenant);
+      await all.erase(tenant); // with no home of its own left, whatever is there is among the rows of others
     },
-    remains: async (tenant) => [...(await home.remains(tenant)), ...(await shared.remains(tenant)), ...(await bookkeeping.remains(tenant))],
+    remains: async (tenant) => [...(await home.remains(tenant)), ...(await all.remains(tenant))],
   };
 }
 

@@ -8,15 +8,14 @@ import { readRows, writeRows } from "./row-records.ts";
 import { builtStatement, sql } from "./sql.ts";
 import { ownTables } from "./table-list.ts";
 
-/** What the life of a tenant's rows is made of. */
-export interface DataLifecycleParts {
+/** What the life of a tenant's home is made of. */
+export interface HomeLifecycleParts {
   readonly engine: Engine;
   readonly keeper: HomeKeeper;
   readonly homes: Homes;
   readonly system: Queryable;
-  /** The rows of this tenant, wherever they are, and those it has among the shared ones. */
+  /** The rows of this tenant, wherever they are. */
   readonly rowsOf: (tenant: string) => Queryable;
-  readonly sharedRowsOf: (tenant: string) => Queryable;
   /** Where a tenant that is made wants its rows. */
   readonly wantedModel: (tenant: StoreTenant) => Promise<DataModel>;
 }
@@ -24,17 +23,17 @@ export interface DataLifecycleParts {
 /** Bookkeeping of the platform's that says nothing to the tenant and is made anew elsewhere. */
 const NOT_EXPORTED: ReadonlySet<string> = new Set(["inbox", "isolation_probe"]);
 const IMPORT_BATCH = 200;
-const REMOVE_AT_ONCE = 10_000;
 
 /**
- * The life of a tenant's rows, the same in every data model. Which tables there are is asked of the engine's catalogue each time, so a table
- * that an application declares is measured, exported and erased without anybody thinking of it.
+ * The life of a tenant's home, in every data model. Which tables there are is asked of the engine's catalogue each time, so a table that an
+ * application declares is measured and exported without anybody thinking of it. An erasure removes what was made for the tenant alone, with
+ * all rows in it; rows among those of others are {@link TenantRows}'.
  */
-export class DataLifecycle implements StoreLifecycle {
+export class HomeLifecycle implements StoreLifecycle {
   readonly name = "data";
-  readonly #parts: DataLifecycleParts;
+  readonly #parts: HomeLifecycleParts;
 
-  constructor(parts: DataLifecycleParts) {
+  constructor(parts: HomeLifecycleParts) {
     this.#parts = parts;
   }
 
@@ -103,38 +102,12 @@ export class DataLifecycle implements StoreLifecycle {
       await engine.administer(async (client) => void (await client.query(`begin; ${setHomeSql(uuid, "row", keeper.names(uuid))}; commit`)));
       await homes.refresh();
     }
-    // from here on the tenant is in shared rows, and of those it has what was always there
-    const rows = this.#parts.rowsOf(uuid);
-    for (const { relation, removable } of (await ownTables(rows)).toReversed()) await removeAll(removable ? rows : system, relation, uuid);
   }
 
   async remains({ uuid }: StoreTenant): Promise<readonly StoreRemainder[]> {
-    const { keeper, sharedRowsOf, system } = this.#parts;
-    const found: StoreRemainder[] = [];
-    const shared = sharedRowsOf(uuid);
-    for (const { relation } of await ownTables(shared)) found.push(await countRows(shared, relation, uuid));
-    found.push(await countRows(system, "freehold.moves", uuid));
-    found.push(...(await objectsOf(system, keeper, uuid)));
-    return found.filter(({ items }) => items > 0);
+    const { keeper, system } = this.#parts;
+    return (await objectsOf(system, keeper, uuid)).filter(({ items }) => items > 0);
   }
-}
-
-/** Removes all rows of the tenant, a batch at a time, so that no statement holds locks for long. */
-async function removeAll(data: Queryable, relation: string, tenant: string): Promise<void> {
-  const statement = builtStatement(
-    `delete from ${relation} where ctid = any (array(select ctid from ${relation} where tenant_id = $1 limit ${REMOVE_AT_ONCE}))`,
-    [tenant],
-  );
-  let removed: number;
-  do removed = (await data.query(statement)).count;
-  while (removed === REMOVE_AT_ONCE);
-}
-
-async function countRows(data: Queryable, relation: string, tenant: string): Promise<StoreRemainder> {
-  const { rows } = await data.query<{ items: number }>(
-    builtStatement(`select count(*) as items from ${relation} where tenant_id = $1`, [tenant]),
-  );
-  return { place: relation, items: rows[0]?.items ?? 0 };
 }
 
 /** The schema, the database and the roles that were made for the tenant alone. */
