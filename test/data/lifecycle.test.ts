@@ -10,6 +10,9 @@ import { assertNoCanary, contextOf } from "../support/tenants.ts";
 
 const [A, B, C] = ["a", "b", "c"].map((name) => contextOf(name).tenant);
 
+const unused = (): never => assert.fail("nothing is sealed here");
+const NO_VAULT = { seal: unused, open: unused, version: unused };
+
 async function everythingOf(data: TenantData): Promise<string> {
   const { rows } = await data.query(sql`
     select (select json_agg(to_jsonb(d) - 'tenant_id' order by id) from documents d) as documents,
@@ -24,7 +27,7 @@ describe("the life of a tenant's rows", () => {
     let place: Place;
     let store: DataStore;
     let two: TwoTenants;
-    let life: StoreLifecycle;
+    let life: ReturnType<DataStore["lifecycle"]>;
     let whole: StoreLifecycle;
     const exported: StoreRecord[] = [];
 
@@ -33,7 +36,13 @@ describe("the life of a tenant's rows", () => {
       store = await place.open({ ports: { ...testPorts(), tables: NOTES } });
       await store.fleet.up();
       life = store.lifecycle(() => Promise.resolve(model));
-      whole = createTenantLifecycle({ homes: store.homes, home: life, rows: store.rows, isOthers: () => false });
+      whole = createTenantLifecycle({
+        homes: store.homes,
+        home: life,
+        rows: store.rows,
+        isOthers: () => false,
+        vaultOf: () => NO_VAULT,
+      });
       for (const tenant of [A, B, C]) if (tenant) await life.provision(tenant);
       two = await storeTwoTenants(store);
       for (const data of [two.a, two.b]) {

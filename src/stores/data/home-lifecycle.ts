@@ -5,8 +5,9 @@ import type { Homes } from "./homes.ts";
 import type { Queryable } from "./port.ts";
 import { rolesOf } from "./roles.ts";
 import { readRows, writeRows } from "./row-records.ts";
+import type { SealedTables } from "./sealed/sealed-tables.ts";
 import { builtStatement, sql } from "./sql.ts";
-import { ownTables } from "./table-list.ts";
+import { ownTables, plainName, sealedTables, type TenantTable } from "./table-list.ts";
 
 /** What the life of a tenant's home is made of. */
 export interface HomeLifecycleParts {
@@ -61,8 +62,7 @@ export class HomeLifecycle implements StoreLifecycle {
   async *export({ uuid }: StoreTenant): AsyncIterable<StoreRecord> {
     const rows = this.#parts.rowsOf(uuid);
     for (const table of await ownTables(rows)) {
-      // secrets are kept sealed or hashed, and that is bytes
-      if (NOT_EXPORTED.has(table.name) || table.types.some((type) => type.startsWith("bytea"))) continue;
+      if (NOT_EXPORTED.has(table.name) || holdsSecrets(table)) continue;
       for await (const value of readRows(rows, table, uuid)) yield { kind: table.name, value };
     }
   }
@@ -90,6 +90,11 @@ export class HomeLifecycle implements StoreLifecycle {
     await flush();
   }
 
+  /** The tenant's tables with sealed columns, wherever they are. What is exported and imported has them as the database does: sealed. */
+  async sealed({ uuid }: Pick<StoreTenant, "uuid">): Promise<SealedTables> {
+    return await sealedTables(this.#parts.rowsOf(uuid));
+  }
+
   async erase(tenant: StoreTenant): Promise<void> {
     const { engine, keeper, homes, system } = this.#parts;
     const { uuid } = tenant;
@@ -108,6 +113,11 @@ export class HomeLifecycle implements StoreLifecycle {
     const { keeper, system } = this.#parts;
     return (await objectsOf(system, keeper, uuid)).filter(({ items }) => items > 0);
   }
+}
+
+/** Secrets of the platform are kept sealed or hashed, and that is bytes; an application's sealed columns are its data. */
+function holdsSecrets({ columns, types, sealed }: TenantTable): boolean {
+  return columns.some((column, at) => (types[at] ?? "").startsWith("bytea") && !sealed.includes(plainName(column)));
 }
 
 /** The schema, the database and the roles that were made for the tenant alone. */
