@@ -79,7 +79,7 @@ export async function createDataStore(location: DataLocation, ports: DataPorts):
     capabilities: { engine: engine.kind, vector: engine.installation.vector },
     forTenant: ({ tenant }, vault) => handle(tenant.uuid, vault),
     sealsColumns: tables.sealed.size > 0,
-    resealColumns: ({ tenant }, vault, signal) => resealColumns(handle(tenant.uuid), tables.sealed, vault, signal),
+    resealColumns: ({ tenant }, vault, signal) => resealColumns(handle(tenant.uuid), vault, signal),
     forPlatformTables: ({ tenant }: TenantContext) => new TenantHandle(shared(tenant.uuid)),
     homes: changes,
     fleet: new Fleet(engine, system, keeper, tables),
