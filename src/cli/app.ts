@@ -190,7 +190,7 @@ async function openTenancy(inputs: AppInputs, { keyring, egress, telemetry }: Te
   closing.add(() => keeping.stop());
   const worker = openWorker({ data, keyring, registry, audit, telemetry }, [indexUsers(stores), indexDocuments(stores)]);
   const beside = stores.lifecycles;
-  const lifecycle = openLifecycle({ settings, data, keyring, embedder, registry, beside, audit, journal, worker, report });
+  const lifecycle = openLifecycle({ settings, data, keyring, embedder, registry, vault, beside, audit, journal, worker, report });
   closing.add(() => lifecycle.close());
   await carryOutJournal(lifecycle, telemetry.log);
   return { data, vault, audit, registry, stores, worker, lifecycle };

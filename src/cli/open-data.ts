@@ -49,6 +49,7 @@ const tablesSchema = z.strictObject({
           }),
         )
         .optional(),
+      seal: z.record(z.string(), names.min(1)).optional(),
       expand: z.string().optional(),
       contract: z.string().optional(),
     }),

@@ -16,7 +16,7 @@ import { createModelLifecycle } from "../models/index.ts";
 import { createTenantLifecycle, type DataStore } from "../stores/data/index.ts";
 import { createEventLifecycle, type EventWorker } from "../stores/events/index.ts";
 import { createSearchLifecycle, type Embedder } from "../stores/search/index.ts";
-import type { VaultStore } from "../stores/vault/index.ts";
+import type { TenantVault, VaultStore } from "../stores/vault/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import { ownSigningKey } from "../tenancy/identity/index.ts";
 import { createLifecycle, createRevocationJournal, type Lifecycle, type RevocationJournal } from "../tenancy/lifecycle/index.ts";
@@ -38,6 +38,7 @@ export interface LifecycleRooms {
   readonly keyring: Keyring;
   readonly embedder: Embedder;
   readonly registry: Registry;
+  readonly vault: VaultStore;
   /** The life of tenants in the stores beside the data. */
   readonly beside: readonly StoreLifecycle[];
   readonly audit: Audit;
@@ -67,8 +68,9 @@ export function tenantStores({
   keyring,
   embedder,
   registry,
+  vault,
   beside,
-}: Pick<LifecycleRooms, "data" | "keyring" | "embedder" | "registry" | "beside">): readonly StoreLifecycle[] {
+}: Pick<LifecycleRooms, "data" | "keyring" | "embedder" | "registry" | "vault" | "beside">): readonly StoreLifecycle[] {
   const contextOf = async (tenant: StoreTenant): Promise<TenantContext> => asItself(await registry.find(tenant.id), tenant);
   const others = [
     createSearchLifecycle({ data, embedder, contextOf }),
@@ -83,7 +85,8 @@ export function tenantStores({
   });
   // whatever table none of the others answers for
   const isOthers = (place: string): boolean => PLACES_OF_STORES.has(place) || others.some((other) => other.owns(place));
-  return [createTenantLifecycle({ homes: data.homes, home, rows: data.rows, isOthers }), ...others, ...beside];
+  const vaultOf = (tenant: StoreTenant): TenantVault => vault.forTenant(tenant);
+  return [createTenantLifecycle({ homes: data.homes, home, rows: data.rows, isOthers, vaultOf }), ...others, ...beside];
 }
 
 /** Counts anew what is counted of a tenant. */

@@ -12,6 +12,7 @@ export const PROOF_LAYERS = [
   "search",
   "sessions",
   "chat",
+  "sockets",
   "events",
   "keys",
   "cursors and ids",

@@ -4,6 +4,7 @@ import type { Attempt, Outcome, ProofLayer } from "./attempt.ts";
 import { carrierAttempts, foldingAttempts, pathAttempts } from "./attempts/carriers.ts";
 import { credentialAttempts } from "./attempts/credentials.ts";
 import { platformAttempts, routeAttempts } from "./attempts/platform.ts";
+import { socketAttempts } from "./attempts/sockets.ts";
 import { bodyAttempts, chatAttempts, cursorAttempts, idAttempts, searchAttempts } from "./attempts/things.ts";
 import { type Canary, createCanary } from "./canary.ts";
 import { bytesOf, carryOut } from "./judge.ts";
@@ -39,7 +40,7 @@ export async function proveIsolationOf(url: string, ports: ProofPorts): Promise<
   const client = createLiteralClient(url);
   const made: Party[] = [];
   const outcomes: Outcome[] = [];
-  const notes: string[] = ["WebSockets were not attacked; the stream of server-sent events was."];
+  const notes: string[] = [];
   const cleanup: string[] = [];
   const callAs = callerOf(client);
   try {
@@ -86,6 +87,7 @@ async function attack(world: World, client: LiteralClient, { operator, progress 
     ...idAttempts(world),
     ...searchAttempts(world),
     ...chatAttempts(world),
+    ...socketAttempts(world),
     ...cursorAttempts(world),
     ...routeAttempts(world),
     ...platformAttempts(world),

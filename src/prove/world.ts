@@ -8,7 +8,7 @@ export interface Operation {
   readonly method: string;
   readonly path: string;
   readonly realm: "tenant" | "platform" | "public";
-  /** Whether it opens a WebSocket, which these requests cannot. */
+  /** Whether it opens a WebSocket. */
   readonly socket: boolean;
   /** Names of the body's fields; none where there is no body. */
   readonly bodyFields: readonly string[];
@@ -63,9 +63,14 @@ export function attackerOf({ parties }: World): readonly [string, string] {
   return bearer(parties.attacker.admin);
 }
 
-/** Operations of tenants that these requests can make. */
+/** Operations of tenants that answer a request. */
 export function tenantOperations({ operations }: World): readonly Operation[] {
   return operations.filter(({ realm, socket }) => realm === "tenant" && !socket);
+}
+
+/** Operations of tenants that open a WebSocket. */
+export function tenantSockets({ operations }: World): readonly Operation[] {
+  return operations.filter(({ realm, socket }) => realm === "tenant" && socket);
 }
 
 /** The operation's path with every parameter filled in. */

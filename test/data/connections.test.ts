@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import pg from "pg";
 import { createDataStore, type DataStore, sql, type TenantData } from "../../src/stores/data/index.ts";
 import { ConnectionBudget, type PoolSpec } from "../../src/stores/data/connection-budget.ts";
 import { TurnLine } from "../../src/stores/data/turn-line.ts";
@@ -108,6 +109,32 @@ describe("a budget of connections", () => {
     const spec: PoolSpec = { key: "own", tenant: "a", connect: () => Promise.reject(new Error("must not be asked")) };
     await assert.rejects(budget.acquire(spec, "b"), { code: "isolation_violation" });
     await budget.close();
+  });
+
+  test("closes an unused connection of another set for who has waited, also where its timer is early by the clock", async () => {
+    const engine = createEngine("PostgreSQL");
+    const { location } = await engine.place();
+    assert.ok(location.kind === "postgres");
+    const budget = new ConnectionBudget({ connectionsMax: 2, perTenantMax: 1, acquireTimeoutMs: 1000, idleTimeoutMs: 0, report: () => {} });
+    const connect = async (): Promise<pg.Client> => {
+      const client = new pg.Client({ connectionString: location.url });
+      await client.connect();
+      return client;
+    };
+    const shared: PoolSpec = { key: "shared", tenant: undefined, connect };
+    const kept = await budget.acquire(shared, "a");
+    // timers count whole milliseconds: one that is set within a millisecond is early by that part of it, if the loop turns just then
+    const now = (): number => Number(process.hrtime.bigint()) / 1e6;
+    for (let round = 0; round < 10; round++) {
+      (await budget.acquire({ key: "own", tenant: "b", connect }, "b")).release(true);
+      while (now() % 1 < 0.5);
+      const asked = budget.acquire(shared, "c");
+      for (const since = Math.floor(now()); Math.floor(now()) - since < 25;);
+      (await asked).release(true);
+    }
+    kept.release(true);
+    await budget.close();
+    await engine.close();
   });
 
   test("goes on after connections that could not be opened, and tells who asked", async () => {

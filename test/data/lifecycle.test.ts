@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import type { StoreLifecycle, StoreRecord } from "../../src/kernel/index.ts";
-import { type DataStore, sql, type TenantData } from "../../src/stores/data/index.ts";
+import { createTenantLifecycle, type DataStore, sql, type TenantData } from "../../src/stores/data/index.ts";
 import { testPorts } from "../support/data-ports.ts";
 import { NOTES } from "../support/declared-tables.ts";
 import { eachModel, type Place } from "../support/engines.ts";
@@ -9,6 +9,9 @@ import { storeTwoTenants, type TwoTenants } from "../support/tenant-rows.ts";
 import { assertNoCanary, contextOf } from "../support/tenants.ts";
 
 const [A, B, C] = ["a", "b", "c"].map((name) => contextOf(name).tenant);
+
+const unused = (): never => assert.fail("nothing is sealed here");
+const NO_VAULT = { seal: unused, open: unused, version: unused };
 
 async function everythingOf(data: TenantData): Promise<string> {
   const { rows } = await data.query(sql`
@@ -24,7 +27,8 @@ describe("the life of a tenant's rows", () => {
     let place: Place;
     let store: DataStore;
     let two: TwoTenants;
-    let life: StoreLifecycle;
+    let life: ReturnType<DataStore["lifecycle"]>;
+    let whole: StoreLifecycle;
     const exported: StoreRecord[] = [];
 
     before(async () => {
@@ -32,6 +36,13 @@ describe("the life of a tenant's rows", () => {
       store = await place.open({ ports: { ...testPorts(), tables: NOTES } });
       await store.fleet.up();
       life = store.lifecycle(() => Promise.resolve(model));
+      whole = createTenantLifecycle({
+        homes: store.homes,
+        home: life,
+        rows: store.rows,
+        isOthers: () => false,
+        vaultOf: () => NO_VAULT,
+      });
       for (const tenant of [A, B, C]) if (tenant) await life.provision(tenant);
       two = await storeTwoTenants(store);
       for (const data of [two.a, two.b]) {
@@ -75,6 +86,13 @@ describe("the life of a tenant's rows", () => {
       assert.deepEqual(rows, [{ tenant_id: C.uuid }]);
     });
 
+    test("has an application's tables in it from the moment they are made, without a start between", async () => {
+      assert.ok(A);
+      const kinds = new Set<string>();
+      for await (const { kind } of whole.export(A)) kinds.add(kind);
+      for (const kind of ["boards", "notes", "documents"]) assert.ok(kinds.has(kind), kind);
+    });
+
     test("is not mixed with what is no table or no column", async () => {
       assert.ok(C);
       for (const record of [
@@ -93,11 +111,14 @@ describe("the life of a tenant's rows", () => {
     test("ends with nothing of it left, and all of another's", async () => {
       assert.ok(A && B && C);
       const others = await everythingOf(two.b);
-      assert.ok((await life.remains(A)).length > 0);
+      await store.system.query(sql`insert into freehold.plans (name, document) values ('any', '{}')`);
       for (const tenant of [A, C]) {
-        await life.erase(tenant);
-        assert.deepEqual(await life.remains(tenant), []);
-        await life.erase(tenant); // again, as after a kill
+        await store.system.query(sql`
+          insert into freehold.tenants (uuid, id, plan, status, document) values (${tenant.uuid}, ${tenant.id}, 'any', 'deleting', '{}')`);
+        assert.ok((await whole.remains(tenant)).length > 0);
+        await whole.erase(tenant);
+        assert.deepEqual(await whole.remains(tenant), []);
+        await whole.erase(tenant); // again, as after a kill
       }
       assert.equal(await everythingOf(two.b), others);
       await store.close();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type DataStore, defineTables, sql, type TenantData } from "../../src/stores/data/index.ts";
+import { type DataStore, defineTables, sql, type TableStep, type TenantData } from "../../src/stores/data/index.ts";
 import type { VaultStore } from "../../src/stores/vault/index.ts";
 import { testPorts } from "../support/data-ports.ts";
 import { eachModel, type Place } from "../support/engines.ts";
@@ -9,28 +9,36 @@ import { openVault } from "../support/vaults.ts";
 
 declare module "../../src/stores/data/port.ts" {
   interface TenantTables {
-    readonly patients: { clinic: string; number: number; name: string; diagnosis: string; remark: string | null };
+    readonly patients: { clinic: string; number: number; name: string; diagnosis: string; remark: string | null; advice: string | null };
+    readonly wards: { id: string; name: string; code: string | null };
   }
 }
 
-const PATIENTS = defineTables([
-  {
-    name: "patients",
-    create: {
-      patients: {
-        columns: {
-          clinic: "text not null",
-          number: "integer not null",
-          name: "text not null",
-          diagnosis: "bytea not null",
-          remark: "bytea",
-        },
-        key: ["clinic", "number"],
-        sealed: ["diagnosis", "remark"],
+const FIRST_STEP: TableStep = {
+  name: "patients",
+  create: {
+    patients: {
+      columns: {
+        clinic: "text not null",
+        number: "integer not null",
+        name: "text not null",
+        diagnosis: "bytea not null",
+        remark: "bytea",
       },
+      key: ["clinic", "number"],
+      sealed: ["diagnosis", "remark"],
     },
+    wards: { columns: { id: "uuid not null", name: "text not null", at: "timestamptz not null default now()" }, key: ["id"] },
   },
-]);
+};
+const PATIENTS = defineTables([FIRST_STEP]);
+const SECOND_STEP: TableStep = {
+  name: "more-sealed",
+  seal: { patients: ["advice"], wards: ["code"] },
+  expand:
+    "update patients set name = trim(name, ' ()=,'), remark = null where clinic = 'none' and number = 1; alter table patients add column colour text",
+};
+const THIRD_STEP: TableStep = { name: "no-remark", contract: "alter table patients drop column remark" };
 const PORTS = { ...testPorts(), tables: PATIENTS };
 const A = contextOf("a");
 const B = contextOf("b");
@@ -175,6 +183,98 @@ describe("columns that are marked as sealed", () => {
       );
     });
   });
+
+  eachModel((engine, model) => {
+    test("are added to tables that are there, and taken away, while programs of other versions go on", async () => {
+      const place = await engine.place();
+      const open = async (...steps: readonly TableStep[]): Promise<[DataStore, VaultStore, TenantData]> => {
+        const opened = await place.open({ ports: { ...testPorts(), tables: defineTables(steps) } });
+        const keys = await openVault(opened.system);
+        return [opened, keys, opened.forTenant(A, keys.forTenant(A.tenant))];
+      };
+      const close = async ([opened, keys]: readonly [DataStore, VaultStore, TenantData]): Promise<void> => {
+        await keys.close();
+        await opened.close();
+      };
+      const first = await open(FIRST_STEP);
+      await first[0].fleet.up();
+      await first[0].lifecycle(async () => model).provision(A.tenant);
+      const patient = { ...FIRST, remark: "to be gone" };
+      await first[2].db.insertInto("patients").values(patient).execute();
+      if (engine.name === "PGlite") await close(first); // one process at a time has the folder
+
+      const second = await open(FIRST_STEP, SECOND_STEP);
+      const [store, keys, data] = second;
+      assert.equal(await store.resealColumns(A, keys.forTenant(A.tenant)), 0, "before the step has come to this home");
+      await store.fleet.up();
+      assert.deepEqual(await store.fleet.drift(), []);
+      const id = "0198c0de-0000-7000-8000-000000000001";
+      await data.db.insertInto("wards").values({ id, name: "North", code: "1234" }).execute();
+      await data.db.updateTable("patients").set({ advice: "rest" }).where("clinic", "=", "north").where("number", "=", 1).execute();
+      if (engine.name === "PostgreSQL") {
+        await first[2].db
+          .insertInto("patients")
+          .values({ ...patient, number: 2 })
+          .execute();
+        await close(first);
+      }
+      const ward = await data.db.selectFrom("wards").select(["id", "code"]).executeTakeFirstOrThrow();
+      const read = data.db.selectFrom("patients").select(["clinic", "number", "advice", "diagnosis"]).where("number", "=", 1);
+      const { advice, diagnosis } = await read.executeTakeFirstOrThrow();
+      assert.deepEqual([ward.code, advice, diagnosis], ["1234", "rest", FIRST.diagnosis]);
+      await assert.rejects(data.query(sql`update wards set code = 'clear text'::bytea`), "the check came with the column");
+      await keys.rotate(A.tenant, "columns");
+      await close(second);
+
+      const third = await open(FIRST_STEP, SECOND_STEP, THIRD_STEP);
+      const rows = engine.name === "PostgreSQL" ? 2 : 1;
+      const key = third[1].forTenant(A.tenant);
+      assert.equal(
+        await third[0].resealColumns(A, key),
+        2 + 2 * rows,
+        "what is still there is kept readable, also if nobody names it any more",
+      );
+      await third[0].fleet.up({ contract: true });
+      await third[1].rotate(A.tenant, "columns");
+      assert.equal(await third[0].resealColumns(A, key), 2 + rows);
+      const left = await third[2].db.selectFrom("patients").selectAll().where("number", "=", 1).executeTakeFirstOrThrow();
+      assert.deepEqual([left.advice, "remark" in left], ["rest", false]);
+      await close(third);
+    });
+  });
+
+  for (const [what, step] of [
+    ["seal a column of a table that is not there", { seal: { nowhere: ["x"] } }],
+    ["seal a column that is there", { seal: { patients: ["name"] } }],
+    ["seal a column twice", { seal: { patients: ["remark"] } }],
+    ["seal a column of a table whose key cannot be written down", { seal: { visits: ["x"] } }],
+    ["seal a column without a name", { seal: { patients: ["a b"] } }],
+    ["seal and take away at once", { seal: { patients: ["x"] }, contract: "drop table wards" }],
+    ["rename a table", { contract: "alter table patients rename to people" }],
+    ["rename a sealed column", { contract: "alter table patients rename column diagnosis to finding" }],
+    ["rename a column of the key", { contract: "alter table only patients rename number to place" }],
+    ["change a column of the key", { contract: "alter table patients alter column number type bigint" }],
+    ["drop a column of the key", { contract: "alter table patients drop column name, drop column clinic cascade" }],
+    ["drop the key", { contract: 'alter table patients drop constraint "patients_pkey"' }],
+    ["drop the check", { contract: "alter table patients drop constraint if exists sealed_diagnosis" }],
+    ["make a check of that name", { expand: "alter table wards add constraint sealed_name check (true)" }],
+    ["give a check that name", { contract: "alter table wards rename constraint c to sealed_name" }],
+    [
+      "make a check of that name with a table",
+      { create: { x: { columns: { id: "bytea constraint sealed_id check (true)" }, key: ["id"] } } },
+    ],
+    ["put a sealed column in an index", { expand: "create index on patients (tenant_id, diagnosis)" }],
+    ["make a sealed column unique", { expand: "alter table patients add constraint u unique (tenant_id, remark)" }],
+    ["write a sealed column", { expand: "update patients set name = 'where', remark = diagnosis" }],
+    ["write the key", { expand: "update patients set name = replace(name, ' where ', ''), number = number + 1 where true" }],
+    ["write several columns at once", { expand: "update patients set (name, remark) = ('x', diagnosis)" }],
+  ] as const) {
+    test(`are not for a step to ${what}`, () => {
+      const visits = { columns: { at: "timestamptz not null" }, key: ["at"] };
+      const steps: readonly TableStep[] = [FIRST_STEP, { name: "visits", create: { visits } }, { name: "x", ...step }];
+      assert.throws(() => defineTables(steps), { code: "invalid_settings", message: /^Tables, step 3 \(x\): / });
+    });
+  }
 
   test("are declared as bytes, in no index, with a key that can be written down", () => {
     const columns = { id: "text not null", at: "timestamptz", secret: "bytea", clear: "text" };

@@ -16,6 +16,7 @@ import {
 import { type DataStore, sql } from "../../src/stores/data/index.ts";
 import { createEventStore } from "../../src/stores/events/index.ts";
 import { createLexicalEmbedder, createSearchStore } from "../../src/stores/search/index.ts";
+import { createLocalRootKeys, type VaultStore } from "../../src/stores/vault/index.ts";
 import { type Audit, createAudit } from "../../src/tenancy/audit/index.ts";
 import { ownSigningKey } from "../../src/tenancy/identity/index.ts";
 import { recordsOf } from "../../src/tenancy/lifecycle/archive/read-archive.ts";
@@ -38,6 +39,7 @@ export const SECRET = `SECRET-${randomBytes(8).toString("hex")}`;
 export interface Installed {
   readonly store: DataStore;
   readonly registry: Registry;
+  readonly vault: VaultStore;
   readonly audit: Audit;
   readonly journal: RevocationJournal;
   readonly stores: readonly StoreLifecycle[];
@@ -73,7 +75,8 @@ export async function install(store: DataStore, folder: string, options: Install
     clock: systemClock,
   });
   const audit = createAudit({ data: store, clock: systemClock, random: systemRandom, report });
-  const vault = await openVault(store.system, { reports });
+  const roots = [createLocalRootKeys([keyring.key("vault-root")], systemRandom)] as const;
+  const vault = await openVault(store.system, { roots, reports });
   const registry = await createRegistry({
     system: store.system,
     vault,
@@ -84,7 +87,7 @@ export async function install(store: DataStore, folder: string, options: Install
     report,
     notes: journal,
   });
-  const all = tenantStores({ data: store, keyring, embedder: createLexicalEmbedder(), registry, beside: [vault.lifecycle] });
+  const all = tenantStores({ data: store, keyring, embedder: createLexicalEmbedder(), registry, vault, beside: [vault.lifecycle] });
   const stores = options.change?.(all) ?? all;
   const lifecycle = createLifecycle({
     data: store,
@@ -112,7 +115,7 @@ export async function install(store: DataStore, folder: string, options: Install
     await vault.close();
     await audit.close();
   };
-  return { store, registry, audit, journal, stores, lifecycle, folder, points, reports, close };
+  return { store, registry, vault, audit, journal, stores, lifecycle, folder, points, reports, close };
 }
 
 /** What the API would have read of this input. */

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { after } from "node:test";
 
 /** One answer of the server behind. */
@@ -23,6 +23,7 @@ export async function startFront(behind: string, fault: Fault): Promise<string> 
   const server = createServer({ insecureHTTPParser: false, maxHeaderSize: 64 * 1024 }, (asked, answering) => {
     handOn(behind, fault, asked, answering).catch(() => answering.destroy());
   });
+  server.on("upgrade", (asked: IncomingMessage, socket: Socket) => tunnel(behind, fault, asked, socket));
   server.listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   after(() => {
@@ -31,6 +32,23 @@ export async function startFront(behind: string, fault: Fault): Promise<string> 
   });
   const { port } = server.address() as AddressInfo; // it listens on a port
   return `http://127.0.0.1:${port}`;
+}
+
+/** A WebSocket is handed on byte by byte, its handshake with the fields as the fault leaves them. */
+function tunnel(behind: string, fault: Fault, asked: IncomingMessage, socket: Socket): void {
+  const fields = fault.rewrite?.(asked.rawHeaders) ?? asked.rawHeaders;
+  const lines = fields.flatMap((name, at) => (at % 2 === 0 ? [`${name}: ${fields[at + 1] ?? ""}`] : []));
+  const { hostname, port } = new URL(behind);
+  const onward = connect(Number(port), hostname);
+  onward.write([`GET ${asked.url ?? "/"} HTTP/1.1`, ...lines, "", ""].join("\r\n"));
+  onward.pipe(socket).pipe(onward);
+  for (const [end, other] of [
+    [onward, socket],
+    [socket, onward],
+  ] as const) {
+    end.on("error", () => other.destroy());
+    end.on("close", () => other.destroy());
+  }
 }
 
 async function handOn(behind: string, fault: Fault, asked: IncomingMessage, answering: ServerResponse): Promise<void> {

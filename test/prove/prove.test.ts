@@ -25,6 +25,8 @@ let flags: readonly string[] = [];
 
 before(async () => {
   writeFileSync(path.join(folder, "gateway.yaml"), GATEWAY);
+  // one proof after the other from one address would wait for the minute of its failed credentials
+  writeFileSync(path.join(folder, "freehold.yaml"), "identity: { failedCredentials: { max: 100000, windowSeconds: 60 } }\n");
   flags = ["--data", path.join(folder, "data"), "--database-url", await freshDatabase()];
   server = await up([...flags, "--no-demo", "--gateway", "gateway.yaml"], surroundings);
 });
@@ -137,6 +139,50 @@ describe("the prover can fail", () => {
       ["/users", "/users/{id of the victim}", "/documents", "/api/sessions"].map((target) => `GET ${target} with X_Tenant_ID`),
     );
     assert.deepEqual(named(report, "answered"), []);
+  });
+
+  test("a front that believes a field at the opening of a WebSocket is found, and what came over it is searched", async () => {
+    const { code, report } = await proveThrough(
+      {
+        rewrite(fields) {
+          const names = fields.map((name) => name.toLowerCase());
+          const id = fields[names.indexOf("x-tenant-id") + 1] ?? "";
+          if (!names.includes("upgrade") || !names.includes("x-tenant-id") || !id.startsWith("prove-victim-")) return fields;
+          const token = tokens.issue({ sub: "u", tenantId: tenantIdOf(id), roles: ["admin"], lifetimeMs: 60_000 });
+          const kept = fields.filter((_, at) => /^(?:host|connection|upgrade|sec-)/.test(names[at - (at % 2)] ?? ""));
+          return [...kept, "authorization", `Bearer ${token}`];
+        },
+      },
+      "socket.jws",
+    );
+    assert.equal(code, 1);
+    assert.deepEqual(
+      named(report, "answered").filter((name) => name.startsWith("/api/chat/socket")),
+      [
+        "X-Tenant-ID of the victim",
+        "a key of the attacker and X-Tenant-ID of the victim",
+        "the attacker's cookie and X-Tenant-ID of the victim",
+      ].map((name) => `/api/chat/socket with ${name}`),
+    );
+  });
+
+  test("a socket that has become the victim's is found by what it says", async () => {
+    let victim = "";
+    const { code, report } = await proveThrough(
+      {
+        rewrite(fields) {
+          victim = fields.find((field) => /^prove-victim-[0-9a-f]+$/.test(field)) ?? victim;
+          if (victim === "" || !fields.some((field) => field.toLowerCase() === "upgrade")) return fields;
+          const token = tokens.issue({ sub: "u", tenantId: tenantIdOf(victim), roles: ["admin"], lifetimeMs: 60_000 });
+          return fields.map((field) => (field.startsWith("Bearer ") ? `Bearer ${token}` : field));
+        },
+      },
+      "victims-socket.jws",
+    );
+    assert.equal(code, 1);
+    const leaked = named(report, "leaked");
+    assert.ok(leaked.includes("/api/chat/socket, question 1 about the victim"), leaked.join("\n"));
+    assert.ok(named(report, "answered").includes("/api/chat/socket, a message with tenantId of the victim"));
   });
 
   test("an answer that tells a foreign id from none is found, though it has no foreign byte", async () => {

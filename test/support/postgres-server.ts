@@ -11,15 +11,25 @@ export interface TestServer {
   stop(): Promise<void>;
 }
 
+/** A server of the tests' own, which a test may stop for a while. */
+export interface OwnServer extends TestServer {
+  /** Does this while the server is stopped, with the folder that holds the cluster, and starts it again at the same address. */
+  whileStopped(work: (folder: string) => Promise<void>): Promise<void>;
+}
+
 const CONNECTIONS_MAX = 200;
 
 /** Names an installed PostgreSQL to use instead, by an administrator's URL. */
 const INSTALLED = "FREEHOLD_TEST_DATABASE_URL";
 
-/** Starts a PostgreSQL of its own on a free port, in a folder of its own that `stop` removes; or gives the installed one. */
+/** Gives the installed PostgreSQL, or one that was started. */
 export async function startPostgres(): Promise<TestServer> {
   const installed = process.env[INSTALLED];
-  if (installed) return { url: installed, stop: async () => {} };
+  return installed ? { url: installed, stop: async () => {} } : await startOwnPostgres();
+}
+
+/** Starts a PostgreSQL on a free port, in a folder of its own that `stop` removes. */
+export async function startOwnPostgres(): Promise<OwnServer> {
   const folder = mkdtempSync(path.join(tmpdir(), "freehold-postgres-"));
   const port = await freePort();
   const Server = await loadEmbeddedPostgres();
@@ -55,7 +65,12 @@ export async function startPostgres(): Promise<TestServer> {
     await stop();
     throw new Error("PostgreSQL for the tests did not start", { cause: error });
   }
-  return { url: `postgres://postgres:test@127.0.0.1:${port}/postgres`, stop };
+  const whileStopped = async (work: (folder: string) => Promise<void>): Promise<void> => {
+    await server.stop();
+    await work(path.join(folder, "data"));
+    await server.start();
+  };
+  return { url: `postgres://postgres:test@127.0.0.1:${port}/postgres`, stop, whileStopped };
 }
 
 /** The events at which the package would end the process in its own way. */

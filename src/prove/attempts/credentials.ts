@@ -2,8 +2,10 @@ import { createHmac } from "node:crypto";
 import type { Attempt } from "../attempt.ts";
 import { bearer, by, fill, tenantOperations, type World } from "../world.ts";
 
-const UNPROVED = [401] as const;
-const AMBIGUOUS = [400] as const;
+/** Nobody is proved. */
+export const UNPROVED = [401] as const;
+/** Two are. */
+export const AMBIGUOUS = [400] as const;
 /** What a tenant's call may be refused with when nobody is proved: the body may be refused first where it is too large or of another kind. */
 const LISTS = ["/users", "/documents", "/api/sessions"] as const;
 
@@ -26,9 +28,15 @@ function withoutAny(world: World): readonly Attempt[] {
   }));
 }
 
-/** Tokens that say the victim and that nobody has signed for it. */
-function forged(world: World): readonly Attempt[] {
-  const { attacker, victim, ids } = world.parties;
+/** A credential, or several, under a name for people. */
+export interface NamedCredential {
+  readonly name: string;
+  readonly fields: readonly (readonly [name: string, value: string])[];
+}
+
+/** Tokens and keys that say the victim and that nobody has signed or given for it. */
+export function forgedCredentials(world: World): readonly NamedCredential[] {
+  const { attacker, victim } = world.parties;
   const [head = "", claims = "", signature = ""] = attacker.admin.split(".");
   const victims = victim.admin.split(".")[1] ?? "";
   const renamed = encode({ ...decode(claims), tenant_id: victim.id });
@@ -54,26 +62,32 @@ function forged(world: World): readonly Attempt[] {
     "the victim's claims, HS256 under an empty key": mac(""),
     "a token of the victim's name alone": victim.id,
   };
-  const bearers = Object.entries(tokens).map(([name, token]) => ({ name, credential: bearer(token) }));
+  const bearers = Object.entries(tokens).map(([name, token]) => ({ name, fields: [bearer(token)] }));
   const secret = attacker.key.slice(attacker.key.indexOf(attacker.keyId) + attacker.keyId.length);
-  const keys = [
-    { name: "the victim's key id with the attacker's secret", credential: ["x-api-key", `sk-fh-${victim.keyId}${secret}`] as const },
-    { name: "the victim's key id alone", credential: ["x-api-key", victim.keyId] as const },
-    { name: "the victim's key with its last letter changed", credential: ["x-api-key", changedEnd(victim.key)] as const },
-  ];
-  return [...bearers, ...keys].flatMap(({ name, credential }) =>
+  const keys = Object.entries({
+    "the victim's key id with the attacker's secret": `sk-fh-${victim.keyId}${secret}`,
+    "the victim's key id alone": victim.keyId,
+    "the victim's key with its last letter changed": changedEnd(victim.key),
+  }).map(([name, key]) => ({ name, fields: [["x-api-key", key] as const] }));
+  return [...bearers, ...keys];
+}
+
+function forged(world: World): readonly Attempt[] {
+  const { ids } = world.parties;
+  return forgedCredentials(world).flatMap(({ name, fields }) =>
     [...LISTS, `/users/${ids.user}`].map((target) => ({
       layer: "credentials" as const,
       name: `GET ${target.replace(ids.user, "{id of the victim}")} with ${name}`,
-      request: by(credential, "GET", target),
+      request: by(undefined, "GET", target, { fields }),
       expect: UNPROVED,
     })),
   );
 }
 
-function twoAtOnce({ parties: { attacker, victim } }: World): readonly Attempt[] {
+/** Credentials of both tenants in one request. */
+export function pairedCredentials({ parties: { attacker, victim } }: World): readonly NamedCredential[] {
   const own = bearer(attacker.admin);
-  const pairs: readonly (readonly [name: string, fields: readonly (readonly [string, string])[]])[] = [
+  const pairs: readonly (readonly [name: string, fields: NamedCredential["fields"]])[] = [
     ["the attacker's token, then the victim's", [own, bearer(victim.admin)]],
     ["the victim's token, then the attacker's", [bearer(victim.admin), own]],
     ["the attacker's token and the victim's key", [own, ["x-api-key", victim.key]]],
@@ -86,7 +100,11 @@ function twoAtOnce({ parties: { attacker, victim } }: World): readonly Attempt[]
       ],
     ],
   ];
-  return pairs.flatMap(([name, fields]) =>
+  return pairs.map(([name, fields]) => ({ name, fields }));
+}
+
+function twoAtOnce(world: World): readonly Attempt[] {
+  return pairedCredentials(world).flatMap(({ name, fields }) =>
     LISTS.map((target) => ({
       layer: "credentials" as const,
       name: `GET ${target} with ${name}`,

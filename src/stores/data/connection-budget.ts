@@ -64,7 +64,8 @@ interface Waiter {
   readonly spec: PoolSpec;
   readonly resolve: (lease: Lease) => void;
   readonly reject: (fault: Fault) => void;
-  readonly sinceMs: number;
+  /** Whether it has waited for {@link PATIENCE_MS}, by the timer's word: a clock that is asked beside it may say otherwise, and nothing asks again. */
+  waited: boolean;
   readonly timers: readonly NodeJS.Timeout[];
 }
 
@@ -109,8 +110,11 @@ export class ConnectionBudget {
         this.#line.remove(holder, waiter);
         reject(new Fault("overloaded", "no database connection came free in time", { public: { retryAfterMs: 1000 } }));
       }, this.#options.acquireTimeoutMs);
-      const patience = setTimeout(() => this.#dispatch(), PATIENCE_MS);
-      const waiter: Waiter = { spec, resolve, reject, sinceMs: performance.now(), timers: [timer, patience] };
+      const patience = setTimeout(() => {
+        waiter.waited = true;
+        this.#dispatch();
+      }, PATIENCE_MS);
+      const waiter: Waiter = { spec, resolve, reject, waited: false, timers: [timer, patience] };
       this.#line.add(holder, waiter);
       this.#dispatch();
     });
@@ -149,8 +153,8 @@ export class ConnectionBudget {
     return this.#isInNeed(waiter) && [...this.#pools.values()].some(({ idle }) => idle.length > 0);
   }
 
-  #isInNeed({ spec, sinceMs }: Waiter): boolean {
-    return (this.#pools.get(spec.key)?.open ?? 0) === 0 || performance.now() - sinceMs >= PATIENCE_MS;
+  #isInNeed({ spec, waited }: Waiter): boolean {
+    return waited || (this.#pools.get(spec.key)?.open ?? 0) === 0;
   }
 
   /** Serves who waits, in turn, as far as connections reach. */
@@ -280,7 +284,7 @@ export class ConnectionBudget {
     for (const { idle } of this.#pools.values()) {
       while (idle[0] && idle[0].idleSinceMs < since) {
         const connection = idle.shift();
-        if (connection) void this.#end(connection);
+        if (connection) this.#endLost(connection); // somebody may have come meanwhile, to whom its room belongs
       }
     }
   }

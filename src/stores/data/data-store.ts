@@ -2,7 +2,7 @@ import { type DataModel, Fault, type Keyring, type Random, type TenantContext } 
 import { type EmbeddedLocation, openEmbedded } from "./embedded-engine.ts";
 import type { Engine, Route } from "./engine.ts";
 import { HomeMap } from "./home-map.ts";
-import { DataLifecycle } from "./lifecycle.ts";
+import { HomeLifecycle } from "./home-lifecycle.ts";
 import { OutboxCarrier } from "./outbox-carrier.ts";
 import type { DataStore, SystemData } from "./port.ts";
 import { Runner, type RunnerEvents } from "./runner.ts";
@@ -79,12 +79,11 @@ export async function createDataStore(location: DataLocation, ports: DataPorts):
     capabilities: { engine: engine.kind, vector: engine.installation.vector },
     forTenant: ({ tenant }, vault) => handle(tenant.uuid, vault),
     sealsColumns: tables.sealed.size > 0,
-    resealColumns: ({ tenant }, vault, signal) => resealColumns(handle(tenant.uuid), tables.sealed, vault, signal),
+    resealColumns: ({ tenant }, vault, signal) => resealColumns(handle(tenant.uuid), vault, signal),
     forPlatformTables: ({ tenant }: TenantContext) => new TenantHandle(shared(tenant.uuid)),
     homes: changes,
     fleet: new Fleet(engine, system, keeper, tables),
-    lifecycle: (wantedModel) =>
-      new DataLifecycle({ engine, keeper, homes: changes, system, rowsOf: handle, sharedRowsOf: shared, wantedModel }),
+    lifecycle: (wantedModel) => new HomeLifecycle({ engine, keeper, homes: changes, system, rowsOf: handle, wantedModel }),
     system,
     rows: createTenantRows(system),
     health: () => health.state(),

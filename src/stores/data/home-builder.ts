@@ -13,13 +13,17 @@ import type { TableTarget } from "./tables/table-sql.ts";
 /** Where applications' tables are in shared rows, and in a database of one tenant, which has the same shape. */
 export const SHARED_TABLES_SCHEMA = "freehold_app";
 
-/** How an application's table is made in shared rows. The owner, whom nobody can log in as, fills new columns and searches. */
+/**
+ * How an application's table is made in shared rows. The owner, whom nobody can log in as, fills new columns and searches. From its first
+ * row on the table takes part in the life of tenants.
+ */
 export function sharedTarget(roles: Roles): TableTarget {
   return {
     schema: SHARED_TABLES_SCHEMA,
     shared: true,
     guard: (table) => `${tenantTable(table, roles, { app: ROWS_RIGHTS }, SHARED_TABLES_SCHEMA)}
-create policy owner on ${SHARED_TABLES_SCHEMA}.${table} for all to ${roles.owner} using (true) with check (true);`,
+create policy owner on ${SHARED_TABLES_SCHEMA}.${table} for all to ${roles.owner} using (true) with check (true);
+${lifecyclePoliciesSql(roles)}`,
   };
 }
 

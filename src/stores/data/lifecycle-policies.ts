@@ -2,7 +2,7 @@ import type { Roles } from "./roles.ts";
 
 /**
  * SQL that lets the functions of a tenant's life into every table under row security that the owner has, to the rows of the tenant whose
- * life it is. Run at each start, so that no migration can forget it. The application's role gets nothing by it.
+ * life it is. Run at each start, so that no migration can forget it, and where tables are made meanwhile. The application's role gets nothing by it.
  */
 export function lifecyclePoliciesSql({ owner }: Roles): string {
   return `

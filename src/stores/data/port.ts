@@ -1,5 +1,6 @@
 import type { Kysely } from "kysely";
-import type { DataModel, StoreLifecycle, StoreTenant, TenantContext } from "../../kernel/index.ts";
+import type { DataModel, StoreTenant, TenantContext } from "../../kernel/index.ts";
+import type { HomeLifecycle } from "./home-lifecycle.ts";
 import type { Homes } from "./homes.ts";
 import type { ColumnVault } from "./sealed/sealed-tables.ts";
 import type { Statement } from "./sql.ts";
@@ -86,8 +87,8 @@ export interface DataStore {
   readonly homes: Homes;
   /** The application's tables in all homes. */
   readonly fleet: Fleet;
-  /** What this store does for the life of a tenant. `wantedModel` says where a tenant that is made wants its rows. */
-  lifecycle(wantedModel: (tenant: StoreTenant) => Promise<DataModel>): StoreLifecycle;
+  /** The life of a tenant's home. `wantedModel` says where a tenant that is made wants its rows. An erasure leaves rows among those of others. */
+  lifecycle(wantedModel: (tenant: StoreTenant) => Promise<DataModel>): HomeLifecycle;
   readonly system: SystemData;
   /** One tenant's rows wherever they are, for its export and its end. */
   readonly rows: TenantRows;

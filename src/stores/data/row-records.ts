@@ -1,7 +1,7 @@
 import { Fault, type Json } from "../../kernel/index.ts";
 import type { Queryable } from "./port.ts";
 import { builtStatement } from "./sql.ts";
-import type { TenantTable } from "./table-list.ts";
+import { plainName, type TenantTable } from "./table-list.ts";
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -57,11 +57,6 @@ function toValue(row: Readonly<Record<string, string | null>>, columns: readonly
     if (typeof text === "string" && column !== "tenant_id") value[plainName(column)] = JSON.parse(text) as Json; // made by to_json
   }
   return value;
-}
-
-/** The catalogue quotes names that need it. */
-function plainName(column: string): string {
-  return column.startsWith('"') ? column.slice(1, -1).replaceAll('""', '"') : column;
 }
 
 function refused(table: string, column: string): Fault {

@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { SHARED_TABLES_SCHEMA } from "./home-builder.ts";
 import type { Queryable } from "./port.ts";
+import { sealedColumnsSql, type SealedTables } from "./sealed/sealed-tables.ts";
 import { builtStatement } from "./sql.ts";
 
 /** A table that holds rows of tenants, as the engine's catalogue has it. Names are quoted where they have to be. */
@@ -12,6 +13,8 @@ export interface TenantTable {
   /** Types of the columns, in the same order. */
   readonly types: readonly string[];
   readonly key: readonly string[];
+  /** Columns that hold values sealed with the tenant's own key. */
+  readonly sealed: readonly string[];
   /** Names of the tables that its rows refer to. */
   readonly references: readonly string[];
   /** Whether whoever asks may delete from it. */
@@ -40,6 +43,18 @@ export async function ownTables(rows: Queryable): Promise<readonly TenantTable[]
   return inOrder((await rows.query<TenantTable>(builtStatement(listSql(wanted), []))).rows);
 }
 
+/** The tables with sealed columns in which whoever asks reads and writes rows of one tenant. */
+export async function sealedTables(rows: Queryable): Promise<SealedTables> {
+  const found = (await ownTables(rows)).filter(({ sealed }) => sealed.length > 0);
+  const keyOf = ({ key }: TenantTable): readonly string[] => key.map(plainName).filter((column) => column !== "tenant_id");
+  return new Map(found.map((table) => [table.name, { columns: table.sealed, key: keyOf(table) }]));
+}
+
+/** A column's name by itself: the catalogue quotes names that need it. */
+export function plainName(column: string): string {
+  return column.startsWith('"') ? column.slice(1, -1).replaceAll('""', '"') : column;
+}
+
 function listSql(wanted: string): string {
   return `select c.relname::text as name, format('%I.%I', n.nspname, c.relname) as relation,
      has_table_privilege(c.oid, 'delete') as removable,
@@ -49,6 +64,7 @@ function listSql(wanted: string): string {
        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as types,
      (select array_agg(quote_ident(a.attname) order by k.place) from pg_catalog.pg_index i, unnest(i.indkey::int2[]) with ordinality k (attnum, place),
        pg_catalog.pg_attribute a where i.indrelid = c.oid and i.indisprimary and a.attrelid = c.oid and a.attnum = k.attnum) as key,
+     ${sealedColumnsSql("c.oid")} as sealed,
      coalesce((select array_agg(distinct o.relname::text) from pg_catalog.pg_constraint f join pg_catalog.pg_class o on o.oid = f.confrelid
        where f.conrelid = c.oid and f.contype = 'f' and f.confrelid <> c.oid), '{}') as references
    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace

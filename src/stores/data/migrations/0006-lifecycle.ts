@@ -66,8 +66,12 @@ const FUNCTIONS = [
  * Whatever in the catalogue holds rows of tenants, registered by anybody or not: a column of that name, or a reference to the tenants.
  * `sole`: the constraint that keeps it to one tenant, where there is one. `reachable`: the functions see all rows of it and can delete them. `plain`: it has no bytes in it, which is how secrets are kept.
  */
-const TENANT_TABLES = `
-create function freehold.tenant_tables()
+const TENANT_TABLES = tenantTablesSql("create", "");
+
+/** The same with another word of what may be bytes in a table that is `plain` all the same. */
+export function tenantTablesSql(create: "create" | "create or replace", unless: string): string {
+  return `
+${create} function freehold.tenant_tables()
   returns table (place text, keyed text, condition text, reachable boolean, plain boolean, parents text[], sole text)
   language sql stable security definer set search_path = pg_catalog as $$
   with keyed as (
@@ -90,13 +94,14 @@ create function freehold.tenant_tables()
       and (not k.relrowsecurity or (k.relowner = k.me and not k.relforcerowsecurity) or exists (
         select from pg_policy p where p.polrelid = k.oid and p.polname = 'lifecycle' and p.polroles @> array[k.me])),
     not exists (select from pg_attribute b where b.attrelid = k.oid and b.attnum > 0 and not b.attisdropped
-      and b.atttypid in ('bytea'::regtype, 'bytea[]'::regtype)),
+      and b.atttypid in ('bytea'::regtype, 'bytea[]'::regtype)${unless}),
     coalesce((select array_agg(distinct p.place) from pg_constraint f join keyed p on p.oid = f.confrelid
       where f.contype = 'f' and f.conrelid = k.oid and p.oid <> k.oid), '{}'),
     (select pg_get_constraintdef(s.oid) from pg_constraint s
       where s.conrelid = k.oid and s.contype = 'c' and s.convalidated and s.conname = '${TENANT_CONSTRAINT}')
   from keyed k order by k.place
 $$;`;
+}
 
 const COUNT_ROWS = `
 create function freehold.count_tenant_rows(subject uuid, slug text) returns table (place text, items bigint, bytes bigint)
@@ -140,8 +145,15 @@ begin
 end $$;`;
 
 /** A page of rows in the order of their keys, each with the place at which the next page begins. Without the tenant's own column. */
-const READ_ROWS = `
-create function freehold.read_tenant_rows(subject uuid, slug text, named text, after jsonb, at_most integer)
+const READ_ROWS = readRowsSql("create", { value: "to_jsonb(x) - %L", parts: "t.keyed" });
+
+/** The same with another value: its text, and what is put in at each `%` of it. */
+export function readRowsSql(
+  create: "create" | "create or replace",
+  { value, parts }: { readonly value: string; readonly parts: string },
+): string {
+  return `
+${create} function freehold.read_tenant_rows(subject uuid, slug text, named text, after jsonb, at_most integer)
   returns table (place jsonb, value jsonb)
   language plpgsql volatile security definer set search_path = pg_catalog as $$
 declare
@@ -167,9 +179,10 @@ begin
   if listed is null then -- no key besides the tenant: the row's own place
     listed := 'x.ctid'; texts := 'x.ctid::text'; given := '($3->>0)::tid';
   end if;
-  return query execute format('select jsonb_build_array(%s), to_jsonb(x) - %L from %s x where %s and ($3 is null or (%s) > (%s)) order by %s limit $4',
-    texts, t.keyed, t.place, t.condition, listed, given, listed) using subject, slug, after, at_most;
+  return query execute format('select jsonb_build_array(%s), ${value} from %s x where %s and ($3 is null or (%s) > (%s)) order by %s limit $4',
+    texts, ${parts}, t.place, t.condition, listed, given, listed) using subject, slug, after, at_most;
 end $$;`;
+}
 
 /**
  * Rows of a tenant that is not served yet, with its own id whatever they say. What refers to a row that is not there is left out; the

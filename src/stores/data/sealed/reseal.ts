@@ -1,6 +1,7 @@
 import { builtStatement } from "../sql.ts";
 import type { Queryable } from "../port.ts";
-import { type ColumnVault, keyText, placeOf, type SealedTable, type SealedTables, versionOf } from "./sealed-tables.ts";
+import { sealedTables } from "../table-list.ts";
+import { type ColumnVault, keyText, placeOf, type SealedTable, versionOf } from "./sealed-tables.ts";
 
 const PAGE = 200;
 
@@ -8,9 +9,10 @@ const PAGE = 200;
  * Seals anew, with the tenant's key in force, what an older one sealed. Values stay readable all the time; one that is changed meanwhile is left
  * as it is. Gives how many were sealed anew. After a kill it goes on when it is called again.
  */
-export async function resealColumns(rows: Queryable, tables: SealedTables, vault: ColumnVault, signal?: AbortSignal): Promise<number> {
+export async function resealColumns(rows: Queryable, vault: ColumnVault, signal?: AbortSignal): Promise<number> {
   let resealed = 0;
-  for (const [name, table] of tables) {
+  // those that are there: a step may not have come to this home yet, or have taken a column away
+  for (const [name, table] of await sealedTables(rows)) {
     const version = await vault.version("columns");
     for (const column of table.columns) resealed += await resealColumn(rows, { name, table, column, version }, vault, signal);
   }

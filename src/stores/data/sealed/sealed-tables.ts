@@ -33,6 +33,13 @@ export function sealedCheck(column: string): string {
   return `constraint sealed_${column} check (length(${column}) >= ${SEALED_BYTES_MIN} and get_byte(${column}, 0) = ${SEALED_FORM})`;
 }
 
+/** SQL of the sealed columns of the table with this oid, by the check that each of them has. */
+export function sealedColumnsSql(oid: string): string {
+  return `coalesce((select array_agg(s.attname::text order by s.attnum) from pg_catalog.pg_constraint f join pg_catalog.pg_attribute s
+      on s.attrelid = f.conrelid and s.attnum = any (f.conkey) and s.atttypid = 'bytea'::regtype
+    where f.conrelid = ${oid} and f.contype = 'c' and f.convalidated and f.conname = 'sealed_' || s.attname), '{}')`;
+}
+
 /** Where the value of this column is in this row. */
 export function placeOf(table: string, column: string, row: readonly string[]): SealedPlace {
   return { purpose: "columns", table, column, row };

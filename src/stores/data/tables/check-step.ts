@@ -19,7 +19,7 @@ const STATEMENTS = {
 
 /** What would take a table from under its tenant, or make it behave on its own. */
 const FORBIDDEN =
-  /\btenant_id\b.*\b(?:drop|type|default)\b|\b(?:security|policy|trigger|owner|inherit|definer|grant|revoke|role)\b|freehold|\$\$|--|\/\*/;
+  /\btenant_id\b.*\b(?:drop|type|default)\b|\bconstraint (?:if exists )?"?(?:\w+ to "?)?sealed_|\b(?:security|policy|trigger|owner|inherit|definer|grant|revoke|role)\b|freehold|\$\$|--|\/\*/;
 
 /** Throws unless it is a name that needs no quoting and that nothing else has. */
 export function checkName(name: string, what: string): void {
@@ -51,11 +51,15 @@ export function checkSealedKey(table: string, column: string, type: string): voi
   throw new Error(`${table}.${column}: the key of a table with sealed columns is made of text, uuid and whole numbers`);
 }
 
+/** The statements of a text, in small letters and with single spaces. */
+export function statementsOf(text: string): readonly string[] {
+  const all = text.split(";").map((statement) => statement.trim().replaceAll(/\s+/g, " ").toLowerCase());
+  return all.filter((statement) => statement !== "");
+}
+
 /** Throws unless each statement of the text is one that this kind of step may have. */
 export function checkStatements(text: string, kind: keyof typeof STATEMENTS): void {
-  for (const statement of text.split(";")) {
-    const plain = statement.trim().replaceAll(/\s+/g, " ").toLowerCase();
-    if (plain === "") continue;
+  for (const plain of statementsOf(text)) {
     if (FORBIDDEN.test(plain))
       throw new Error(`"${plain.slice(0, 60)}" is not for a step: tenants, rights and policies are the platform's`);
     if (!STATEMENTS[kind].test(plain)) {

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { Fault } from "../../../kernel/index.ts";
+import { SealedSteps } from "../sealed/sealed-steps.ts";
 import type { SealedTables } from "../sealed/sealed-tables.ts";
 import { checkColumn, checkName, checkSealed, checkSealedKey, checkStatements } from "./check-step.ts";
-import { createTableSql, type TableTarget } from "./table-sql.ts";
+import { createTableSql, sealColumnsSql, type TableTarget } from "./table-sql.ts";
 
 /** A reference to a row of the same tenant. */
 export interface TableReference {
@@ -40,6 +41,8 @@ export interface TableDefinition {
 export interface TableStep {
   readonly name: string;
   readonly create?: Readonly<Record<string, TableDefinition>>;
+  /** Sealed columns that are added to tables of earlier steps, by table. They may be null. Programs of the version before go on working. */
+  readonly seal?: Readonly<Record<string, readonly string[]>>;
   /** SQL that only adds, so that programs of the version before go on working: ALTER TABLE … ADD, CREATE INDEX, UPDATE. Unqualified names. */
   readonly expand?: string;
   /** SQL that takes away what only programs of older versions use. Applied on demand, once none of them runs any more. */
@@ -69,38 +72,44 @@ export interface TableSet {
  * `invalid_settings` with the step and what is wrong there.
  */
 export function defineTables(steps: readonly TableStep[]): TableSet {
-  const numbered = steps.map((step, at) => toNumbered(step, at + 1));
+  const sealed = new SealedSteps();
+  const numbered = steps.map((step, at) => toNumbered(step, at + 1, sealed));
   const digests = [""];
   for (const { digest } of numbered) digests.push(hash(`${digests.at(-1) ?? ""} ${digest}`));
-  const created = steps.flatMap(({ create = {} }) => Object.entries(create));
-  const sealed = new Map(created.flatMap(([table, { sealed: columns, key }]) => (columns ? [[table, { columns, key }] as const] : [])));
-  return Object.freeze({ steps: numbered, digestAt: (version: number) => digests[version] ?? "", sealed });
+  return Object.freeze({ steps: numbered, digestAt: (version: number) => digests[version] ?? "", sealed: sealed.tables });
 }
 
 /** The tables of an application that has none. */
 export const NO_TABLES: TableSet = defineTables([]);
 
-function toNumbered(step: TableStep, version: number): NumberedStep {
+function toNumbered(step: TableStep, version: number, sealed: SealedSteps): NumberedStep {
   try {
     checkStep(step);
+    sealed.take(step);
   } catch (error) {
     const detail = `Tables, step ${version} (${step.name}): ${error instanceof Error ? error.message : String(error)}`;
     throw new Fault("invalid_settings", detail, { cause: error, public: { detail } });
   }
-  const { name, create = {}, expand = "", contract = "" } = step;
+  const { name, create = {}, seal = {}, expand = "", contract = "" } = step;
+  const parts = [name, create, expand, contract, ...(Object.keys(seal).length > 0 ? [seal] : [])];
   return Object.freeze({
     version,
     name,
-    digest: hash(JSON.stringify([name, create, expand, contract])),
+    digest: hash(JSON.stringify(parts)),
     contracts: contract !== "",
     sql: (target: TableTarget) =>
-      [...Object.entries(create).map(([table, definition]) => createTableSql(table, definition, target)), expand, contract].join(";\n"),
+      [
+        ...Object.entries(create).map(([table, definition]) => createTableSql(table, definition, target)),
+        ...Object.entries(seal).map(([table, columns]) => sealColumnsSql(table, columns, target)),
+        expand,
+        contract,
+      ].join(";\n"),
   });
 }
 
-function checkStep({ name, create = {}, expand = "", contract = "" }: TableStep): void {
+function checkStep({ name, create = {}, seal = {}, expand = "", contract = "" }: TableStep): void {
   if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name)) throw new Error("a step's name is made of a-z, 0-9 and hyphens");
-  if (contract !== "" && (expand !== "" || Object.keys(create).length > 0)) {
+  if (contract !== "" && (expand !== "" || Object.keys({ ...create, ...seal }).length > 0)) {
     throw new Error("what takes away is a step of its own, so that it can wait until no older program runs");
   }
   for (const [table, definition] of Object.entries(create)) checkTable(table, definition);

@@ -29,6 +29,11 @@ export function createTableSql(table: string, definition: TableDefinition, targe
   ].join(";\n");
 }
 
+/** The SQL that adds sealed columns to a table of a home. */
+export function sealColumnsSql(table: string, columns: readonly string[], { schema }: TableTarget): string {
+  return `alter table ${schema}.${table} ${columns.map((column) => `add column ${column} bytea, add ${sealedCheck(column)}`).join(", ")}`;
+}
+
 function led(columns: readonly string[]): string {
   return ["tenant_id", ...columns].join(", ");
 }

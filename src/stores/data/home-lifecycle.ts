@@ -5,18 +5,18 @@ import type { Homes } from "./homes.ts";
 import type { Queryable } from "./port.ts";
 import { rolesOf } from "./roles.ts";
 import { readRows, writeRows } from "./row-records.ts";
+import type { SealedTables } from "./sealed/sealed-tables.ts";
 import { builtStatement, sql } from "./sql.ts";
-import { ownTables } from "./table-list.ts";
+import { ownTables, plainName, sealedTables, type TenantTable } from "./table-list.ts";
 
-/** What the life of a tenant's rows is made of. */
-export interface DataLifecycleParts {
+/** What the life of a tenant's home is made of. */
+export interface HomeLifecycleParts {
   readonly engine: Engine;
   readonly keeper: HomeKeeper;
   readonly homes: Homes;
   readonly system: Queryable;
-  /** The rows of this tenant, wherever they are, and those it has among the shared ones. */
+  /** The rows of this tenant, wherever they are. */
   readonly rowsOf: (tenant: string) => Queryable;
-  readonly sharedRowsOf: (tenant: string) => Queryable;
   /** Where a tenant that is made wants its rows. */
   readonly wantedModel: (tenant: StoreTenant) => Promise<DataModel>;
 }
@@ -24,17 +24,17 @@ export interface DataLifecycleParts {
 /** Bookkeeping of the platform's that says nothing to the tenant and is made anew elsewhere. */
 const NOT_EXPORTED: ReadonlySet<string> = new Set(["inbox", "isolation_probe"]);
 const IMPORT_BATCH = 200;
-const REMOVE_AT_ONCE = 10_000;
 
 /**
- * The life of a tenant's rows, the same in every data model. Which tables there are is asked of the engine's catalogue each time, so a table
- * that an application declares is measured, exported and erased without anybody thinking of it.
+ * The life of a tenant's home, in every data model. Which tables there are is asked of the engine's catalogue each time, so a table that an
+ * application declares is measured and exported without anybody thinking of it. An erasure removes what was made for the tenant alone, with
+ * all rows in it; rows among those of others are {@link TenantRows}'.
  */
-export class DataLifecycle implements StoreLifecycle {
+export class HomeLifecycle implements StoreLifecycle {
   readonly name = "data";
-  readonly #parts: DataLifecycleParts;
+  readonly #parts: HomeLifecycleParts;
 
-  constructor(parts: DataLifecycleParts) {
+  constructor(parts: HomeLifecycleParts) {
     this.#parts = parts;
   }
 
@@ -62,8 +62,7 @@ export class DataLifecycle implements StoreLifecycle {
   async *export({ uuid }: StoreTenant): AsyncIterable<StoreRecord> {
     const rows = this.#parts.rowsOf(uuid);
     for (const table of await ownTables(rows)) {
-      // secrets are kept sealed or hashed, and that is bytes
-      if (NOT_EXPORTED.has(table.name) || table.types.some((type) => type.startsWith("bytea"))) continue;
+      if (NOT_EXPORTED.has(table.name) || holdsSecrets(table)) continue;
       for await (const value of readRows(rows, table, uuid)) yield { kind: table.name, value };
     }
   }
@@ -91,6 +90,11 @@ export class DataLifecycle implements StoreLifecycle {
     await flush();
   }
 
+  /** The tenant's tables with sealed columns, wherever they are. What is exported and imported has them as the database does: sealed. */
+  async sealed({ uuid }: Pick<StoreTenant, "uuid">): Promise<SealedTables> {
+    return await sealedTables(this.#parts.rowsOf(uuid));
+  }
+
   async erase(tenant: StoreTenant): Promise<void> {
     const { engine, keeper, homes, system } = this.#parts;
     const { uuid } = tenant;
@@ -103,38 +107,17 @@ export class DataLifecycle implements StoreLifecycle {
       await engine.administer(async (client) => void (await client.query(`begin; ${setHomeSql(uuid, "row", keeper.names(uuid))}; commit`)));
       await homes.refresh();
     }
-    // from here on the tenant is in shared rows, and of those it has what was always there
-    const rows = this.#parts.rowsOf(uuid);
-    for (const { relation, removable } of (await ownTables(rows)).toReversed()) await removeAll(removable ? rows : system, relation, uuid);
   }
 
   async remains({ uuid }: StoreTenant): Promise<readonly StoreRemainder[]> {
-    const { keeper, sharedRowsOf, system } = this.#parts;
-    const found: StoreRemainder[] = [];
-    const shared = sharedRowsOf(uuid);
-    for (const { relation } of await ownTables(shared)) found.push(await countRows(shared, relation, uuid));
-    found.push(await countRows(system, "freehold.moves", uuid));
-    found.push(...(await objectsOf(system, keeper, uuid)));
-    return found.filter(({ items }) => items > 0);
+    const { keeper, system } = this.#parts;
+    return (await objectsOf(system, keeper, uuid)).filter(({ items }) => items > 0);
   }
 }
 
-/** Removes all rows of the tenant, a batch at a time, so that no statement holds locks for long. */
-async function removeAll(data: Queryable, relation: string, tenant: string): Promise<void> {
-  const statement = builtStatement(
-    `delete from ${relation} where ctid = any (array(select ctid from ${relation} where tenant_id = $1 limit ${REMOVE_AT_ONCE}))`,
-    [tenant],
-  );
-  let removed: number;
-  do removed = (await data.query(statement)).count;
-  while (removed === REMOVE_AT_ONCE);
-}
-
-async function countRows(data: Queryable, relation: string, tenant: string): Promise<StoreRemainder> {
-  const { rows } = await data.query<{ items: number }>(
-    builtStatement(`select count(*) as items from ${relation} where tenant_id = $1`, [tenant]),
-  );
-  return { place: relation, items: rows[0]?.items ?? 0 };
+/** Secrets of the platform are kept sealed or hashed, and that is bytes; an application's sealed columns are its data. */
+function holdsSecrets({ columns, types, sealed }: TenantTable): boolean {
+  return columns.some((column, at) => (types[at] ?? "").startsWith("bytea") && !sealed.includes(plainName(column)));
 }
 
 /** The schema, the database and the roles that were made for the tenant alone. */
