@@ -277,7 +277,7 @@ export class ModelExchange {
   #end(attempt: Try, outcome: Outcome, then: "last" | "more follow" = "last"): void {
     if (this.#current !== attempt) return;
     this.#current = undefined;
-    const { clock, ledger } = this.#ports;
+    const { clock, ledger, measures } = this.#ports;
     const { context, requestId } = this.#call;
     const { model } = attempt.place.target;
     const { usage, source } = this.#usageOf(attempt, outcome);
@@ -302,6 +302,7 @@ export class ModelExchange {
       totalMs: Math.round(clock.monotonic() - attempt.startedMs),
     };
     ledger.record(line);
+    measures.tried(context.tenant, line, then === "last");
     const { requests, usage: before, cost } = this.#used;
     this.#used = {
       requests: requests === 1 || !UNCHARGED.has(outcome) ? 1 : 0,
