@@ -53,7 +53,7 @@ export async function openModels({ data, vault, keyring, egress, audit, telemetr
   const pool = createUpstreamPool();
   closing.add(async () => pool.close());
   const measures = createModelMetrics(telemetry.registry, METRIC_BOUNDS);
-  const ports = { book, pool, egress, clock: systemClock, random: systemRandom, audit, ledger, budgets, measures, report };
+  const ports = { book, pool, egress, keyring, clock: systemClock, random: systemRandom, audit, ledger, budgets, measures, report };
   const modelGateway = createModelGateway(ports);
   return { models: book, modelGateway, modelUse: createModelUse(system) };
 }

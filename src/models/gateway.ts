@@ -1,8 +1,9 @@
-import { type Clock, Fault, type Random, type Tenant } from "../kernel/index.ts";
+import { type Clock, Fault, type Keyring, type Random, type Tenant } from "../kernel/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import { RetryBudget } from "../tenancy/limits/index.ts";
 import type { Answer, Egress, Forward, UpstreamPool } from "../wire/index.ts";
 import { AnswerKeeper, findAnswer } from "./answer-cache.ts";
+import { type CallerNames, createCallerNames } from "./caller-names.ts";
 import type { Attempt } from "./attempts.ts";
 import type { BudgetBook } from "./budgets/budget-book.ts";
 import { Hold } from "./budgets/hold.ts";
@@ -25,6 +26,7 @@ export interface ModelGatewayPorts {
   readonly book: ModelBook;
   readonly pool: UpstreamPool;
   readonly egress: Pick<Egress, "resolve">;
+  readonly keyring: Keyring;
   readonly clock: Clock;
   readonly random: Random;
   readonly audit: Pick<Audit, "record">;
@@ -47,6 +49,7 @@ export interface ExchangePorts extends ModelGatewayPorts {
   readonly health: TargetHealth;
   readonly retries: RetryBudget;
   readonly estimates: Estimates;
+  readonly callerNames: CallerNames;
 }
 
 /** Sends requests of tenants to the models that they may use. */
@@ -67,7 +70,13 @@ const TARGETS_MAX = 4;
 
 /** A gateway that has learned nothing yet. */
 export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
-  const shared: ExchangePorts = { ...ports, health: new TargetHealth(), retries: new RetryBudget(), estimates: new Estimates() };
+  const shared: ExchangePorts = {
+    ...ports,
+    health: new TargetHealth(),
+    retries: new RetryBudget(),
+    estimates: new Estimates(),
+    callerNames: createCallerNames(ports.keyring),
+  };
   const places = new Places(ports);
   return {
     async begin(protocol, call) {
