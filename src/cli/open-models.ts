@@ -16,6 +16,7 @@ import type { VaultStore } from "../stores/vault/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import { createUpstreamPool, type Egress } from "../wire/index.ts";
 import type { Closing } from "./closing.ts";
+import { createModelMetrics } from "./model-metrics.ts";
 import type { Telemetry } from "./telemetry.ts";
 
 /** What models are opened over. */
@@ -35,6 +36,9 @@ export interface OpenModels {
   readonly modelUse: ModelUse;
 }
 
+/** Beyond it, tenants and models are counted as `other`: a label per caller is no place to keep accounts. */
+const METRIC_BOUNDS = { tenantsMax: 100, modelsMax: 100 } as const;
+
 /** The settings of models, followed from now on, the gateway over them, and its ledger. */
 export async function openModels({ data, vault, keyring, egress, audit, telemetry }: ModelRooms, closing: Closing): Promise<OpenModels> {
   const { report } = telemetry;
@@ -48,6 +52,8 @@ export async function openModels({ data, vault, keyring, egress, audit, telemetr
   closing.add(() => ledger.close());
   const pool = createUpstreamPool();
   closing.add(async () => pool.close());
-  const modelGateway = createModelGateway({ book, pool, egress, clock: systemClock, random: systemRandom, audit, ledger, budgets, report });
+  const measures = createModelMetrics(telemetry.registry, METRIC_BOUNDS);
+  const ports = { book, pool, egress, keyring, clock: systemClock, random: systemRandom, audit, ledger, budgets, measures, report };
+  const modelGateway = createModelGateway(ports);
   return { models: book, modelGateway, modelUse: createModelUse(system) };
 }

@@ -34,7 +34,7 @@ export interface LogLines {
 }
 
 /**
- * Log lines as JSON, on standard error unless `lines` takes them. Metrics carry no tenant: their number must not grow with what callers send; who wants to know
+ * Log lines as JSON, on standard error unless `lines` takes them. Its own metrics carry no tenant: their number must not grow with what callers send; who wants to know
  * about one tenant asks the log.
  */
 export function createTelemetry(level: string, lag: () => Promise<EventLag>, lines?: LogLines): Telemetry {

@@ -46,4 +46,4 @@ export {
   writeExport,
 } from "./dialect/index.ts";
 export { createCallMetrics } from "./plugins/prometheus/call-metrics.ts";
-export { createDurations, createTallies, type Durations, type Tally } from "./proxy/tally.ts";
+export { createDurations, createLabel, createTallies, type Durations, type Tally } from "./proxy/tally.ts";

@@ -21,6 +21,7 @@ export type KeyPurpose =
   | "vault-root"
   | "gateway-objects"
   | "model-providers"
+  | "caller-names"
   | "token-signing"
   | "root-key-check"
   | "cursor"

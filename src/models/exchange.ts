@@ -100,6 +100,7 @@ export class ModelExchange {
     const { provider } = place.target.model;
     const { protocol } = this.#request;
     const { context, head, requestId } = this.#call;
+    const { callerNames } = this.#ports;
     return {
       pool: this.#ports.pool,
       owner: context.tenant.uuid,
@@ -107,7 +108,7 @@ export class ModelExchange {
       keepAlive: KEEP_ALIVE,
       method: "POST",
       target: targetOf(provider, protocol),
-      headers: fieldsFor(place, protocol, head, requestId),
+      headers: fieldsFor(place, protocol, (name) => callerNames.fieldFor(context.tenant, name, head, place.target.model), requestId),
       body: this.#bodyFor(place),
       upgrade: false,
       timeouts: { connectMs: provider.timeouts.connectMs, sendMs: SEND_TIMEOUT_MS, readMs: provider.timeouts.silenceMs },
@@ -122,6 +123,7 @@ export class ModelExchange {
     return withMembers(body, members, {
       ...(model.upstreamName !== this.#request.model && { model: model.upstreamName }),
       ...(stream && protocol.askForUsage(values)),
+      ...this.#ports.callerNames.membersFor(this.#call.context.tenant, this.#request, model),
       ...this.#bound(),
     });
   }
@@ -277,7 +279,7 @@ export class ModelExchange {
   #end(attempt: Try, outcome: Outcome, then: "last" | "more follow" = "last"): void {
     if (this.#current !== attempt) return;
     this.#current = undefined;
-    const { clock, ledger } = this.#ports;
+    const { clock, ledger, measures } = this.#ports;
     const { context, requestId } = this.#call;
     const { model } = attempt.place.target;
     const { usage, source } = this.#usageOf(attempt, outcome);
@@ -302,6 +304,7 @@ export class ModelExchange {
       totalMs: Math.round(clock.monotonic() - attempt.startedMs),
     };
     ledger.record(line);
+    measures.tried(context.tenant, line, then === "last");
     const { requests, usage: before, cost } = this.#used;
     this.#used = {
       requests: requests === 1 || !UNCHARGED.has(outcome) ? 1 : 0,

@@ -1,12 +1,14 @@
-import { type Clock, Fault, type Random, type Tenant } from "../kernel/index.ts";
+import { type Clock, Fault, type Keyring, type Random, type Tenant } from "../kernel/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import { RetryBudget } from "../tenancy/limits/index.ts";
 import type { Answer, Egress, Forward, UpstreamPool } from "../wire/index.ts";
 import { AnswerKeeper, findAnswer } from "./answer-cache.ts";
+import { type CallerNames, createCallerNames } from "./caller-names.ts";
 import type { Attempt } from "./attempts.ts";
 import type { BudgetBook } from "./budgets/budget-book.ts";
 import { Hold } from "./budgets/hold.ts";
 import { type ModelCall, ModelExchange } from "./exchange.ts";
+import type { ModelMeasures } from "./measures.ts";
 import { Estimates } from "./meter/estimates.ts";
 import { NO_USAGE } from "./meter/usage.ts";
 import { type Place, Places } from "./places.ts";
@@ -24,11 +26,13 @@ export interface ModelGatewayPorts {
   readonly book: ModelBook;
   readonly pool: UpstreamPool;
   readonly egress: Pick<Egress, "resolve">;
+  readonly keyring: Keyring;
   readonly clock: Clock;
   readonly random: Random;
   readonly audit: Pick<Audit, "record">;
   readonly ledger: AttemptSink;
   readonly budgets: Pick<BudgetBook, "due">;
+  readonly measures: ModelMeasures;
   /** Told of faults that are not the caller's. */
   readonly report: (fault: Fault) => void;
 }
@@ -45,6 +49,7 @@ export interface ExchangePorts extends ModelGatewayPorts {
   readonly health: TargetHealth;
   readonly retries: RetryBudget;
   readonly estimates: Estimates;
+  readonly callerNames: CallerNames;
 }
 
 /** Sends requests of tenants to the models that they may use. */
@@ -65,7 +70,13 @@ const TARGETS_MAX = 4;
 
 /** A gateway that has learned nothing yet. */
 export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
-  const shared: ExchangePorts = { ...ports, health: new TargetHealth(), retries: new RetryBudget(), estimates: new Estimates() };
+  const shared: ExchangePorts = {
+    ...ports,
+    health: new TargetHealth(),
+    retries: new RetryBudget(),
+    estimates: new Estimates(),
+    callerNames: createCallerNames(ports.keyring),
+  };
   const places = new Places(ports);
   return {
     async begin(protocol, call) {
@@ -75,7 +86,9 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
       const { cache } = await ports.book.catalogue(tenant);
       const kept = cache && (await findAnswer(call.cache, request));
       if (kept) {
-        ports.ledger.record(cachedLine(ports.clock, call, request, targets, kept.target));
+        const line = cachedLine(ports.clock, call, request, targets, kept.target);
+        ports.ledger.record(line);
+        ports.measures.tried(tenant, line, true);
         return kept.answer;
       }
       shared.retries.count(tenant.uuid, ports.clock.monotonic());
@@ -97,9 +110,10 @@ function cachedLine(
   clock: Clock,
   { context, requestId }: ModelCall,
   request: ModelRequest,
-  [first]: readonly Target[],
+  targets: readonly Target[],
   target: string,
 ): Attempt {
+  const model = (targets.find((each) => each.model.name === target) ?? targets[0])?.model;
   return {
     tenant: context.tenant.uuid,
     requestId,
@@ -108,8 +122,8 @@ function cachedLine(
     principal: context.principal.id,
     model: request.model,
     target,
-    provider: first?.model.provider.name ?? "",
-    owner: first?.model.owner ?? "platform",
+    provider: model?.provider.name ?? "",
+    owner: model?.owner ?? "platform",
     protocol: request.protocol.name,
     outcome: "cached",
     status: 200,
@@ -123,7 +137,7 @@ function cachedLine(
 
 /** Takes what the request can use of every budget that it counts for. */
 async function holdFor(ports: ExchangePorts, call: ModelCall, request: ModelRequest, places: readonly Place[]): Promise<Hold> {
-  const { book, budgets, estimates, clock, ledger } = ports;
+  const { book, budgets, estimates, clock, ledger, measures } = ports;
   const { context } = call;
   if (ledger.pending > PENDING_MAX) throw new Fault("dependency_unavailable", "the ledger cannot be written");
   const { budgets: all } = await book.catalogue(context.tenant);
@@ -134,7 +148,7 @@ async function holdFor(ports: ExchangePorts, call: ModelCall, request: ModelRequ
   const hasAnswer = request.protocol.outputMembers.length > 0;
   const most = (of: (name: string) => number): number => Math.max(...models.map(({ name }) => of(name)));
   const longest = request.outputMax ?? Math.max(...models.map(({ settings }) => settings.outputTokensMax));
-  return await Hold.take(due, {
+  const taking = Hold.take(due, {
     inputMax: estimates.inputMax(request.body.length),
     input: most((name) => estimates.input(uuid, name, request.body.length)),
     outputMax: hasAnswer ? longest * request.choices : 0,
@@ -142,6 +156,14 @@ async function holdFor(ports: ExchangePorts, call: ModelCall, request: ModelRequ
     stream: request.stream,
     prices: prices.every((price) => price !== undefined) ? prices : undefined,
   });
+  try {
+    return await taking;
+  } catch (error) {
+    const [first] = models;
+    if (first && error instanceof Fault && error.status === 429)
+      measures.refused(context.tenant, { target: first.name, owner: first.owner });
+    throw error;
+  }
 }
 
 async function targetsOf(ports: ExchangePorts, tenant: Tenant, request: ModelRequest): Promise<readonly Target[]> {

@@ -1,13 +1,5 @@
 import { type Clock, Fault, type Secret, type StoreTenant } from "../kernel/index.ts";
-import {
-  createHeaderList,
-  type Egress,
-  type Forward,
-  type HeaderEdit,
-  NameResolver,
-  type Origin,
-  type RequestHead,
-} from "../wire/index.ts";
+import { createHeaderList, type Egress, type Forward, type HeaderEdit, NameResolver, type Origin } from "../wire/index.ts";
 import type { Protocol } from "./protocols/protocol.ts";
 import type { ModelBook } from "./settings/book.ts";
 import type { Target } from "./settings/catalogue.ts";
@@ -70,8 +62,13 @@ export function targetOf({ base }: Provider, { path }: Pick<Protocol, "path">): 
   return `${prefix.slice(0, end)}${path}`;
 }
 
-/** Every field that a provider receives. It is a list of what goes out, so that no credential of the caller can get in by being forgotten. */
-export function fieldsFor({ target, key }: Place, { passed, needed }: Protocol, head: RequestHead, requestId: string): HeaderEdit {
+/** Every field that a provider receives, with those of the caller as `fieldOf` gives them. It is a list of what goes out, so that no credential of the caller can get in by being forgotten. */
+export function fieldsFor(
+  { target, key }: Place,
+  { passed, needed }: Protocol,
+  fieldOf: (name: string) => string | undefined,
+  requestId: string,
+): HeaderEdit {
   const { provider } = target.model;
   const fields: string[] = [
     "host",
@@ -84,7 +81,7 @@ export function fieldsFor({ target, key }: Place, { passed, needed }: Protocol, 
     "freehold",
   ];
   for (const name of passed) {
-    const [value] = head.headers.all(name);
+    const value = fieldOf(name);
     if (value !== undefined) fields.push(name, value);
     else if (needed[name] !== undefined) fields.push(name, needed[name]);
   }

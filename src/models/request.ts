@@ -1,5 +1,6 @@
 import { Fault } from "../kernel/index.ts";
 import { type Member, OutlineError, readMembers, valueOf } from "./meter/members.ts";
+import { isFields } from "./protocols/openai-parts.ts";
 import type { Protocol, RequestValues } from "./protocols/protocol.ts";
 
 /** A request to a model, as far as it is read. */
@@ -31,6 +32,7 @@ export function readRequest(protocol: Protocol, body: Uint8Array): ModelRequest 
     if (background !== false)
       throw invalid("background", "Answers in the background are not served here: what they use could not be counted.");
     if (!isBound(n, CHOICES_MAX)) throw invalid("n", `n is a whole number from 1 to ${CHOICES_MAX}.`);
+    for (const path of protocol.callerNames) assertName(values, path);
     return { protocol, body, members, values, model, stream, outputMax: outputMaxOf(protocol, values), choices: n };
   } catch (error) {
     if (error instanceof OutlineError) throw invalid(undefined, `The body is not an object of JSON: ${error.message}.`);
@@ -47,6 +49,14 @@ function outputMaxOf({ outputMembers }: Protocol, values: RequestValues): number
     return [bound];
   });
   return bounds.length === 0 ? undefined : Math.min(...bounds);
+}
+
+function assertName(values: RequestValues, path: string): void {
+  const [member = "", inner] = path.split(".");
+  const outer = values[member] ?? undefined;
+  if (inner !== undefined && outer !== undefined && !isFields(outer)) throw invalid(member, `${member} is an object.`);
+  const name = inner === undefined ? outer : isFields(outer) ? (outer[inner] ?? undefined) : undefined;
+  if (name !== undefined && typeof name !== "string") throw invalid(path, `${path} is text.`);
 }
 
 function isBound(value: unknown, max: number): value is number {

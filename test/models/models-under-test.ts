@@ -5,13 +5,16 @@ import { type ScriptedProvider, startProvider } from "./scripted-provider.ts";
 /** The key that the platform has for its provider. */
 export const PROVIDER_KEY = "sk-provider-5f0c9a";
 
-/** Starts a provider and makes it the platform's for both protocols: `main` speaks OpenAI's, `claude` Anthropic's. Ended with the suite. */
+/**
+ * Starts a provider and makes it the platform's for both protocols: `main` speaks OpenAI's, `claude` Anthropic's; `keyed` and `salted` are told the
+ * tenant's part of their caches. Ended with the suite.
+ */
 export async function startModels(freehold: Freehold, more: Readonly<Record<string, unknown>> = {}): Promise<ScriptedProvider> {
   const provider = await startProvider(PROVIDER_KEY);
   after(() => provider.close());
   await putModels(freehold, provider.url, more);
   const operator = freehold.trusted(freehold.platform.admin);
-  for (const name of ["main", "claude"]) {
+  for (const name of ["main", "keyed", "salted", "claude"]) {
     const reply = await operator.send("PUT", `/admin/v1/models/keys/${name}`, { json: { key: PROVIDER_KEY } });
     if (reply.status !== 204) throw new Error(reply.text);
   }
@@ -26,7 +29,12 @@ export async function putModels(freehold: Freehold, url: string, more: Readonly<
   const timeouts = { silenceMs: 30_000 };
   const model = (name: string, provider = "main") => ({ provider, model: name, prices: PRICES, outputTokensMax: 200 });
   const document = {
-    providers: { main: { kind: "openai", baseUrl: url, timeouts }, claude: { kind: "anthropic", baseUrl: url, timeouts } },
+    providers: {
+      main: { kind: "openai", baseUrl: url, timeouts, cacheKey: "none" },
+      keyed: { kind: "openai", baseUrl: url, timeouts },
+      salted: { kind: "openai-compatible", baseUrl: url, timeouts, cacheKey: "cache_salt" },
+      claude: { kind: "anthropic", baseUrl: url, timeouts },
+    },
     models: {
       "say-3": model("say-3"),
       "say-40": model("say-40"),
@@ -40,6 +48,8 @@ export async function putModels(freehold: Freehold, url: string, more: Readonly<
       failing: model("fail-503"),
       limited: model("fail-429"),
       unauthorised: model("fail-401"),
+      keyed: model("say-2", "keyed"),
+      salted: model("say-2", "salted"),
       haiku: model("say-6", "claude"),
       "haiku-broken": model("break-6", "claude"),
       ...Object.fromEntries(USAGES.map((usage, at) => [`usage-${at}`, model(`usage-${Buffer.from(usage).toString("hex")}`)])),

@@ -39,6 +39,20 @@ export function createDurations(
   return (...labels) => of(known, labels, () => new BoundedDurations(labels, bounds));
 }
 
+/** What a value of a label is told as when there are too many. */
+export const OTHER = "other";
+
+/** Tells at most so many values of a label apart: the first that come keep theirs, what comes later is {@link OTHER}. */
+export function createLabel(valuesMax: number): (value: string) => string {
+  const known = new Set<string>();
+  return (value) => {
+    if (known.has(value)) return value;
+    if (known.size >= valuesMax) return OTHER;
+    known.add(value);
+    return value;
+  };
+}
+
 class BoundedDurations implements Durations {
   readonly labels: readonly string[];
   readonly #bounds: readonly number[];

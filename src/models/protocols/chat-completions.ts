@@ -1,6 +1,6 @@
 import type { StreamEvent } from "../meter/event-stream.ts";
 import { readOpenaiUsage, type ReportedUsage } from "../meter/usage.ts";
-import { isFields, OPENAI_FIELDS, parseData, textBytes } from "./openai-parts.ts";
+import { isFields, OPENAI_FIELDS, OPENAI_NAMES, parseData, textBytes } from "./openai-parts.ts";
 import type { Protocol, StreamReader } from "./protocol.ts";
 import { messageOf, openaiRefusal, openaiType } from "./refusals.ts";
 
@@ -8,8 +8,9 @@ import { messageOf, openaiRefusal, openaiType } from "./refusals.ts";
 export const chatCompletions: Protocol = {
   name: "chat-completions",
   path: "/chat/completions",
-  members: ["model", "stream", "stream_options", "max_completion_tokens", "max_tokens", "n"],
+  members: ["model", "stream", "stream_options", "max_completion_tokens", "max_tokens", "n", ...OPENAI_NAMES],
   outputMembers: ["max_completion_tokens", "max_tokens"],
+  callerNames: OPENAI_NAMES,
   passed: OPENAI_FIELDS,
   needed: {},
   readUsage: readOpenaiUsage,

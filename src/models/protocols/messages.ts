@@ -8,8 +8,9 @@ import { anthropicRefusal, anthropicType, messageOf } from "./refusals.ts";
 export const messages: Protocol = {
   name: "messages",
   path: "/messages",
-  members: ["model", "stream", "max_tokens"],
+  members: ["model", "stream", "max_tokens", "metadata"],
   outputMembers: ["max_tokens"],
+  callerNames: ["metadata.user_id"],
   passed: ["accept", "anthropic-version", "anthropic-beta"],
   needed: { "anthropic-version": "2023-06-01" },
   readUsage: readAnthropicUsage,

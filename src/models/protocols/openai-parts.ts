@@ -1,6 +1,9 @@
 /** Fields of callers that mean something to OpenAI and its kin. */
 export const OPENAI_FIELDS = ["accept", "openai-beta", "idempotency-key", "x-client-request-id"] as const;
 
+/** Names that callers of OpenAI and its kin give; the last is the one of vLLM. */
+export const OPENAI_NAMES = ["prompt_cache_key", "safety_identifier", "user", "cache_salt"] as const;
+
 /** The object in an event, or undefined when there is none. */
 export function parseData(data: string): Readonly<Record<string, unknown>> | undefined {
   if (data === "") return undefined;

@@ -28,6 +28,8 @@ export interface Protocol {
   readonly members: readonly string[];
   /** Members that bound the length of the answer; the first is put in where none is there. Empty where answers have no length. */
   readonly outputMembers: readonly string[];
+  /** Members whose text names a part of a cache or a user, as the caller likes; `metadata.user_id` is one inside another. */
+  readonly callerNames: readonly string[];
   /** Header fields of callers that go on to a provider, and those that it needs where the caller has none. */
   readonly passed: readonly string[];
   readonly needed: Readonly<Record<string, string>>;

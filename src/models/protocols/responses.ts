@@ -1,6 +1,6 @@
 import type { StreamEvent } from "../meter/event-stream.ts";
 import { readOpenaiUsage, type ReportedUsage } from "../meter/usage.ts";
-import { isFields, OPENAI_FIELDS, parseData } from "./openai-parts.ts";
+import { isFields, OPENAI_FIELDS, OPENAI_NAMES, parseData } from "./openai-parts.ts";
 import type { Protocol, StreamReader } from "./protocol.ts";
 import { messageOf, openaiRefusal } from "./refusals.ts";
 
@@ -10,8 +10,9 @@ const ENDS: ReadonlySet<unknown> = new Set(["response.completed", "response.inco
 export const responses: Protocol = {
   name: "responses",
   path: "/responses",
-  members: ["model", "stream", "max_output_tokens", "background"],
+  members: ["model", "stream", "max_output_tokens", "background", ...OPENAI_NAMES],
   outputMembers: ["max_output_tokens"],
+  callerNames: OPENAI_NAMES,
   passed: OPENAI_FIELDS,
   needed: {},
   readUsage: readOpenaiUsage,

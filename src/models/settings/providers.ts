@@ -7,6 +7,8 @@ export interface Provider {
   readonly base: URL;
   readonly protocols: readonly ModelProtocol[];
   readonly auth: "bearer" | "x-api-key" | "api-key" | "none";
+  /** The member that tells tenants apart in the provider's prompt cache, sent with every request. */
+  readonly cacheKey: NonNullable<ProviderSettings["cacheKey"]>;
   readonly headers: Readonly<Record<string, string>>;
   readonly timeouts: ProviderSettings["timeouts"];
 }
@@ -14,11 +16,14 @@ export interface Provider {
 const OPENAI: readonly ModelProtocol[] = ["chat-completions", "responses", "embeddings"];
 
 const PRESETS: Readonly<
-  Record<ProviderSettings["kind"], { baseUrl?: string; auth: Provider["auth"]; protocols: readonly ModelProtocol[] }>
+  Record<
+    ProviderSettings["kind"],
+    { baseUrl?: string; auth: Provider["auth"]; protocols: readonly ModelProtocol[]; cacheKey?: Provider["cacheKey"] }
+  >
 > = {
-  openai: { baseUrl: "https://api.openai.com/v1", auth: "bearer", protocols: OPENAI },
+  openai: { baseUrl: "https://api.openai.com/v1", auth: "bearer", protocols: OPENAI, cacheKey: "prompt_cache_key" },
   anthropic: { baseUrl: "https://api.anthropic.com/v1", auth: "x-api-key", protocols: ["messages"] },
-  azure: { auth: "api-key", protocols: OPENAI },
+  azure: { auth: "api-key", protocols: OPENAI, cacheKey: "prompt_cache_key" },
   // its own surface for clients of OpenAI
   gemini: {
     baseUrl: "https://generativelanguage.googleapis.com/v1beta/openai",
@@ -42,6 +47,7 @@ export function toProvider(name: string, settings: ProviderSettings, base: URL):
     base,
     protocols: settings.protocols ?? preset.protocols,
     auth: settings.auth ?? preset.auth,
+    cacheKey: settings.cacheKey ?? preset.cacheKey ?? "none",
     headers: settings.headers,
     timeouts: settings.timeouts,
   };

@@ -51,6 +51,8 @@ const provider = z.strictObject({
   protocols: z.array(z.enum(MODEL_PROTOCOLS)).min(1).max(MODEL_PROTOCOLS.length).optional(),
   /** Where the key goes. */
   auth: z.enum(["bearer", "x-api-key", "api-key", "none"]).optional(),
+  /** The member that tells tenants apart in the provider's prompt cache, sent with every request: OpenAI's, or vLLM's. */
+  cacheKey: z.enum(["prompt_cache_key", "cache_salt", "none"]).optional(),
   /** Fields that every request to it has. */
   headers: z
     .record(fieldName, fieldValue)
@@ -205,9 +207,11 @@ function checkReferences(
   context: z.RefinementCtx,
 ): void {
   const problem = (path: PropertyKey[], message: string): void => context.addIssue({ code: "custom", path, message });
-  for (const [key, { kind, baseUrl }] of Object.entries(value.providers)) {
+  for (const [key, { kind, baseUrl, cacheKey }] of Object.entries(value.providers)) {
     if (baseUrl === undefined && (kind === "azure" || kind === "openai-compatible"))
       problem(["providers", key, "baseUrl"], `a provider of the kind ${kind} needs one`);
+    if (value.plans === undefined && cacheKey !== undefined)
+      problem(["providers", key, "cacheKey"], "a provider of one's own is shared with nobody: leave it out");
   }
   for (const [key, entry] of Object.entries(value.models)) {
     if (!Object.hasOwn(value.providers, entry.provider)) problem(["models", key, "provider"], `there is no provider ${entry.provider}`);

@@ -1,5 +1,5 @@
 import type { Registry } from "prom-client";
-import { createDurations, createTallies, type Durations, type Tally } from "../../proxy/tally.ts";
+import { createDurations, createLabel, createTallies, type Durations, OTHER, type Tally } from "../../proxy/tally.ts";
 
 /** One call that is over, as metrics see it. */
 export interface CallSample {
@@ -27,7 +27,6 @@ export interface LabelBounds {
 }
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
-const OTHER = "other";
 
 /** What is counted of one route, service and tenant. */
 interface Counts {
@@ -104,14 +103,4 @@ function within<V>(outer: Map<string, Map<string, V>>, key: string): Map<string,
     outer.set(key, inner);
   }
   return inner;
-}
-
-function createLabel(valuesMax: number): (value: string) => string {
-  const known = new Set<string>();
-  return (value) => {
-    if (known.has(value)) return value;
-    if (known.size >= valuesMax) return OTHER;
-    known.add(value);
-    return value;
-  };
 }

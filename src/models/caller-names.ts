@@ -1,0 +1,45 @@
+import { createHmac } from "node:crypto";
+import { type Keyring, partsToBytes, type Tenant } from "../kernel/index.ts";
+import type { RequestHead } from "../wire/index.ts";
+import { isFields } from "./protocols/openai-parts.ts";
+import type { ModelRequest } from "./request.ts";
+import type { OpenModel } from "./settings/catalogue.ts";
+
+/** Fields whose text names an answer that the provider may keep. */
+const NAMING_FIELDS: ReadonlySet<string> = new Set(["idempotency-key"]);
+
+/** Names that callers give: of a part of the provider's prompt cache, or of their users. */
+export interface CallerNames {
+  /** What these members of the request are at the provider; empty where they may stay as they are. */
+  membersFor(tenant: Tenant, request: ModelRequest, model: OpenModel): Readonly<Record<string, unknown>>;
+  /** The same for a header field; undefined where the caller has sent none. */
+  fieldFor(tenant: Tenant, name: string, head: RequestHead, model: OpenModel): string | undefined;
+}
+
+/**
+ * At a provider of the platform's all tenants share one account, so a name there is a MAC over the tenant and what the caller wrote: the same name of
+ * two tenants is two, nobody can write another's, and the provider learns no name of a user. At a tenant's own provider names stay as they are.
+ */
+export function createCallerNames(keyring: Keyring): CallerNames {
+  const key = keyring.key("caller-names");
+  const mac = (...parts: readonly string[]): string => createHmac("sha256", key).update(partsToBytes(parts)).digest("base64url");
+  return {
+    membersFor({ uuid }, { protocol, values }, { owner, provider: { cacheKey } }) {
+      if (owner === "tenant") return {};
+      const named = protocol.callerNames.flatMap((path): [string, unknown][] => {
+        const [member = "", inner] = path.split(".");
+        const value = values[member];
+        if (inner === undefined) return typeof value === "string" ? [[member, mac(member, uuid, value)]] : [];
+        const name = isFields(value) ? value[inner] : undefined;
+        return isFields(value) && typeof name === "string" ? [[member, { ...value, [inner]: mac(path, uuid, name) }]] : [];
+      });
+      const members = Object.fromEntries(named);
+      const isMissing = cacheKey !== "none" && protocol.callerNames.includes(cacheKey) && members[cacheKey] === undefined;
+      return isMissing ? { ...members, [cacheKey]: mac(cacheKey, uuid) } : members;
+    },
+    fieldFor({ uuid }, name, { headers }, { owner }) {
+      const [value] = headers.all(name);
+      return value !== undefined && owner === "platform" && NAMING_FIELDS.has(name) ? mac(name, uuid, value) : value;
+    },
+  };
+}
