@@ -7,7 +7,7 @@ import { createCheckedAddresses, createGuardedLookup, createLookup, type Lookup 
 
 /** One request to an address that a tenant has set. */
 export interface EgressRequest {
-  readonly method: "GET" | "POST" | "PATCH";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly url: string;
   /** The fields of the connection and the framing, and Host, may not be among them. */
   readonly headers: Readonly<Record<string, string>>;

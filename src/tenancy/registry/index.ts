@@ -16,4 +16,4 @@ export {
   type TenantUpdate,
   tenantUpdateSchema,
 } from "./tenant-settings.ts";
-export type { ResealReport, SecretName } from "./tenant-secrets.ts";
+export { MCP_SECRET, type ResealReport, type SecretName } from "./tenant-secrets.ts";
