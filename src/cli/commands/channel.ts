@@ -10,6 +10,8 @@ export interface ChannelAddFlags extends CommonFlags {
   readonly name?: string;
   readonly botTokenEnv: string;
   readonly signingSecretEnv: string;
+  readonly appTokenEnv: string;
+  readonly socket?: boolean;
   readonly externalMembers?: boolean;
   readonly guild?: readonly string[];
   readonly directMessages?: boolean;
@@ -68,7 +70,8 @@ function settingsOf(platform: string, flags: ChannelAddFlags): Record<string, Js
   if (platform === "discord") {
     return { botToken, guilds: [...(flags.guild ?? [])], ...(flags.directMessages && { directMessages: true }) };
   }
-  return { botToken, signingSecret: secretOf(flags.signingSecretEnv), ...(flags.externalMembers && { externalMembers: true }) };
+  const proof = flags.socket ? { appToken: secretOf(flags.appTokenEnv) } : { signingSecret: secretOf(flags.signingSecretEnv) };
+  return { botToken, ...proof, ...(flags.externalMembers && { externalMembers: true }) };
 }
 
 function secretOf(name: string): string {

@@ -2,6 +2,7 @@ export type { GatewayObject, GatewayObjects, GatewayState, GatewayWrite } from "
 export type { Confirmation } from "./gateway-processes.ts";
 export type { Installation, InstallationInsert, Installations } from "./installations.ts";
 export type { KeyInsert, StoredKey } from "./key-store.ts";
+export { CHANNEL_LEASE_MS, type ChannelLeases, type HeldLease } from "./channel-leases.ts";
 export { createRegistryLifecycle } from "./registry-lifecycle.ts";
 export type { TenantTombstone } from "./restored.ts";
 export type { RevocationNotes } from "./revocation-notes.ts";
