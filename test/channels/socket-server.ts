@@ -25,8 +25,11 @@ export interface SocketServer {
   close(): void;
 }
 
-/** Starts one. `greet` says the first word on each connection, as platforms do. */
-export async function startSocketServer(greet: (connection: AppConnection) => void): Promise<SocketServer> {
+/** Starts one. `greet` says the first word on each connection, as platforms do; `hear` is told of what the app says. */
+export async function startSocketServer(
+  greet: (connection: AppConnection) => void,
+  hear: (connection: AppConnection, message: Readonly<Record<string, unknown>>) => void = () => undefined,
+): Promise<SocketServer> {
   const connections: AppConnection[] = [];
   const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
   server.on("connection", (socket, request) => {
@@ -41,7 +44,11 @@ export async function startSocketServer(greet: (connection: AppConnection) => vo
       close: (code = 1000) => socket.close(code),
       cut: () => socket.terminate(),
     };
-    socket.on("message", (data: Buffer) => said.push(JSON.parse(data.toString("utf8")) as Record<string, unknown>));
+    socket.on("message", (data: Buffer) => {
+      const message = JSON.parse(data.toString("utf8")) as Record<string, unknown>;
+      said.push(message);
+      hear(connection, message);
+    });
     connections.push(connection);
     greet(connection);
   });

@@ -99,7 +99,7 @@ export interface Channel {
    * Opens a connection to the platform, takes what comes over it and ends with it. What comes is taken as a delivery is: the connection stands
    * instead of the signature. Throws when the connection is lost.
    */
-  speak?(turn: SocketTurn): Promise<SocketEnd>;
+  speak(turn: SocketTurn): Promise<SocketEnd>;
   /** A message to be sent through the whole of it; the answer goes to `to`, a name of the platform's own. */
   sample(installation: OpenInstallation, to: string, text: string, at: { readonly nowMs: number; readonly id: string }): Sample;
 }

@@ -68,7 +68,12 @@ function settingsOf(platform: string, flags: ChannelAddFlags): Record<string, Js
   if (platform === "web") return { origins: [...(flags.origin ?? [])], ...(flags.title !== undefined && { title: flags.title }) };
   const botToken = secretOf(flags.botTokenEnv);
   if (platform === "discord") {
-    return { botToken, guilds: [...(flags.guild ?? [])], ...(flags.directMessages && { directMessages: true }) };
+    return {
+      botToken,
+      guilds: [...(flags.guild ?? [])],
+      ...(flags.directMessages && { directMessages: true }),
+      ...(flags.socket && { socket: true }),
+    };
   }
   const proof = flags.socket ? { appToken: secretOf(flags.appTokenEnv) } : { signingSecret: secretOf(flags.signingSecretEnv) };
   return { botToken, ...proof, ...(flags.externalMembers && { externalMembers: true }) };

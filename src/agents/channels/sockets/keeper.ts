@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { type Clock, type Fault, type Json, type Platform, type Random, toFault } from "../../../kernel/index.ts";
+import { type Clock, Fault, type Json, type Platform, type Random, toFault } from "../../../kernel/index.ts";
 import {
   CHANNEL_LEASE_MS,
   type ChannelLeases,
@@ -55,6 +55,8 @@ export function createSocketKeeper(ports: SocketPorts): SocketKeeper {
 interface Kept {
   readonly installation: string;
   resume: Json | null;
+  /** Whether something was taken since it was last connected. */
+  useful: boolean;
   readonly ends: AbortController;
   readonly running: Promise<void>;
 }
@@ -118,7 +120,7 @@ class Keeper implements SocketKeeper {
     const before = this.#kept.get(installation);
     if (before) this.#drop(before);
     const ends = new AbortController();
-    const kept: Kept = { installation, resume, ends, running: Promise.resolve() };
+    const kept: Kept = { installation, resume, useful: false, ends, running: Promise.resolve() };
     const running = this.#run(kept).catch((error: unknown) => this.#ports.report(toFault(error)));
     this.#kept.set(installation, Object.assign(kept, { running }));
   }
@@ -129,6 +131,7 @@ class Keeper implements SocketKeeper {
     const { signal } = kept.ends;
     for (let failures = 0; !signal.aborted;) {
       const begunMs = clock.monotonic();
+      kept.useful = false;
       try {
         const end = await this.#connect(kept);
         if (!end) return;
@@ -138,8 +141,8 @@ class Keeper implements SocketKeeper {
         const fault = toFault(error);
         if (failures === 0) report(fault);
       }
-      failures = clock.monotonic() - begunMs >= GOOD_MS ? 0 : failures + 1;
-      const pauseMs = failures === 0 ? 0 : Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** failures);
+      failures = kept.useful || clock.monotonic() - begunMs >= GOOD_MS ? 0 : failures + 1;
+      const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** failures);
       const part = 0.5 + random.bytes(1).readUInt8() / 512;
       await pause(pauseMs * part, undefined, { signal, ref: false }).catch(() => undefined); // the loop looks at the signal
     }
@@ -150,7 +153,7 @@ class Keeper implements SocketKeeper {
     const { installations, channels, receiver } = this.#ports;
     const found = await installations.find(kept.installation);
     const channel = found && channels.get(found.platform);
-    if (!found || !channel?.speak) return undefined;
+    if (!found || !channel) return undefined;
     const end = await channel.speak(await this.#turn(found, kept));
     if (end.kind === "refused") receiver.noteSocketRefused(found, end.reason);
     return end;
@@ -175,8 +178,10 @@ class Keeper implements SocketKeeper {
       connect: (url, messageBytesMax) => egress.openSocket({ url, messageBytesMax, queuedMax: QUEUED_MAX, timeoutMs: CONNECT_MS, signal }),
       async take(reading) {
         // another process may have it by now: whatever comes here comes there too
-        if (!certain()) throw new Error("the lease is no longer certain");
-        return await receiver.take(installation, reading, receiver.ownSource("socket"));
+        if (!certain()) throw new Fault("dependency_unavailable", "the lease is no longer certain");
+        const answer = await receiver.take(installation, reading, receiver.ownSource("socket"));
+        kept.useful = true;
+        return answer;
       },
       problem: (error) => report(toFault(error)),
     };
