@@ -1,7 +1,9 @@
 export { BREAKER_FAILURES_MAX, BREAKER_REST_MS } from "./breaker.ts";
 export { collect, createInvoker, type InvokeOptions, type Invoker, type InvokerOptions } from "./invoker.ts";
 export { type AgentAnswer, type AgentEvent, type Citation, type HistoryTurn, type NormalizedMessage, type Usage } from "./message.ts";
-export { NOTHING_FOUND, type Passage, type SearchPassages } from "./protocols/builtin.ts";
+export { NOTHING_FOUND } from "./protocols/builtin.ts";
+export { type Passage, type SearchPassages } from "./protocols/passages.ts";
+export type { NoteToolCall, ToolCallNote } from "./tools/tool.ts";
 export { type Chat, type ChatPorts, createChat, type IncomingMessage, mayActForOthers, type Reply, speaksFor } from "./chat.ts";
 export { LINK_CODE_LIFETIME_S, listLinks, makeLinkCode, removeLinks } from "./links.ts";
 export { forgetOld } from "./retention.ts";

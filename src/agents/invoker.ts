@@ -1,15 +1,15 @@
 import { AGENT_PROTOCOLS, type AgentProtocol, type Clock, Fault, type TenantContext } from "../kernel/index.ts";
 import type { LimitKey, Limits, Slot } from "../tenancy/limits/index.ts";
-import type { Egress } from "../wire/index.ts";
 import { type Attempt, startAttempt } from "./attempt.ts";
 import { createBreaker, outcomeOf } from "./breaker.ts";
 import type { AgentAnswer, AgentEvent, Citation, NormalizedMessage, Usage } from "./message.ts";
 import { type AgentLine, ANSWER_BYTES_MAX } from "./protocols/agent-request.ts";
 import { createA2aProtocol } from "./protocols/a2a.ts";
-import { createBuiltinProtocol, type SearchPassages } from "./protocols/builtin.ts";
+import { createBuiltinProtocol } from "./protocols/builtin.ts";
 import { createOpenaiProtocol } from "./protocols/openai.ts";
 import type { AnswerPiece, Plan, Protocol } from "./protocols/protocol.ts";
 import { createWebhookProtocol } from "./protocols/webhook.ts";
+import type { ToolLoopPorts } from "./tools/tool-loop.ts";
 import { upstreamInvalid } from "./upstream-invalid.ts";
 
 const POLICY = "agent-concurrency";
@@ -17,13 +17,11 @@ const POLICY = "agent-concurrency";
 const CONCURRENCY_RETRY_MS = 1_000;
 
 /** What an invoker is built from. */
-export interface InvokerOptions {
-  readonly egress: Egress;
+export interface InvokerOptions extends ToolLoopPorts {
   readonly clock: Clock;
   readonly agentSecret: AgentLine["secret"];
   /** Counts the answers under way. */
   readonly limits: Pick<Limits, "slot" | "inUse">;
-  readonly searchPassages: SearchPassages;
 }
 
 /** How one answer is asked for. */
@@ -45,11 +43,12 @@ export interface Invoker {
 }
 
 /** An invoker with closed circuits and all slots free. Slots, circuits and connections are the tenant's own. */
-export function createInvoker({ egress, clock, agentSecret, limits, searchPassages }: InvokerOptions): Invoker {
+export function createInvoker(ports: InvokerOptions): Invoker {
+  const { egress, clock, agentSecret, limits } = ports;
   const breaker = createBreaker(clock);
   const line: AgentLine = { egress, clock, secret: agentSecret };
   const protocols: Readonly<Record<AgentProtocol, Protocol>> = {
-    builtin: createBuiltinProtocol(searchPassages),
+    builtin: createBuiltinProtocol(ports),
     webhook: createWebhookProtocol(line),
     openai: createOpenaiProtocol(line),
     a2a: createA2aProtocol(line),

@@ -1,4 +1,4 @@
-import { createChat, createInvoker, type Invoker, type InvokerOptions, type SearchPassages } from "../agents/index.ts";
+import { createChat } from "../agents/index.ts";
 import {
   askForReindex,
   createRouteTable,
@@ -36,6 +36,7 @@ import { openChannels } from "./open-channels.ts";
 import { prepareTables } from "./open-data.ts";
 import { openIdentity } from "./open-identity.ts";
 import { carryOutJournal, openJournal, openLifecycle, resealAllColumns } from "./open-lifecycle.ts";
+import { openInvoker } from "./open-invoker.ts";
 import { openRetention } from "./open-retention.ts";
 import { openWorker } from "./open-worker.ts";
 import { openModels } from "./open-models.ts";
@@ -109,7 +110,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   closing.add(() => limits.close());
   const identity = openIdentity(settings, keyring, registry, audit, egress, telemetry, limits);
   const models = await openModels({ data, vault, keyring, egress, audit, telemetry }, closing);
-  const invoker = openInvoker({ egress, registry, limits, stores });
+  const invoker = openInvoker({ egress, registry, limits, stores, audit, telemetry, modelGateway: models.modelGateway });
   const limiter = createRateLimiter(systemClock);
   const channels = await openChannels({ ...tenancy, settings, keyring, identity, limiter, limits, invoker, egress, telemetry }, closing);
   const services: Services = {
@@ -156,12 +157,6 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
     reloadGateway: () => gateway.config.reload(),
     close: () => closing.run(),
   };
-}
-
-function openInvoker(rooms: Pick<InvokerOptions, "egress" | "limits"> & { readonly registry: Registry; readonly stores: Stores }): Invoker {
-  const { egress, registry, limits, stores } = rooms;
-  const agentSecret: InvokerOptions["agentSecret"] = (tenant, name) => registry.secret(tenant, name);
-  return createInvoker({ egress, clock: systemClock, agentSecret, limits, searchPassages: passagesOf(stores) });
 }
 
 /** What the tenancy of an installation is opened with. */
@@ -319,14 +314,6 @@ function createEmbedder({ settings, readVariable }: AppInputs, egress: Egress): 
       },
     },
   );
-}
-
-/** Passages for the built-in agent: the best points of the tenant's documents. */
-function passagesOf(stores: Stores): SearchPassages {
-  return async (context, query, limit) => {
-    const hits = await stores.scope(context).search.query({ query, limit, filter: { kind: "document" } });
-    return hits.map(({ ref, title, text, score }) => ({ documentId: ref, title, text, score }));
-  };
 }
 
 function healthOf(data: DataStore): HealthReport {

@@ -131,6 +131,8 @@ onInstallation(
   .option("--name <name>", "what it is called in lists (default: the platform)")
   .option("--bot-token-env <variable>", "environment variable with the bot token", "FREEHOLD_BOT_TOKEN")
   .option("--signing-secret-env <variable>", "Slack: environment variable with the signing secret", "FREEHOLD_SIGNING_SECRET")
+  .option("--socket", "connect to Slack (Socket Mode) or Discord instead of having it deliver")
+  .option("--app-token-env <variable>", "Slack, with --socket: environment variable with the app-level token", "FREEHOLD_APP_TOKEN")
   .option("--external-members", "Slack: also answer people of other organisations in shared channels")
   .option("--guild <id...>", "Discord: servers in which the app is answered")
   .option("--direct-messages", "Discord: also answer in direct messages")

@@ -32,6 +32,8 @@ export async function openChannels(rooms: ChannelRooms, closing: Closing): Promi
   const { settings, stores, identity, registry, audit, limiter, limits, invoker, egress } = rooms;
   const channels = createChannels({
     installations: registry.installations,
+    leases: registry.channelLeases,
+    report: rooms.telemetry.report,
     findTenant: (id) => registry.find(id),
     stores,
     limiter,
@@ -47,7 +49,9 @@ export async function openChannels(rooms: ChannelRooms, closing: Closing): Promi
   });
   const worker = openWorker(rooms, channels.consumers, WORK);
   await worker.start();
+  channels.sockets.start();
   closing.add(async () => {
+    await channels.sockets.close();
     const over = setTimeout(() => channels.leave(), CLOSE_GRACE_MS);
     await worker.close();
     clearTimeout(over);

@@ -43,6 +43,7 @@ export {
   type DataModel,
   ISOLATION_LEVELS,
   type IsolationLevel,
+  type McpServer,
   type Placement,
   PLACEMENT_OF,
   type Platform,

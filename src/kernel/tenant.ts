@@ -75,14 +75,28 @@ export interface AgentConfig {
   readonly protocol: AgentProtocol;
   /** Answers under way at once; more are refused. */
   readonly concurrency: number;
-  /** The model to name, for `openai`. */
+  /** The model to name for `openai`; for `builtin` one of the tenant's models, which then answers with tools. */
   readonly model: string | null;
+  /** Servers whose tools the built-in agent's model may use. */
+  readonly mcpServers: readonly McpServer[];
 }
 
-/** Whether the tenant's agent is called with a key of its own, and whether calls to it are signed. The secrets are held apart, sealed. */
+/** A server of the tenant's that speaks the Model Context Protocol over HTTP. */
+export interface McpServer {
+  /** By which the tenant knows it; unique among its servers. */
+  readonly name: string;
+  readonly url: string;
+  /** The tools that may be used, by the names that the server gives them. */
+  readonly tools: readonly string[];
+  /** The header field in which the server's secret goes along, where it has one. */
+  readonly secretHeader: string;
+}
+
+/** Which secrets the tenant's agent has: a key of its own, one that signs, and those of MCP servers, by name. They are held apart, sealed. */
 export interface AgentSecretFlags {
   readonly apiKey: boolean;
   readonly signingSecret: boolean;
+  readonly mcp: readonly string[];
 }
 
 /** How long conversations go on and are kept. */

@@ -116,6 +116,7 @@ export function ownManifest({ application, platform }: { readonly application: s
         "freehold.subscriptions",
         "freehold.file_copies",
         "freehold.channel_installations",
+        "freehold.channel_leases",
         "freehold_private.*",
       ],
     },

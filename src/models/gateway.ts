@@ -1,7 +1,7 @@
 import { type Clock, Fault, type Keyring, type Random, type Tenant } from "../kernel/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import { RetryBudget } from "../tenancy/limits/index.ts";
-import type { Answer, Egress, Forward, UpstreamPool } from "../wire/index.ts";
+import { type Answer, answerInside, type Egress, type Forward, type InsideAnswer, type UpstreamPool } from "../wire/index.ts";
 import { AnswerKeeper, findAnswer } from "./answer-cache.ts";
 import { type CallerNames, createCallerNames } from "./caller-names.ts";
 import type { Attempt } from "./attempts.ts";
@@ -52,6 +52,12 @@ export interface ExchangePorts extends ModelGatewayPorts {
   readonly callerNames: CallerNames;
 }
 
+/** A request to a model that no caller has sent. */
+export interface ModelQuestion extends Pick<ModelCall, "context" | "body" | "requestId" | "signal" | "cache"> {
+  /** The most that is read of the answer. */
+  readonly bytesMax: number;
+}
+
 /** Sends requests of tenants to the models that they may use. */
 export interface ModelGateway {
   /**
@@ -59,6 +65,11 @@ export interface ModelGateway {
    * not speak this protocol, `insufficient_quota` and `rate_limited` with the budget's name, and what finding its provider throws.
    */
   begin(protocol: ModelProtocol, call: ModelCall): Promise<Forward | Answer>;
+  /**
+   * The whole answer to a request that the platform itself makes for a tenant, under the same rules, budgets and ledger as a caller's, whatever its
+   * status. Throws as `begin`, and `upstream_invalid` for an answer over `bytesMax` or one that breaks off.
+   */
+  ask(protocol: ModelProtocol, question: ModelQuestion): Promise<InsideAnswer>;
   /** The names that the tenant may use. */
   models(tenant: Tenant): Promise<readonly OpenRoute[]>;
 }
@@ -78,7 +89,7 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
     callerNames: createCallerNames(ports.keyring),
   };
   const places = new Places(ports);
-  return {
+  const gateway: ModelGateway = {
     async begin(protocol, call) {
       const request = readRequest(PROTOCOLS[protocol], call.body);
       const { tenant } = call.context;
@@ -99,10 +110,14 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
       if (call.signal.aborted) throw call.signal.reason; // it settles itself when the exchange is over
       return exchange.start();
     },
+    async ask(protocol, { bytesMax, ...question }) {
+      return await answerInside((call) => gateway.begin(protocol, { ...question, ...call }), { bytesMax, signal: question.signal });
+    },
     async models(tenant) {
       return [...(await ports.book.catalogue(tenant)).routes.values()];
     },
   };
+  return gateway;
 }
 
 /** The line of an answer that nobody was asked for: it has used nothing. */

@@ -2,12 +2,14 @@ import { validateHeaderName, validateHeaderValue } from "node:http";
 import type { LookupFunction } from "node:net";
 import { type Dispatcher, errors, Pool } from "undici";
 import { BoundedMap, Fault, type TenantId } from "../kernel/index.ts";
+import { type EgressSocketRequest, openEgressSocket } from "./egress-socket.ts";
 import { denied, type EgressPolicy, parseEgressUrl } from "./egress-url.ts";
 import { createCheckedAddresses, createGuardedLookup, createLookup, type Lookup } from "./lookup.ts";
+import type { OwnWebSocket } from "./websocket.ts";
 
 /** One request to an address that a tenant has set. */
 export interface EgressRequest {
-  readonly method: "GET" | "POST" | "PATCH";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly url: string;
   /** The fields of the connection and the framing, and Host, may not be among them. */
   readonly headers: Readonly<Record<string, string>>;
@@ -45,6 +47,8 @@ export interface Egress {
    * `upstream_invalid`, and `overloaded` when too many requests of the tenant wait for this address.
    */
   request(tenant: TenantId | "platform", request: EgressRequest): Promise<EgressResponse>;
+  /** Opens a WebSocket, under the same guard. Throws `egress_denied`, `upstream_unreachable`, and the signal's reason, which ends it at any time. */
+  openSocket(request: EgressSocketRequest): Promise<OwnWebSocket>;
   /** Ends all connections, also those in use. */
   close(): Promise<void>;
 }
@@ -110,6 +114,7 @@ export function createEgress(options: EgressOptions): Egress {
       if (closing.signal.aborted) throw new Fault("dependency_unavailable", "the egress client is closed");
       return await call(poolOf(tenant, url.origin), url, request);
     },
+    openSocket: (request) => openEgressSocket({ ...request, signal: AbortSignal.any([request.signal, closing.signal]) }, policy, lookup),
     async close() {
       closing.abort();
       const open = [...pools.entries()].map(([, pool]) => pool.destroy());

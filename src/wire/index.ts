@@ -1,5 +1,6 @@
 export { createEgress, type Egress, type EgressOptions, type EgressRequest, type EgressResponse } from "./egress.ts";
 export type { EgressPolicy } from "./egress-url.ts";
+export { answerInside, type InsideAnswer, type InsideCall } from "./inside.ts";
 export { INTERNAL_FIELDS, isForgedInternal } from "./headers.ts";
 export { createHeaderList } from "./http1/fields.ts";
 export { createUpstreamPool, type UpstreamPoolOptions } from "./http1/upstream-pool.ts";
@@ -34,7 +35,7 @@ export { probe, type ProbeRequest } from "./probe.ts";
 export { type ProblemAnswer, titleOf, toProblem } from "./problem.ts";
 export { parseTarget } from "./target.ts";
 export { createTenantFetch, type Fetch } from "./tenant-fetch.ts";
-export { acceptWebSocket, type WebSocketBounds, type WebSocketConnection } from "./websocket.ts";
+export { acceptWebSocket, type OwnWebSocket, type WebSocketBounds, type WebSocketConnection } from "./websocket.ts";
 export { type ApiCall, callApi, downloadFromApi } from "./api-client.ts";
 export { createLiteralClient, type LiteralAnswer, type LiteralClient, type LiteralRequest } from "./literal-client.ts";
 export { createOutbound, type Outbound, type OutboundRequest, type OutboundResponse } from "./outbound.ts";

@@ -21,8 +21,15 @@ export interface WebSocketConnection {
   close(code: number, reason: string): void;
 }
 
+/** A WebSocket that was opened from here. */
+export interface OwnWebSocket extends WebSocketConnection {
+  /** The code with which the peer has closed it, once `messages` has ended; 1006 where it has not said one. */
+  readonly closeCode: number;
+}
+
 const CLOSE_POLICY = 1008;
 const CLOSE_UNSUPPORTED = 1003;
+const CLOSE_ABNORMAL = 1006;
 const servers = new Map<number, WebSocketServer>();
 
 /**
@@ -64,11 +71,13 @@ function toIncomingMessage({ head }: UpgradeExchange): IncomingMessage {
   return message;
 }
 
-class TextConnection implements WebSocketConnection {
+/** A connection over a socket of the library, from either side. */
+export class TextConnection implements OwnWebSocket {
   readonly #socket: WebSocket;
   readonly #queue: string[] = [];
   #wake: (() => void) | undefined;
   #ended = false;
+  closeCode = CLOSE_ABNORMAL;
 
   constructor(socket: WebSocket, queuedMax: number) {
     this.#socket = socket;
@@ -78,8 +87,11 @@ class TextConnection implements WebSocketConnection {
       this.#queue.push(Buffer.isBuffer(data) ? data.toString("utf8") : "");
       this.#wake?.();
     });
-    socket.on("close", () => this.#end());
-    socket.on("error", () => this.#end()); // the library closes the connection itself
+    socket.on("close", (code) => {
+      this.closeCode = code;
+      this.#end();
+    });
+    socket.on("error", () => undefined); // the library closes the connection itself
   }
 
   get messages(): AsyncIterable<string> {

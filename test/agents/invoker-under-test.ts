@@ -20,6 +20,9 @@ export function createTestInvoker(t: TestContext, options: TestInvokerOptions = 
     agentSecret: () => Promise.resolve(undefined),
     limits: createLimits({ clock: systemClock }),
     searchPassages: options.searchPassages ?? (() => Promise.resolve([])),
+    mcpSecret: () => Promise.resolve(undefined),
+    noteToolCall: () => undefined,
+    askModel: () => Promise.reject(new Error("no model was set up")),
   });
 }
 

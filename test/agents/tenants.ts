@@ -21,7 +21,7 @@ function tenantId(name: string): TenantId {
   return id;
 }
 
-const AGENT: AgentConfig = { invokeUrl: null, timeout: 10_000, protocol: "webhook", concurrency: 5, model: null };
+const AGENT: AgentConfig = { invokeUrl: null, timeout: 10_000, protocol: "webhook", concurrency: 5, model: null, mcpServers: [] };
 
 function tenantOf(name: string, agent: Partial<AgentConfig>): Tenant {
   return {
@@ -46,7 +46,7 @@ function tenantOf(name: string, agent: Partial<AgentConfig>): Tenant {
     status: "active",
     agentConfig: { ...AGENT, ...agent },
     channels: { web: { enabled: true }, slack: { botToken: false, appToken: false }, discord: { token: false } },
-    agentSecrets: { apiKey: false, signingSecret: false },
+    agentSecrets: { apiKey: false, signingSecret: false, mcp: [] },
     sessions: { retentionDays: null, idleMinutes: null },
     errorTexts: {},
     version: 1,

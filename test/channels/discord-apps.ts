@@ -21,6 +21,8 @@ export interface Sent {
 /** Discord as far as an app sees it: a bot token opens its own app and servers, an answer's token the answers of its own app. */
 export interface DiscordStub extends StubServer {
   readonly sent: Sent[];
+  /** Where apps connect to, and how often they may begin anew. */
+  readonly gateway: { url: string; remaining: number };
   add(app: DiscordApp): void;
 }
 
@@ -40,6 +42,7 @@ export function appOf(n: number): DiscordApp {
 export async function startDiscord(): Promise<DiscordStub> {
   const apps: DiscordApp[] = [];
   const sent: Sent[] = [];
+  const gateway = { url: "", remaining: 1_000 };
   const stub = await startStub((request, body, response) => {
     const say = (status: number, value: object): void =>
       void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
@@ -54,15 +57,23 @@ export async function startDiscord(): Promise<DiscordStub> {
       sent.push({ app: id, place: token, body: JSON.parse(body.toString()) as Record<string, unknown> });
       return say(200, {});
     }
+    const callback = /^\/interactions\/([0-9]+)\/([^/]+)\/callback$/.exec(path);
+    if (callback) {
+      assert.equal(request.headers.authorization, undefined, "an interaction's token is enough");
+      sent.push({ app: "", place: callback[1] ?? "", body: JSON.parse(body.toString()) as Record<string, unknown> });
+      return void response.writeHead(204).end();
+    }
     if (!app) return say(401, { code: 0 });
     if (path === "/applications/@me") return say(200, { id: app.id, verify_key: app.publicKey });
+    if (path === "/gateway/bot")
+      return say(200, { url: gateway.url, shards: 1, session_start_limit: { total: 1_000, remaining: gateway.remaining } });
     if (path.startsWith("/guilds/")) return path === `/guilds/${app.guild}` ? say(200, { id: app.guild }) : say(404, { code: 10004 });
     const channel = /^\/channels\/([0-9]+)\/messages$/.exec(path)?.[1];
     assert.ok(channel, `Discord has no ${path}`);
     sent.push({ app: app.id, place: channel, body: JSON.parse(body.toString()) as Record<string, unknown> });
     say(200, {});
   });
-  return withParts(stub, { sent, add: (app: DiscordApp) => void apps.push(app) });
+  return withParts(stub, { sent, gateway, add: (app: DiscordApp) => void apps.push(app) });
 }
 
 /** Signs as Discord does (https://discord.com/developers/docs/interactions/overview#setting-up-an-endpoint). */
@@ -70,6 +81,28 @@ export function signedBy({ privateKey }: DiscordApp, body: string, atMs = Date.n
   const timestamp = String(Math.floor(atMs / 1000));
   const signature = sign(null, Buffer.concat([Buffer.from(timestamp), Buffer.from(body)]), privateKey).toString("hex");
   return { "content-type": "application/json", "x-signature-timestamp": timestamp, "x-signature-ed25519": signature };
+}
+
+let messages = 0;
+
+/** A message in a server that mentions the app; `over` it what differs. */
+export function messageOf(app: DiscordApp, over: object = {}): Record<string, unknown> {
+  const n = ++messages;
+  return {
+    id: `600000000000000${String(n).padStart(3, "0")}`,
+    type: 0,
+    channel_id: "400000000000000001",
+    guild_id: app.guild,
+    author: { id: "500000000000000001", username: "somebody" },
+    content: `<@${botOf(app)}> How long do refunds take?`,
+    mentions: [{ id: botOf(app), username: "bot" }],
+    ...over,
+  };
+}
+
+/** The user that an app's bot is. */
+export function botOf(app: DiscordApp): string {
+  return `7${app.id.slice(1)}`;
 }
 
 let interactions = 0;

@@ -69,7 +69,10 @@ describe("Discord", () => {
     assert.deepEqual([reply.status, reply.json()], [200, { type: 5 }]);
     const [answer] = await sent(1);
     assert.equal(answer?.app, ofA.id);
-    assert.deepEqual(answer.body, { content: "@everyone <@500000000000000001> thirty days", allowed_mentions: { parse: [] } });
+    assert.deepEqual(answer.body, {
+      content: "@everyone <@500000000000000001> thirty days",
+      allowed_mentions: { parse: [], replied_user: false },
+    });
     const question = JSON.parse(a.received[0]?.body ?? "{}") as Record<string, unknown>;
     assert.deepEqual(
       [question["text"], question["userId"], question["platform"]],

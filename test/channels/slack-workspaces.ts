@@ -11,6 +11,7 @@ export interface Workspace {
   readonly botUser: string;
   readonly botToken: string;
   readonly signingSecret: string;
+  readonly appToken: string;
 }
 
 /** One call that was allowed, with the team whose token it had. */
@@ -29,6 +30,8 @@ export interface SlackStub extends StubServer {
   readonly failures: ((response: ServerResponse) => void)[];
   /** What somebody of a workspace has allowed: each code is good once. */
   readonly codes: Map<string, Workspace>;
+  /** Where an app that is opened with its app token connects to, by app. */
+  readonly sockets: Map<string, string>;
   add(workspace: Workspace): void;
 }
 
@@ -42,6 +45,7 @@ export function workspaceOf(n: number): Workspace {
     botUser: `UBOT${name}`,
     botToken: `xoxb-${name}-secretsecret`,
     signingSecret: `${name}5igningSecretOfOneApp`,
+    appToken: `xapp-1-A${name}-123456-secretsecret`,
   };
 }
 
@@ -56,6 +60,7 @@ export async function startSlack(): Promise<SlackStub> {
   const codes = new Map<string, Workspace>();
   const posted: Posted[] = [];
   const responses: { path: string; body: Record<string, unknown> }[] = [];
+  const sockets = new Map<string, string>();
   const failures: ((response: ServerResponse) => void)[] = [];
   const stub = await startStub((request, body, response) => {
     const say = (value: object): void => void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value));
@@ -75,6 +80,10 @@ export async function startSlack(): Promise<SlackStub> {
       if (!allowed || given.get("redirect_uri") !== "https://gateway.example/channels/slack/oauth")
         return say({ ok: false, error: "invalid_code" });
       return say({ ok: true, access_token: allowed.botToken, token_type: "bot", scope: "chat:write", team: { id: allowed.team } });
+    }
+    if (path === "/api/apps.connections.open") {
+      const app = [...workspaces.values()].find(({ appToken }) => request.headers.authorization === `Bearer ${appToken}`);
+      return app ? say({ ok: true, url: sockets.get(app.app) }) : say({ ok: false, error: "invalid_auth" });
     }
     const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1] ?? "";
     const workspace = workspaces.get(token);
@@ -106,6 +115,7 @@ export async function startSlack(): Promise<SlackStub> {
     posted,
     responses,
     failures,
+    sockets,
     add: (workspace: Workspace) => void workspaces.set(workspace.botToken, workspace),
   });
 }

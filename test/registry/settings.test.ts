@@ -32,7 +32,14 @@ const WHOLE = {
   features: ["beta_search", "custom_models"],
   billing: { currency: "CHF", monthlyPriceMinor: 12_345, email: "bills@example.com" },
   locale: "de-CH",
-  agentConfig: { invokeUrl: "https://agent.example.com/invoke", timeout: 1_234, protocol: "openai", concurrency: 7, model: "m-1" },
+  agentConfig: {
+    invokeUrl: "https://agent.example.com/invoke",
+    timeout: 1_234,
+    protocol: "openai",
+    concurrency: 7,
+    model: "m-1",
+    mcpServers: [{ name: "crm", url: "https://crm.example.com/mcp", tools: ["look_up"], secretHeader: "x-key" }],
+  },
   web: { enabled: false },
   slack: { botToken: "xoxb-bot-token", appToken: "xapp-app-token" },
   discord: { token: "discord-token" },
@@ -58,7 +65,7 @@ const EXPECTED = {
   agentConfig: WHOLE.agentConfig,
   channels: { web: { enabled: false }, slack: { botToken: true, appToken: true }, discord: { token: true } },
   errorTexts: WHOLE.errorTexts,
-  agentSecrets: { apiKey: false, signingSecret: false },
+  agentSecrets: { apiKey: false, signingSecret: false, mcp: [] },
   sessions: WHOLE.sessions,
   version: 1,
 };
@@ -106,7 +113,14 @@ describe("a tenant's settings", () => {
         [plain.quotas, plain.rate, plain.features, plain.isolationLevel, plain.billing],
         [plan?.quotas, plan?.rate, plan?.features, plan?.isolationLevel, { ...plan?.billing, email: null }],
       );
-      assert.deepEqual(plain.agentConfig, { invokeUrl: null, timeout: 30_000, protocol: "builtin", concurrency: 50, model: null });
+      assert.deepEqual(plain.agentConfig, {
+        invokeUrl: null,
+        timeout: 30_000,
+        protocol: "builtin",
+        concurrency: 50,
+        model: null,
+        mcpServers: [],
+      });
       assert.deepEqual(plain.channels, { web: { enabled: true }, slack: { botToken: false, appToken: false }, discord: { token: false } });
       assert.deepEqual([plain.locale, plain.errorTexts, plain.status, plain.version], ["en", {}, "active", 1]);
       for (const [name, value] of Object.entries(QUOTAS)) {

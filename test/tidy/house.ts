@@ -46,6 +46,8 @@ export const SIDE_DOORS: Readonly<Record<string, readonly string[]>> = {
 /** Packages and built-in modules that only some places may import. A name that ends in `*` stands for all that begin so. */
 export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   "@electric-sql/*": ["src/stores/data/"],
+  // servers that tenants name are spoken to in one place, over the guarded client
+  "@modelcontextprotocol/*": ["src/agents/tools/"],
   "@redis/client": ["src/stores/cache/adapters/"],
   aws4: ["src/wire/"],
   commander: ["src/cli/"],

@@ -1,4 +1,5 @@
-import type { Json, Platform, StoreTenant } from "../../kernel/index.ts";
+import type { Clock, Json, Platform, Random, StoreTenant } from "../../kernel/index.ts";
+import type { OwnWebSocket } from "../../wire/index.ts";
 import type { Installation } from "../../tenancy/registry/index.ts";
 
 /** What arrived at the address of an installation. */
@@ -59,6 +60,29 @@ export type Sample =
   | { readonly signed: true; readonly delivery: Delivery }
   | { readonly signed: false; readonly reading: Extract<Reading, { kind: "message" }> };
 
+/** What a reading can be where nothing has to be signed: over a connection that the platform has admitted with the app's own secret. */
+export type AdmittedReading = Exclude<Reading, { kind: "refused" }>;
+
+/** One connection of an installation, for as long as it lasts. */
+export interface SocketTurn {
+  readonly installation: OpenInstallation;
+  /** Where the platform goes on; what is set is there for the next connection, also in another process. */
+  resume: Json | null;
+  /** Ends the connection. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Opens a connection to an address that the platform has named. */
+  connect(url: string, messageBytesMax: number): Promise<OwnWebSocket>;
+  /** Takes what was read. Throws as {@link Receiver.take} does. */
+  take(reading: AdmittedReading): Promise<Acknowledgement>;
+  /** Told of what cannot be taken now, and goes on. */
+  problem(error: unknown): void;
+}
+
+/** How a connection ended. `refused`: the platform does not take the app, which somebody has to mend. */
+export type SocketEnd = { readonly kind: "again" } | { readonly kind: "refused"; readonly reason: string };
+
 /** One chat platform. An adapter is one small file; it keeps nothing and knows no tenant but the one it is called with. */
 export interface Channel {
   readonly platform: Platform;
@@ -71,6 +95,11 @@ export interface Channel {
   read(delivery: Delivery, installation: OpenInstallation, nowMs: number): Reading;
   /** Sends a reply to an address that `read` has given. Mentions of many people are no mentions. Throws what may go better later. */
   reply(installation: OpenInstallation, address: Json, text: string, signal: AbortSignal): Promise<ReplyOutcome>;
+  /**
+   * Opens a connection to the platform, takes what comes over it and ends with it. What comes is taken as a delivery is: the connection stands
+   * instead of the signature. Throws when the connection is lost.
+   */
+  speak(turn: SocketTurn): Promise<SocketEnd>;
   /** A message to be sent through the whole of it; the answer goes to `to`, a name of the platform's own. */
   sample(installation: OpenInstallation, to: string, text: string, at: { readonly nowMs: number; readonly id: string }): Sample;
 }

@@ -2,7 +2,7 @@ import { type Clock, Fault, type Json, type Platform, type Tenant } from "../../
 import type { EventConsumer } from "../../stores/events/index.ts";
 import type { TenantScope } from "../../stores/index.ts";
 import type { Egress } from "../../wire/index.ts";
-import type { Installation, Installations } from "../../tenancy/registry/index.ts";
+import type { ChannelLeases, Installation, Installations } from "../../tenancy/registry/index.ts";
 import type { Invoker } from "../invoker.ts";
 import { answerMessages, sendReplies } from "./answering.ts";
 import type { Acknowledgement, Channel, Delivery } from "./channel.ts";
@@ -12,6 +12,7 @@ import { createPlatformApi } from "./platform-api.ts";
 import { Receiver, type ReceivingPorts, type Source } from "./receive.ts";
 import { createSlackChannel, type SlackAddresses } from "./slack.ts";
 import { createSlackInstalls, type SlackInstalls } from "./slack-installs.ts";
+import { createSocketKeeper, type SocketKeeper } from "./sockets/keeper.ts";
 import { assertWebEnabled, webInstallation, type WebPage, webSettings } from "./web.ts";
 
 /** Platforms that deliver what is written there. */
@@ -38,6 +39,9 @@ export interface TestRun {
 /** What channels are built from. */
 export interface ChannelPorts extends Omit<ReceivingPorts, "installations"> {
   readonly installations: Installations;
+  readonly leases: ChannelLeases;
+  /** Told of what nobody else can be told of. */
+  readonly report: (fault: Fault) => void;
   readonly invoker: Invoker;
   readonly egress: Egress;
   /** Where browsers reach this gateway; undefined where nobody has said. */
@@ -61,6 +65,8 @@ export interface Channels {
   test(tenant: Tenant, id: string, message: { readonly to: string; readonly text: string }, waitMs: number): Promise<TestRun>;
   /** What handles the messages that were put down, for a worker of their own. */
   readonly consumers: readonly EventConsumer[];
+  /** The connections of apps that are reached over one. */
+  readonly sockets: SocketKeeper;
   /** Gives up what is under way: another process takes it on. */
   leave(): void;
 }
@@ -124,7 +130,7 @@ export function createChannels(ports: ChannelPorts): Channels {
     },
     async test(tenant, id, { to, text }, waitMs) {
       const installation = await receiver.open(await find(tenant, id));
-      const source = receiver.ownSource();
+      const source = receiver.ownSource("test");
       const sample = channelOf(installation.platform).sample(installation, to, text, { nowMs: clock.now(), id: source.requestId });
       if (sample.signed) await receiver.receive(installation.platform, id, sample.delivery, source);
       else await receiver.take(installation, sample.reading, source);
@@ -136,6 +142,7 @@ export function createChannels(ports: ChannelPorts): Channels {
       ...consumer,
       handle: (event, context, signal) => consumer.handle(event, context, AbortSignal.any([signal, leaving.signal])),
     })),
+    sockets: createSocketKeeper({ ...ports, channels, receiver }),
     leave: () => leaving.abort(new Fault("dependency_unavailable", "this process is ending")),
   };
 }

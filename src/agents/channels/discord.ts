@@ -3,16 +3,17 @@ import { z } from "zod";
 import { BoundedMap, type Json, parseJson, type StoreTenant } from "../../kernel/index.ts";
 import {
   type Acknowledgement,
+  type AdmittedReading,
   type Channel,
   type Delivery,
   isFresh,
   onlyValue,
   type OpenInstallation,
   type ProvedApp,
-  type Reading,
   type ReplyOutcome,
   type Sample,
 } from "./channel.ts";
+import { type DiscordReader, speakDiscord } from "./sockets/discord-socket.ts";
 import { assertUsable, invalidChannel, type PlatformApi } from "./platform-api.ts";
 
 /** Where Discord is. */
@@ -30,6 +31,8 @@ const discordInput = z.strictObject({
   guilds: z.array(snowflake).min(1).max(100),
   /** Whether people are answered in direct messages, where there is no server. */
   directMessages: z.boolean().default(false),
+  /** Whether Discord is connected to: then messages that mention the app are answered too, and nothing is delivered. */
+  socket: z.boolean().default(false),
 });
 
 /** What is kept of an installation besides: the key that Discord named, and what the tenant wants. */
@@ -37,6 +40,7 @@ const discordSettings = z.object({
   publicKey: z.string().regex(/^[0-9a-f]{64}$/),
   guilds: z.array(snowflake),
   directMessages: z.boolean(),
+  socket: z.boolean().default(false),
 });
 type DiscordSettings = z.output<typeof discordSettings>;
 
@@ -57,7 +61,23 @@ const interaction = z.object({
     .nullish(),
 });
 
-const addressSchema = z.union([z.strictObject({ token: z.string() }), z.strictObject({ channel: snowflake })]);
+/** A message in a channel or to the app itself. */
+const written = z.object({
+  id: snowflake,
+  type: z.int(),
+  channel_id: snowflake,
+  guild_id: snowflake.nullish(),
+  author: z.object({ id: snowflake, bot: z.boolean().optional() }),
+  webhook_id: z.string().nullish(),
+  content: z.string(),
+  mentions: z.array(z.object({ id: z.string() })),
+});
+
+/** The answer to a command, or a message in a channel, to another message where there is one. */
+const addressSchema = z.union([
+  z.strictObject({ token: z.string() }),
+  z.strictObject({ channel: snowflake, message: snowflake.optional() }),
+]);
 
 const PING = 1;
 const COMMAND = 2;
@@ -65,16 +85,20 @@ const TEXT_OPTION = 3;
 const PONG: Acknowledgement = { type: 1 };
 const DEFERRED: Acknowledgement = { type: 5 };
 const EPHEMERAL = 64;
+/** A message that a person has written, and one in answer to another. */
+const WRITTEN: ReadonlySet<number> = new Set([0, 19]);
+/** Messages of servers and direct ones: their text comes along where they mention the app, so that no privileged intent is needed. */
+const INTENTS = { guilds: 1 << 9, direct: 1 << 12 } as const;
 const TEXT_MAX = 6_000;
 const CONTENT_MAX = 2_000;
-const NOBODY = { parse: [] };
+const NOBODY = { parse: [], replied_user: false };
 const KEYS_MAX = 10_000;
 /** SubjectPublicKeyInfo in front of the 32 bytes of an Ed25519 public key (RFC 8410, 4). */
 const SPKI_PREFIX = Buffer.from("302a300506032b6570032100", "hex");
 
 /**
- * Discord by interactions: a slash command with one text, answered later by an edit of the deferred answer. Signatures are Ed25519 over time
- * and body; Discord says nothing of how old one may be, so the bound is our own.
+ * Discord by interactions: a slash command with one text, answered later by an edit of the deferred answer; over a connection also messages that
+ * mention the app. Signatures are Ed25519 over time and body; Discord says nothing of how old one may be, so the bound is our own.
  */
 export function createDiscordChannel(api: PlatformApi, addresses: DiscordAddresses): Channel {
   const keys = new BoundedMap<string, KeyObject>(KEYS_MAX);
@@ -93,12 +117,49 @@ export function createDiscordChannel(api: PlatformApi, addresses: DiscordAddress
       const body = parseJson(delivery.body);
       if (typeof body === "object" && body !== null && !Array.isArray(body) && body["type"] === PING)
         return { kind: "greeting", acknowledgement: PONG };
-      const parsed = interaction.safeParse(body);
-      return parsed.success ? readInteraction(parsed.data, installation) : says("unreadable", "This cannot be answered.");
+      return readInteraction(body, installation);
     },
     reply: (installation, address, text, signal) => reply(api, addresses, installation, address, text, signal),
+    speak(turn) {
+      const { directMessages } = discordSettings.parse(turn.installation.settings);
+      const intents = INTENTS.guilds | (directMessages ? INTENTS.direct : 0);
+      return speakDiscord({ api, apiUrl: addresses.apiUrl, intents, read: readEvent }, turn);
+    },
     sample,
   };
+}
+
+const readEvent: DiscordReader = (kind, data, installation, botUser) => {
+  if (kind === "INTERACTION_CREATE") return readInteraction(data, installation);
+  return kind === "MESSAGE_CREATE" ? readMessage(data, installation, botUser) : undefined;
+};
+
+function readMessage(data: Json, installation: OpenInstallation, botUser: string): AdmittedReading {
+  const parsed = written.safeParse(data);
+  if (!parsed.success) return ignored("unreadable");
+  const { id, type, channel_id: channel, guild_id: guild, author, webhook_id: webhook, content, mentions } = parsed.data;
+  const { guilds, directMessages } = discordSettings.parse(installation.settings);
+  if (author.bot === true || webhook || author.id === botUser || !WRITTEN.has(type)) return ignored("bot");
+  if (guild ? !mentions.some((each) => each.id === botUser) : !directMessages) return ignored("not_addressed");
+  if (guild && !guilds.includes(guild)) return { ...ignored("another_workspace"), audit: true };
+  const text = content.replace(new RegExp(`^\\s*<@!?${botUser}>`), "").trim();
+  if (text === "" || text.length > TEXT_MAX) return ignored("no_text");
+  return {
+    kind: "message",
+    acknowledgement: undefined,
+    message: {
+      deliveryId: `message:${id}`,
+      conversation: ["message", channel, author.id],
+      sender: `discord:${author.id}`,
+      text,
+      address: { channel, message: id },
+      metadata: { workspace: guild ?? "", channel },
+    },
+  };
+}
+
+function ignored(reason: string): Extract<AdmittedReading, { kind: "dropped" }> {
+  return { kind: "dropped", reason, audit: false, acknowledgement: undefined };
 }
 
 async function prove(
@@ -112,7 +173,7 @@ async function prove(
     const [issue] = parsed.error.issues;
     throw invalidChannel(issue?.path.join(".") ?? "", issue?.message ?? "not valid");
   }
-  const { botToken, guilds, directMessages } = parsed.data;
+  const { botToken, guilds, directMessages, socket } = parsed.data;
   const headers = { authorization: `Bot ${botToken}` };
   const me = await api(tenant, { method: "GET", url: `${addresses.apiUrl}/api/v10/applications/@me`, headers });
   assertUsable("Discord", me);
@@ -127,7 +188,7 @@ async function prove(
     app: app.data.id,
     // an app has one address for all servers, so it is one tenant's as a whole
     workspace: app.data.id,
-    settings: { publicKey: app.data.verify_key, guilds, directMessages } satisfies DiscordSettings,
+    settings: { publicKey: app.data.verify_key, guilds, directMessages, socket } satisfies DiscordSettings,
     secrets: { botToken },
   };
 }
@@ -142,7 +203,10 @@ function unsigned(delivery: Delivery, key: KeyObject, nowMs: number): string | u
   return verify(null, signed, key, Buffer.from(signature, "hex")) ? undefined : "signature_invalid";
 }
 
-function readInteraction(body: z.output<typeof interaction>, installation: OpenInstallation): Reading {
+function readInteraction(data: Json, installation: OpenInstallation): AdmittedReading {
+  const parsed = interaction.safeParse(data);
+  if (!parsed.success) return says("unreadable", "This cannot be answered.");
+  const body = parsed.data;
   const { guilds, directMessages } = discordSettings.parse(installation.settings);
   if (body.application_id !== installation.app) return says("another_app", "This app is not set up here.", true);
   const guild = body.guild_id ?? undefined;
@@ -172,7 +236,7 @@ function readInteraction(body: z.output<typeof interaction>, installation: OpenI
 }
 
 /** Not for the agent; whoever asked is told so, alone. */
-function says(reason: string, content: string, audit = false): Reading {
+function says(reason: string, content: string, audit = false): AdmittedReading {
   return { kind: "dropped", reason, audit, acknowledgement: { type: 4, data: { content, flags: EPHEMERAL, allowed_mentions: NOBODY } } };
 }
 
@@ -187,7 +251,12 @@ async function reply(
   const tenant = { id: installation.tenantId, uuid: installation.tenantUuid };
   const address = addressSchema.parse(sealed);
   const content = text.length <= CONTENT_MAX ? text : `${text.slice(0, CONTENT_MAX - 2).toWellFormed()} …`;
-  const body = JSON.stringify({ content, allowed_mentions: NOBODY });
+  const answered = "message" in address && address.message !== undefined ? address.message : undefined;
+  const body = JSON.stringify({
+    content,
+    allowed_mentions: NOBODY,
+    ...(answered !== undefined && { message_reference: { message_id: answered, fail_if_not_exists: false } }),
+  });
   const json = { "content-type": "application/json" };
   const answer =
     "token" in address

@@ -14,7 +14,7 @@ import type { Audit } from "../../tenancy/audit/index.ts";
 import { asServed, type FailureNote, unauthenticated } from "../../tenancy/identity/index.ts";
 import type { Limits, RateLimiter } from "../../tenancy/limits/index.ts";
 import type { Installation, Installations } from "../../tenancy/registry/index.ts";
-import type { Acknowledgement, Channel, Delivery, OpenInstallation, Reading } from "./channel.ts";
+import type { Acknowledgement, AdmittedReading, Channel, Delivery, OpenInstallation } from "./channel.ts";
 import { conversationKey } from "./conversations.ts";
 import { putDown } from "./deliveries.ts";
 
@@ -74,7 +74,7 @@ export class Receiver {
   }
 
   /** The rest of the way, once a delivery was proved and read. */
-  async take(installation: OpenInstallation, reading: Exclude<Reading, { kind: "refused" }>, source: Source): Promise<Acknowledgement> {
+  async take(installation: OpenInstallation, reading: AdmittedReading, source: Source): Promise<Acknowledgement> {
     if (reading.kind === "greeting") return reading.acknowledgement;
     const tenant = await this.admit(installation);
     switch (reading.kind) {
@@ -119,8 +119,8 @@ export class Receiver {
   }
 
   /** A source for what does not come over a connection. */
-  ownSource(): Source {
-    return { requestId: uuidV7(this.#ports.clock, this.#ports.random), remoteAddress: "test" };
+  ownSource(remoteAddress: "test" | "socket"): Source {
+    return { requestId: uuidV7(this.#ports.clock, this.#ports.random), remoteAddress };
   }
 
   async #served({ tenantId, tenantUuid }: Installation): Promise<Tenant> {
@@ -137,6 +137,11 @@ export class Receiver {
     throw new Fault("rate_limited", `${tenant.id} is over ${rate.rate.requestsPerSecond}/s`, {
       public: { policy: rate.policy, retryAfterMs: rate.retryAfterMs },
     });
+  }
+
+  /** The platform does not take the app over the connection that it opens: somebody has to mend that. */
+  noteSocketRefused(installation: Installation, reason: string): void {
+    this.#audit("channel_socket_refused", reason, installation, this.ownSource("socket"));
   }
 
   /** The refusal, written down one by one up to the bound of its address, and once for those above it. */

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type Json, parseJson, type StoreTenant } from "../../kernel/index.ts";
 import {
   type Acknowledgement,
+  type AdmittedReading,
   type Channel,
   type Delivery,
   isFresh,
@@ -13,6 +14,7 @@ import {
   type ReplyOutcome,
   type Sample,
 } from "./channel.ts";
+import { askSlackSocket, type SlackReaders, speakSlack } from "./sockets/slack-socket.ts";
 import { assertUsable, invalidChannel, type PlatformApi } from "./platform-api.ts";
 
 /** Where Slack is. */
@@ -26,14 +28,23 @@ export interface SlackAddresses {
 /** What a tenant gives of its Slack app. */
 const slackInput = z.strictObject({
   botToken: z.string().regex(/^xox[be][.-][A-Za-z0-9.-]{8,500}$/, "use the bot token, which begins with xoxb-"),
-  signingSecret: z.string().regex(/^[A-Za-z0-9]{16,128}$/, "use the signing secret of the app's basic information"),
+  /** What signs deliveries; not needed where Slack is connected to. */
+  signingSecret: z
+    .string()
+    .regex(/^[A-Za-z0-9]{16,128}$/, "use the signing secret of the app's basic information")
+    .optional(),
+  /** What connections are opened with (Socket Mode): then everything comes over one. */
+  appToken: z
+    .string()
+    .regex(/^xapp-[A-Za-z0-9-]{8,500}$/, "use an app-level token, which begins with xapp-")
+    .optional(),
   /** Whether people of other organisations in shared channels are answered. */
   externalMembers: z.boolean().default(false),
 });
 
 const id = z.string().regex(/^[A-Z0-9]{1,32}$/);
 /** What is kept of an installation besides: what Slack said, and what the tenant wants. */
-const slackSettings = z.object({ botUser: id, wide: z.boolean(), externalMembers: z.boolean() });
+const slackSettings = z.object({ botUser: id, wide: z.boolean(), externalMembers: z.boolean(), socket: z.boolean().default(false) });
 type SlackSettings = z.output<typeof slackSettings>;
 
 const whoSchema = z.object({
@@ -69,7 +80,6 @@ const eventBody = z.object({
     })
     .optional(),
 });
-type EventBody = z.output<typeof eventBody>;
 
 const commandBody = z.object({
   command: z.string().min(1).max(100),
@@ -105,15 +115,20 @@ const WRITTEN: ReadonlySet<string | undefined> = new Set([undefined, "file_share
 const TRANSIENT: ReadonlySet<string> = new Set(["ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"]);
 
 /**
- * Slack by the Events API and slash commands. Signatures: HMAC-SHA256 over `v0:{time}:{body}` in lower-case hexadecimal. Answered are direct
+ * Slack by the Events API and slash commands, delivered or over a connection (Socket Mode). Signatures: HMAC-SHA256 over `v0:{time}:{body}` in lower-case hexadecimal. Answered are direct
  * messages, mentions and commands of people of the workspace; nothing of any bot.
  */
 export function createSlackChannel(api: PlatformApi, addresses: SlackAddresses): Channel {
+  const readers: SlackReaders = {
+    event: (payload, installation) => readEvent(payload, installation),
+    command: (payload, installation) => readCommand(addresses, payload, installation),
+  };
   return {
     platform: "slack",
     prove: (tenant, given) => prove(api, addresses, tenant, given),
     read: (delivery, installation, nowMs) => read(addresses, delivery, installation, nowMs),
     reply: (installation, address, text, signal) => reply(api, addresses, installation, address, text, signal),
+    speak: (turn) => speakSlack(api, addresses.apiUrl, readers, turn),
     sample,
   };
 }
@@ -129,7 +144,9 @@ async function prove(
     const [issue] = parsed.error.issues;
     throw invalidChannel(issue?.path.join(".") ?? "", issue?.message ?? "not valid");
   }
-  const { botToken, signingSecret, externalMembers } = parsed.data;
+  const { botToken, signingSecret, appToken, externalMembers } = parsed.data;
+  if (signingSecret === undefined && appToken === undefined)
+    throw invalidChannel("signingSecret", "Give the app's signing secret, or an app-level token for Socket Mode.");
   const asked = { tenant, token: botToken };
   const who = whoSchema.safeParse(await callSlack(api, addresses, asked, "auth.test", {}));
   const bot = who.success && (await callSlack(api, addresses, asked, "bots.info", { bot: who.data.bot_id }));
@@ -138,12 +155,27 @@ async function prove(
   const workspace = wide ? who.data?.enterprise_id : who.data?.team_id;
   if (!who.success || !app.success || !workspace)
     throw invalidChannel("botToken", "Slack does not say which app and workspace this token is of.");
+  const { app_id: appId } = app.data.bot;
+  if (appToken !== undefined) await proveAppToken(api, addresses, tenant, appToken, appId);
   return {
-    app: app.data.bot.app_id,
+    app: appId,
     workspace,
-    settings: { botUser: who.data.user_id, wide, externalMembers } satisfies SlackSettings,
-    secrets: { botToken, signingSecret },
+    settings: { botUser: who.data.user_id, wide, externalMembers, socket: appToken !== undefined } satisfies SlackSettings,
+    secrets: { botToken, ...(signingSecret !== undefined && { signingSecret }), ...(appToken !== undefined && { appToken }) },
   };
+}
+
+/** Which app it is of is in the token, and said again by Slack on each connection. */
+async function proveAppToken(
+  api: PlatformApi,
+  { apiUrl }: SlackAddresses,
+  tenant: StoreTenant,
+  appToken: string,
+  app: string,
+): Promise<void> {
+  if (!appToken.includes(`-${app}-`)) throw invalidChannel("appToken", "The app-level token is not of the bot token's app.");
+  const answer = await askSlackSocket(api, apiUrl, tenant, appToken);
+  if ("error" in answer) throw invalidChannel("appToken", `Slack does not take the app-level token: ${answer.error}.`);
 }
 
 /** A call that has to go well. Throws `invalid_settings` when Slack does not take the token. */
@@ -166,10 +198,12 @@ function read(addresses: SlackAddresses, delivery: Delivery, installation: OpenI
   const reason = unsigned(delivery, installation, nowMs);
   if (reason !== undefined) return { kind: "refused", reason };
   const type = delivery.header("content-type")[0]?.split(";", 1)[0]?.trim().toLowerCase();
-  if (type === "application/x-www-form-urlencoded") return readCommand(addresses, delivery, installation);
-  if (type !== "application/json") return { kind: "refused", reason: "content_type" };
-  const parsed = eventBody.safeParse(parseJson(delivery.body));
-  return parsed.success ? readEvent(parsed.data, installation) : dropped("unreadable");
+  if (type === "application/x-www-form-urlencoded") {
+    const fields = [...new URLSearchParams(Buffer.from(delivery.body).toString("utf8"))];
+    if (new Set(fields.map(([name]) => name)).size !== fields.length) return dropped("unreadable");
+    return readCommand(addresses, Object.fromEntries(fields), installation);
+  }
+  return type === "application/json" ? readEvent(parseJson(delivery.body), installation) : { kind: "refused", reason: "content_type" };
 }
 
 /** Why the delivery is not one that Slack has signed for this app within the last minutes. */
@@ -188,7 +222,10 @@ function sign(secret: string, timestamp: string, body: Uint8Array): string {
   return `v0=${createHmac("sha256", secret).update(`v0:${timestamp}:`).update(body).digest("hex")}`;
 }
 
-function readEvent(body: EventBody, installation: OpenInstallation): Reading {
+function readEvent(payload: Json, installation: OpenInstallation): AdmittedReading {
+  const parsed = eventBody.safeParse(payload);
+  if (!parsed.success) return dropped("unreadable");
+  const body = parsed.data;
   if (body.type === "url_verification") return { kind: "greeting", acknowledgement: { challenge: body.challenge ?? "" } };
   if (!isOfInstallation(body, installation)) return dropped("another_workspace", true);
   const { event, event_id: deliveryId } = body;
@@ -222,10 +259,9 @@ function readEvent(body: EventBody, installation: OpenInstallation): Reading {
   };
 }
 
-function readCommand({ hooksUrl }: SlackAddresses, delivery: Delivery, installation: OpenInstallation): Reading {
-  const fields = [...new URLSearchParams(Buffer.from(delivery.body).toString("utf8"))];
-  const parsed = commandBody.safeParse(Object.fromEntries(fields));
-  if (!parsed.success || new Set(fields.map(([name]) => name)).size !== fields.length) return dropped("unreadable");
+function readCommand({ hooksUrl }: SlackAddresses, payload: Json, installation: OpenInstallation): AdmittedReading {
+  const parsed = commandBody.safeParse(payload);
+  if (!parsed.success) return dropped("unreadable");
   const { data } = parsed;
   if (!isOfInstallation(data, installation)) return dropped("another_workspace", true);
   // signed by Slack, and still nowhere else: what is sent there is an answer to a person
@@ -310,28 +346,33 @@ function sample(installation: OpenInstallation, to: string, text: string, { nowM
   const { app, workspace, secrets } = installation;
   const { wide } = slackSettings.parse(installation.settings);
   const direct = to.startsWith("D");
-  const body = Buffer.from(
-    JSON.stringify({
-      type: "event_callback",
-      team_id: wide ? "" : workspace,
-      enterprise_id: wide ? workspace : "",
-      api_app_id: app,
-      event_id: unique,
-      event: {
-        type: direct ? "message" : "app_mention",
-        ...(direct && { channel_type: "im" }),
-        user: "UTEST",
-        text,
-        channel: to,
-        ...(direct && { ts: `${Math.floor(nowMs / 1000)}.000000` }),
-      },
-    }),
-  );
+  const event = {
+    type: "event_callback",
+    team_id: wide ? "" : workspace,
+    enterprise_id: wide ? workspace : "",
+    api_app_id: app,
+    event_id: unique,
+    event: {
+      type: direct ? "message" : "app_mention",
+      ...(direct && { channel_type: "im" }),
+      user: "UTEST",
+      text,
+      channel: to,
+      ...(direct && { ts: `${Math.floor(nowMs / 1000)}.000000` }),
+    },
+  };
+  const signingSecret = secrets["signingSecret"];
+  if (signingSecret === undefined) {
+    const reading = readEvent(event, installation);
+    if (reading.kind !== "message") throw invalidChannel("to", "Slack does not take such a message.");
+    return { signed: false, reading };
+  }
+  const body = Buffer.from(JSON.stringify(event));
   const timestamp = String(Math.floor(nowMs / 1000));
   const fields: Readonly<Record<string, string>> = {
     "content-type": "application/json",
     "x-slack-request-timestamp": timestamp,
-    "x-slack-signature": sign(secrets["signingSecret"] ?? "", timestamp, body),
+    "x-slack-signature": sign(signingSecret, timestamp, body),
   };
   return { signed: true, delivery: { header: (name) => (fields[name] === undefined ? [] : [fields[name]]), body } };
 }

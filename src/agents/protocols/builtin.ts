@@ -1,21 +1,11 @@
-import type { TenantContext } from "../../kernel/index.ts";
-import type { Citation } from "../message.ts";
+import { answerWithTools, type ToolLoopPorts } from "../tools/tool-loop.ts";
 import { bestSentences, type Quote } from "./best-sentences.ts";
-import { cutText, toOneLine } from "./sentences.ts";
-import type { AnswerPiece, Invocation, Protocol } from "./protocol.ts";
-
-/** A piece of one of the tenant's documents that a search found. */
-export type Passage = Citation;
-
-/** Searches the documents of the context's tenant and of no other; the best passage first. */
-export type SearchPassages = (context: TenantContext, query: string, limit: number) => Promise<readonly Passage[]>;
+import { type SearchPassages, toCitation } from "./passages.ts";
+import { cutText } from "./sentences.ts";
+import type { AnswerPiece, Invocation, Plan, Protocol } from "./protocol.ts";
 
 /** Passages that an answer is chosen from. */
 const PASSAGES_MAX = 8;
-/** Characters of one passage that are read. */
-const PASSAGE_CHARACTERS_MAX = 8_000;
-/** Characters of a title in the list of sources. */
-const TITLE_CHARACTERS_MAX = 200;
 /** Characters of a message that are searched for. */
 const QUESTION_CHARACTERS_MAX = 4_000;
 
@@ -25,10 +15,18 @@ export const NOTHING_FOUND = "I found nothing about this in your documents. Add 
 /**
  * The agent that needs no model and no network: it answers with up to three sentences of the tenant's own documents, each with the
  * number of the passage it comes from. The same question over the same passages always gives the same answer. It says nothing that the
- * search did not return for this very context, and obeys nothing that a document or a message says.
+ * search did not return for this very context, and obeys nothing that a document or a message says. Where the tenant names one of its models,
+ * the model answers, with tools.
  */
-export function createBuiltinProtocol(searchPassages: SearchPassages): Protocol {
-  return { plan: (invocation) => ({ origin: undefined, run: () => answer(searchPassages, invocation) }) };
+export function createBuiltinProtocol(ports: ToolLoopPorts): Protocol {
+  return {
+    plan(invocation) {
+      const { model } = invocation.context.tenant.agentConfig;
+      const run: Plan["run"] =
+        model === null ? () => answer(ports.searchPassages, invocation) : (signal) => answerWithTools(ports, invocation, model, signal);
+      return { origin: undefined, run };
+    },
+  };
 }
 
 async function* answer(search: SearchPassages, { context, message }: Invocation): AsyncGenerator<AnswerPiece, void, void> {
@@ -48,10 +46,4 @@ function* compose(quotes: readonly Quote[]): Generator<AnswerPiece, void, void> 
   const list = cited.map((passage, at) => `[${at + 1}] ${passage.title}`);
   yield { type: "text", text: `\n\n${list.join("\n")}` };
   for (const citation of cited) yield { type: "citation", citation };
-}
-
-/** Field by field: a search may carry more with a passage than a caller should see. */
-function toCitation({ documentId, title, text, score }: Passage): Citation {
-  const line = cutText(toOneLine(title), TITLE_CHARACTERS_MAX);
-  return { documentId, title: line || documentId, text: cutText(text, PASSAGE_CHARACTERS_MAX), score };
 }

@@ -78,15 +78,16 @@ function midError(): Error {
   return upstreamInvalid("The agent reported an error in the middle of its answer.");
 }
 
-function firstChoice(body: Json): Json | undefined {
+/** The one choice that is read; others are never asked for. */
+export function firstChoice(body: Json): Json | undefined {
   const choices = fieldOf(body, "choices");
   if (!Array.isArray(choices)) return undefined;
-  // a choice without an index is the first; others are never asked for
+  // a choice without an index is the first
   return choices.find((choice) => (fieldOf(choice, "index") ?? 0) === 0);
 }
 
-/** Usage that is not two whole counts is left out: the answer is still an answer, and nobody is charged by such a number. */
-function* usageOf(body: Json): Generator<AnswerPiece, void, void> {
+/** What was used, as far as it is said. Usage that is not two whole counts is left out: the answer is still an answer, and nobody is charged by such a number. */
+export function* usageOf(body: Json): Generator<AnswerPiece, void, void> {
   const usage = fieldOf(body, "usage");
   const counts: Usage = { inputTokens: countOf(usage, "prompt_tokens"), outputTokens: countOf(usage, "completion_tokens") };
   if (Number.isSafeInteger(counts.inputTokens + counts.outputTokens)) yield { type: "usage", usage: counts };

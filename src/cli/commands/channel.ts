@@ -10,6 +10,8 @@ export interface ChannelAddFlags extends CommonFlags {
   readonly name?: string;
   readonly botTokenEnv: string;
   readonly signingSecretEnv: string;
+  readonly appTokenEnv: string;
+  readonly socket?: boolean;
   readonly externalMembers?: boolean;
   readonly guild?: readonly string[];
   readonly directMessages?: boolean;
@@ -66,9 +68,15 @@ function settingsOf(platform: string, flags: ChannelAddFlags): Record<string, Js
   if (platform === "web") return { origins: [...(flags.origin ?? [])], ...(flags.title !== undefined && { title: flags.title }) };
   const botToken = secretOf(flags.botTokenEnv);
   if (platform === "discord") {
-    return { botToken, guilds: [...(flags.guild ?? [])], ...(flags.directMessages && { directMessages: true }) };
+    return {
+      botToken,
+      guilds: [...(flags.guild ?? [])],
+      ...(flags.directMessages && { directMessages: true }),
+      ...(flags.socket && { socket: true }),
+    };
   }
-  return { botToken, signingSecret: secretOf(flags.signingSecretEnv), ...(flags.externalMembers && { externalMembers: true }) };
+  const proof = flags.socket ? { appToken: secretOf(flags.appTokenEnv) } : { signingSecret: secretOf(flags.signingSecretEnv) };
+  return { botToken, ...proof, ...(flags.externalMembers && { externalMembers: true }) };
 }
 
 function secretOf(name: string): string {

@@ -2,6 +2,7 @@ export type { GatewayObject, GatewayObjects, GatewayState, GatewayWrite } from "
 export type { Confirmation } from "./gateway-processes.ts";
 export type { Installation, InstallationInsert, Installations } from "./installations.ts";
 export type { KeyInsert, StoredKey } from "./key-store.ts";
+export { CHANNEL_LEASE_MS, type ChannelLeases, type HeldLease } from "./channel-leases.ts";
 export { createRegistryLifecycle } from "./registry-lifecycle.ts";
 export type { TenantTombstone } from "./restored.ts";
 export type { RevocationNotes } from "./revocation-notes.ts";
@@ -16,4 +17,4 @@ export {
   type TenantUpdate,
   tenantUpdateSchema,
 } from "./tenant-settings.ts";
-export type { ResealReport, SecretName } from "./tenant-secrets.ts";
+export { MCP_SECRET, type ResealReport, type SecretName } from "./tenant-secrets.ts";

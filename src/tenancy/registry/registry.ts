@@ -1,6 +1,7 @@
 import { Fault, type Secret, type Tenant, type TenantId, type TenantStatus, toFault } from "../../kernel/index.ts";
 import { CachedLookup } from "./cached-lookup.ts";
 import { ChangeFeed, type RegistryChange, type RegistryChanges } from "./change-feed.ts";
+import { type ChannelLeases, createChannelLeases } from "./channel-leases.ts";
 import { deepFreeze } from "./deep-freeze.ts";
 import { DomainMap } from "./domain-map.ts";
 import { type GatewayObjects, type GatewayWrite, readGatewayState, writeGatewayObjects } from "./gateway-objects.ts";
@@ -94,6 +95,8 @@ export interface Registry {
   readonly gateway: GatewayObjects;
   /** Apps of tenants on chat platforms. */
   readonly installations: Installations;
+  /** Which of them this process holds the connections of. */
+  readonly channelLeases: ChannelLeases;
   close(): Promise<void>;
 }
 
@@ -119,6 +122,7 @@ class LiveRegistry implements Registry {
   readonly #keys: CachedLookup<StoredKey>;
   readonly #feed: ChangeFeed;
   readonly installations: InstallationBook;
+  readonly channelLeases: ChannelLeases;
   readonly #listeners: ((ids: readonly string[]) => void)[] = [];
   readonly #gatewayListeners: (() => void)[] = [];
   readonly #processes: GatewayProcesses;
@@ -146,6 +150,7 @@ class LiveRegistry implements Registry {
       bounds.keysMax,
     );
     this.#feed = new ChangeFeed(ports.system, (changes) => this.#apply(changes), ports.report);
+    this.channelLeases = createChannelLeases(ports.system);
     this.installations = new InstallationBook(ports, () => this.#feed.catchUp());
   }
 

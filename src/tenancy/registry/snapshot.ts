@@ -8,6 +8,7 @@ import {
   type TenantStatus,
 } from "../../kernel/index.ts";
 import { deepFreeze } from "./deep-freeze.ts";
+import { MCP_SECRET } from "./tenant-secrets.ts";
 import type { PlanDocument, TenantDocument } from "./tenant-settings.ts";
 
 /** One tenant as the database gives it. Frozen with all its parts, which the snapshot shares. */
@@ -32,6 +33,7 @@ const DEFAULT_AGENT: AgentConfig = Object.freeze({
   protocol: "builtin",
   concurrency: 50,
   model: null,
+  mcpServers: Object.freeze([]),
 });
 
 const DEFAULT_SESSIONS: SessionSettings = Object.freeze({ retentionDays: null, idleMinutes: null });
@@ -61,7 +63,11 @@ export function toTenant(row: TenantRow, plan: PlanDocument): Tenant {
     locale: own.locale ?? DEFAULT_LOCALE,
     status: row.status,
     agentConfig: over(DEFAULT_AGENT, own.agentConfig),
-    agentSecrets: Object.freeze({ apiKey: has("agent.apiKey"), signingSecret: has("agent.signingSecret") }),
+    agentSecrets: deepFreeze({
+      apiKey: has("agent.apiKey"),
+      signingSecret: has("agent.signingSecret"),
+      mcp: row.secrets.filter((name) => name.startsWith(MCP_SECRET)).map((name) => name.slice(MCP_SECRET.length)),
+    }),
     channels: deepFreeze({
       web: { enabled: own.web?.enabled ?? true },
       slack: { botToken: has("slack.botToken"), appToken: has("slack.appToken") },

@@ -4,8 +4,17 @@ import type { SealPlace, VaultStore } from "../../stores/vault/index.ts";
 import { openSecret } from "./sealed-secret.ts";
 import type { TenantUpdate } from "./tenant-settings.ts";
 
+/** What the names of MCP servers' secrets begin with. */
+export const MCP_SECRET = "agent.mcp.";
+
 /** The names under which a tenant's secrets are kept. */
-export type SecretName = "agent.apiKey" | "agent.signingSecret" | "slack.botToken" | "slack.appToken" | "discord.token";
+export type SecretName =
+  | `${typeof MCP_SECRET}${string}`
+  | "agent.apiKey"
+  | "agent.signingSecret"
+  | "slack.botToken"
+  | "slack.appToken"
+  | "discord.token";
 
 /** What secrets are sealed and opened with. */
 export interface SecretPorts {
@@ -33,6 +42,7 @@ export async function sealTenantSecrets(
   const given: readonly (readonly [SecretName, string | null | undefined])[] = [
     ["agent.apiKey", agent?.apiKey],
     ["agent.signingSecret", agent?.signingSecret],
+    ...Object.entries(agent?.mcp ?? {}).map(([server, value]) => [`${MCP_SECRET}${server}`, value] as const),
     ["slack.botToken", slack?.botToken],
     ["slack.appToken", slack?.appToken],
     ["discord.token", discord?.token],

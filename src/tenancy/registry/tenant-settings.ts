@@ -37,12 +37,37 @@ const billing = z.strictObject({
   email: z.email().max(TEXT_MAX).nullable(),
 });
 
+const mcpName = z.string().regex(/^[a-z][a-z0-9]{0,19}$/, "use 1 to 20 lower-case letters and digits");
+
+/** Fields that say how a message is read or where it goes, or that are the protocol's own. */
+const NO_SECRET_FIELDS: ReadonlySet<string> = new Set(["accept", "cookie", "host", "origin", "te", "traceparent", "upgrade", "user-agent"]);
+const NO_SECRET_PREFIX =
+  /^(?:accept-|connection|content-|expect|keep-alive|last-event-id|mcp-|proxy-|trailer|transfer-|x-tenant-|x-request-id)/;
+
+const mcpServer = z.strictObject({
+  name: mcpName,
+  url: z.string().max(2048),
+  tools: z
+    .array(z.string().regex(/^[A-Za-z0-9_./-]{1,128}$/, "use a tool's name"))
+    .min(1)
+    .max(32),
+  secretHeader: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,63}$/, "use the name of a header field in lower case")
+    .refine((name) => !NO_SECRET_FIELDS.has(name) && !NO_SECRET_PREFIX.test(name), "this field is not for secrets")
+    .default("authorization"),
+});
+
 const agentConfig = z.strictObject({
   invokeUrl: z.string().max(2048).nullable(),
   timeout: z.int().min(100).max(600_000),
   protocol: z.enum(AGENT_PROTOCOLS),
   concurrency: z.int().min(1).max(10_000),
   model: z.string().min(1).max(TEXT_MAX).nullable(),
+  mcpServers: z
+    .array(mcpServer)
+    .max(8)
+    .refine((servers) => new Set(servers.map(({ name }) => name)).size === servers.length, "two servers have one name"),
 });
 
 const sessions = z.strictObject({
@@ -93,9 +118,24 @@ const signingSecret = z
   .string()
   .regex(/^whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, "use whsec_ and 24 to 64 random bytes in base64");
 
+// the value of a header field, of visible characters and single spaces inside
+const fieldValue = z
+  .string()
+  .max(2_000)
+  .regex(/^[!-~]+(?: [!-~]+)*$/, "use the value of the header field");
+
 const secrets = {
-  /** What the agent is called with: a bearer token, and the secret that signs what is sent to it. */
-  agent: z.strictObject({ apiKey: agentKey.nullable().optional(), signingSecret: signingSecret.nullable().optional() }).optional(),
+  /** What the agent is called with: a bearer token, the secret that signs what is sent to it, and header fields of MCP servers by their names. */
+  agent: z
+    .strictObject({
+      apiKey: agentKey.nullable().optional(),
+      signingSecret: signingSecret.nullable().optional(),
+      mcp: z
+        .record(mcpName, fieldValue.nullable())
+        .refine((given) => Object.keys(given).length <= 8, "at most 8")
+        .optional(),
+    })
+    .optional(),
   slack: z.strictObject({ botToken: token.nullable().optional(), appToken: token.nullable().optional() }).optional(),
   discord: z.strictObject({ token: token.nullable().optional() }).optional(),
 };

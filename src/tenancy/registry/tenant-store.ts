@@ -185,10 +185,11 @@ async function assertPlan(tx: Queryable, plan: string): Promise<void> {
 
 function checkAgent(ports: TenantStorePorts, { agentConfig }: Pick<TenantDocument, "agentConfig">): void {
   if (!agentConfig) return;
-  const { protocol = "builtin", invokeUrl = null, model = null } = agentConfig;
+  const { protocol = "builtin", invokeUrl = null, model = null, mcpServers = [] } = agentConfig;
   if (protocol !== "builtin" && invokeUrl === null) throw invalid("agentConfig.invokeUrl", `The protocol ${protocol} needs an invokeUrl.`);
   if (protocol === "openai" && model === null) throw invalid("agentConfig.model", "The protocol openai needs a model.");
   if (invokeUrl !== null) ports.checkUrl(invokeUrl);
+  for (const { url } of mcpServers) ports.checkUrl(url);
 }
 
 /** Nested settings are merged one level deep, so that changing the agent's timeout keeps its address. */

@@ -11,7 +11,7 @@ import { BodyDecoder, type BodySink, NO_BODY } from "./body-decoder.ts";
 import { CallerInput } from "./caller-input.ts";
 import { CallerLimits } from "./caller-limits.ts";
 import { CR, END_OF_HEAD, LF, TOKEN } from "./characters.ts";
-import { brokenHead, type Ends, type Head, parseRequestHead } from "./request-parser.ts";
+import { emptyHead, type Ends, type Head, parseRequestHead } from "./request-parser.ts";
 import { ExchangeQueue } from "./exchange-queue.ts";
 import { Farewell } from "./farewell.ts";
 import { SocketFlow } from "./socket-flow.ts";
@@ -187,7 +187,7 @@ export class CallerConnection implements CallerPort {
     this.#limits.stopReading();
     sink?.fail(fault);
     if (this.#farewell.begun) return;
-    (exchange ?? this.#enqueue(brokenHead(this.#ends))).refuse(fault);
+    (exchange ?? this.#enqueue(emptyHead(this.#ends))).refuse(fault);
   }
 
   #callerEnded(): void {

@@ -135,8 +135,8 @@ export function parseRequestHead(text: string, rules: RequestRules, ends: Ends, 
   });
 }
 
-/** What stands for a request that could not be read. */
-export function brokenHead(ends: Ends): Head {
+/** What stands for a request that could not be read, or that nobody has sent. */
+export function emptyHead(ends: Ends): Head {
   return new Head(ends, {
     method: "GET",
     target: { raw: "/", path: "/", segments: [], query: "" },

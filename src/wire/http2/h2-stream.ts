@@ -5,7 +5,7 @@ import type { CallerPort, RequestSink } from "../caller-port.ts";
 import { WireExchange } from "../exchange.ts";
 import type { Answer, HeaderEdit } from "../http.ts";
 import type { House } from "../house.ts";
-import { brokenHead, type Ends } from "../http1/request-parser.ts";
+import { emptyHead, type Ends } from "../http1/request-parser.ts";
 import type { UpstreamConnection } from "../http1/upstream-connection.ts";
 import type { Timed } from "../timer-wheel.ts";
 import { toHead } from "./h2-head.ts";
@@ -48,7 +48,7 @@ export class H2Stream implements CallerPort, Timed {
       this.#bodyDone = !this.#exchange.hasBody;
       this.#waits = head.waits;
     } catch (error) {
-      this.#exchange = new WireExchange(brokenHead(this.#ends), this, true);
+      this.#exchange = new WireExchange(emptyHead(this.#ends), this, true);
       return this.#exchange.refuse(toFault(error));
     }
     if (!this.#bodyDone) this.#limitBody();

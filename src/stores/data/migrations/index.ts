@@ -15,6 +15,7 @@ import { modelBudgets } from "./0022-model-budgets.ts";
 import { channels } from "./0024-channels.ts";
 import { sessions } from "./0025-sessions.ts";
 import { channelRequests } from "./0026-channel-requests.ts";
+import { channelLeases } from "./0031-channel-leases.ts";
 import { sealedExports } from "./0034-sealed-exports.ts";
 import type { Migration } from "./migration.ts";
 
@@ -37,5 +38,6 @@ export const MIGRATIONS: readonly Migration[] = [
   channels,
   sessions,
   channelRequests,
+  channelLeases,
   sealedExports,
 ];

@@ -1,0 +1,193 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { type Clock, Fault, type Json, type Platform, type Random, toFault } from "../../../kernel/index.ts";
+import {
+  CHANNEL_LEASE_MS,
+  type ChannelLeases,
+  type HeldLease,
+  type Installation,
+  type Installations,
+} from "../../../tenancy/registry/index.ts";
+import type { Egress } from "../../../wire/index.ts";
+import type { Channel, SocketEnd, SocketTurn } from "../channel.ts";
+import type { Receiver } from "../receive.ts";
+
+/** What keeping connections needs. */
+export interface SocketPorts {
+  readonly leases: ChannelLeases;
+  readonly installations: Pick<Installations, "find">;
+  readonly channels: ReadonlyMap<Platform, Channel>;
+  readonly receiver: Receiver;
+  readonly egress: Pick<Egress, "openSocket">;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly report: (fault: Fault) => void;
+}
+
+/** The connections that this process keeps for apps that are reached over one. */
+export interface SocketKeeper {
+  /** Takes connections that nobody keeps, now and from time to time. */
+  start(): void;
+  /** Ends all of them, and gives them to whoever wants them. */
+  close(): Promise<void>;
+}
+
+const LOOK_MS = 2_000;
+/** Connections of one process, and how many it takes at a time, so that several processes share them. */
+const HELD_MAX = 1_000;
+const CLAIM_MAX = 20;
+/** A connection is given up so long before its lease ends: then nobody else has it yet. */
+const MARGIN_MS = 3_000;
+const CONNECT_MS = 10_000;
+const QUEUED_MAX = 1_000;
+/** A connection that lasted so long has not failed. */
+const GOOD_MS = 10_000;
+const PAUSE_MS = 250;
+const PAUSE_MS_MAX = 60_000;
+/** The pause where the platform does not take the app. */
+const REFUSED_MS = 5 * 60_000;
+
+/** A keeper that keeps nothing yet. */
+export function createSocketKeeper(ports: SocketPorts): SocketKeeper {
+  return new Keeper(ports);
+}
+
+/** One installation whose connection is kept here. */
+interface Kept {
+  readonly installation: string;
+  resume: Json | null;
+  /** Whether something was taken since it was last connected. */
+  useful: boolean;
+  readonly ends: AbortController;
+  readonly running: Promise<void>;
+}
+
+class Keeper implements SocketKeeper {
+  readonly #ports: SocketPorts;
+  readonly #kept = new Map<string, Kept>();
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | undefined;
+  /** Monotonic: until then the leases hold for certain. */
+  #certainUntil = 0;
+  #failing = false;
+  #closed = false;
+
+  constructor(ports: SocketPorts) {
+    this.#ports = ports;
+  }
+
+  start(): void {
+    const look = (): void => {
+      this.#looking ??= this.#look().finally(() => void (this.#looking = undefined));
+    };
+    this.#timer = setInterval(look, LOOK_MS).unref();
+    look();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    await this.#looking;
+    const kept = [...this.#kept.values()];
+    for (const { ends } of kept) ends.abort(new Error("this process is ending"));
+    await Promise.all(kept.map(({ running }) => running));
+    if (kept.length > 0) await this.#ports.leases.release(kept.map(toLease)).catch((error: unknown) => this.#ports.report(toFault(error)));
+  }
+
+  async #look(): Promise<void> {
+    const { leases, clock, report } = this.#ports;
+    const askedMs = clock.monotonic();
+    try {
+      const held = await leases.keep([...this.#kept.values()].map(toLease));
+      this.#certainUntil = askedMs + CHANNEL_LEASE_MS - MARGIN_MS;
+      for (const kept of this.#kept.values()) if (!held.has(kept.installation)) this.#drop(kept);
+      const room = Math.min(CLAIM_MAX, HELD_MAX - this.#kept.size);
+      if (room > 0 && !this.#closed) for (const lease of await leases.claim(room)) this.#begin(lease);
+      this.#failing = false;
+    } catch (error) {
+      if (!this.#failing) report(toFault(error)); // one report per outage is enough
+      this.#failing = true;
+      if (clock.monotonic() > this.#certainUntil) for (const kept of this.#kept.values()) this.#drop(kept);
+    }
+  }
+
+  #drop(kept: Kept): void {
+    this.#kept.delete(kept.installation);
+    kept.ends.abort(new Error("the connection is no longer this process's"));
+  }
+
+  #begin({ installation, resume }: HeldLease): void {
+    // held before, and lost in between: the old one is on its way out
+    const before = this.#kept.get(installation);
+    if (before) this.#drop(before);
+    const ends = new AbortController();
+    const kept: Kept = { installation, resume, useful: false, ends, running: Promise.resolve() };
+    const running = this.#run(kept).catch((error: unknown) => this.#ports.report(toFault(error)));
+    this.#kept.set(installation, Object.assign(kept, { running }));
+  }
+
+  /** Connects again and again, for as long as the lease is held. */
+  async #run(kept: Kept): Promise<void> {
+    const { clock, random, report } = this.#ports;
+    const { signal } = kept.ends;
+    for (let failures = 0; !signal.aborted;) {
+      const begunMs = clock.monotonic();
+      kept.useful = false;
+      try {
+        const end = await this.#connect(kept);
+        if (!end) return;
+        if (end.kind === "refused") await pause(REFUSED_MS, undefined, { signal, ref: false });
+      } catch (error) {
+        if (signal.aborted) return;
+        const fault = toFault(error);
+        if (failures === 0) report(fault);
+      }
+      failures = kept.useful || clock.monotonic() - begunMs >= GOOD_MS ? 0 : failures + 1;
+      const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** failures);
+      const part = 0.5 + random.bytes(1).readUInt8() / 512;
+      await pause(pauseMs * part, undefined, { signal, ref: false }).catch(() => undefined); // the loop looks at the signal
+    }
+  }
+
+  /** One connection; undefined where there is nothing to connect any more. */
+  async #connect(kept: Kept): Promise<SocketEnd | undefined> {
+    const { installations, channels, receiver } = this.#ports;
+    const found = await installations.find(kept.installation);
+    const channel = found && channels.get(found.platform);
+    if (!found || !channel) return undefined;
+    const end = await channel.speak(await this.#turn(found, kept));
+    if (end.kind === "refused") receiver.noteSocketRefused(found, end.reason);
+    return end;
+  }
+
+  async #turn(found: Installation, kept: Kept): Promise<SocketTurn> {
+    const { receiver, egress, clock, random, report } = this.#ports;
+    const installation = await receiver.open(found);
+    const { signal } = kept.ends;
+    const certain = (): boolean => !signal.aborted && clock.monotonic() < this.#certainUntil;
+    return {
+      installation,
+      signal,
+      clock,
+      random,
+      get resume() {
+        return kept.resume;
+      },
+      set resume(value) {
+        kept.resume = value;
+      },
+      connect: (url, messageBytesMax) => egress.openSocket({ url, messageBytesMax, queuedMax: QUEUED_MAX, timeoutMs: CONNECT_MS, signal }),
+      async take(reading) {
+        // another process may have it by now: whatever comes here comes there too
+        if (!certain()) throw new Fault("dependency_unavailable", "the lease is no longer certain");
+        const answer = await receiver.take(installation, reading, receiver.ownSource("socket"));
+        kept.useful = true;
+        return answer;
+      },
+      problem: (error) => report(toFault(error)),
+    };
+  }
+}
+
+function toLease({ installation, resume }: Kept): HeldLease {
+  return { installation, resume };
+}

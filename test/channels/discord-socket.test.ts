@@ -1,0 +1,233 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { guard, startFreehold } from "../support/freehold.ts";
+import { until } from "../support/until.ts";
+import { appOf, botOf, commandOf, type DiscordApp, messageOf, startDiscord } from "./discord-apps.ts";
+import { type AppConnection, startSocketServer } from "./socket-server.ts";
+
+const [ofA, ofB, fake] = [appOf(5), appOf(6), appOf(7)];
+const discord = await startDiscord();
+const freehold = await startFreehold({ settings: { channels: { discord: { apiUrl: discord.url } } } });
+const operator = freehold.trusted(freehold.platform.admin);
+const heartbeat = { interval: 60_000 };
+/** What READY names for an app, where it is not the app itself. */
+const names = new Map<DiscordApp, string>();
+/** Sessions that can be gone on with, and what has been said in them since. */
+const sessions = new Map<string, { app: DiscordApp; events: { s: number; t: string; d: object }[] }>();
+const inUse = new Map<AppConnection, string>();
+let begun = 0;
+
+/** Discord's gateway as an app sees it, strict about tokens and order. */
+const wires = await startSocketServer(
+  (connection) => connection.send({ op: 10, d: { heartbeat_interval: heartbeat.interval } }),
+  (connection, { op, d }) => {
+    if (op === 1) return connection.send({ op: 11 });
+    const { token, session_id: session, seq = 0 } = d as { token: string; session_id?: string; seq?: number };
+    const app = [ofA, ofB, fake].find(({ botToken }) => botToken === token);
+    if (!app) return connection.close(4_004);
+    if (op === 6) {
+      const known = sessions.get(session ?? "");
+      if (known?.app !== app) return connection.send({ op: 9, d: false });
+      inUse.set(connection, session ?? "");
+      for (const event of known.events) if (event.s > seq) connection.send({ op: 0, ...event });
+      return connection.send({ op: 0, s: known.events.length + 1, t: "RESUMED", d: {} });
+    }
+    assert.equal(op, 2);
+    const id = `session-${++begun}`;
+    sessions.set(id, { app, events: [] });
+    inUse.set(connection, id);
+    const ready = {
+      v: 10,
+      session_id: id,
+      resume_gateway_url: wires.url,
+      user: { id: botOf(app) },
+      application: { id: names.get(app) ?? app.id },
+    };
+    return connection.send({ op: 0, s: 1, t: "READY", d: ready });
+  },
+);
+discord.gateway.url = wires.url;
+
+/** The connection in use for an app. */
+async function connectionOf(app: DiscordApp): Promise<AppConnection> {
+  return await until(`a connection of ${app.id}`, () =>
+    wires.connections.findLast((each) => each.open && sessions.get(inUse.get(each) ?? "")?.app === app),
+  );
+}
+
+/** Says an event in an app's session: now, and to whoever goes on with it. */
+async function say(app: DiscordApp, t: string, d: object): Promise<void> {
+  const connection = await connectionOf(app);
+  const session = sessions.get(inUse.get(connection) ?? "");
+  assert.ok(session);
+  const event = { s: session.events.length + 2, t, d };
+  session.events.push(event);
+  connection.send({ op: 0, ...event });
+}
+
+async function answers(count: number): Promise<typeof discord.sent> {
+  await until(`${count} answers`, () => discord.sent.length >= count);
+  return discord.sent;
+}
+
+/** When everything that was said before is handled: a message that is said after it is answered. */
+async function settled(app = ofA): Promise<void> {
+  const message = messageOf(app, { author: { id: "500000000000000009" }, channel_id: "400000000000000009" });
+  await say(app, "MESSAGE_CREATE", message);
+  await until("the marker's answer", () => discord.sent.some(({ place }) => place === "400000000000000009"));
+  discord.sent.splice(0, discord.sent.length, ...discord.sent.filter(({ place }) => place !== "400000000000000009"));
+}
+
+async function install(tenant: string, app: DiscordApp, settings: object = {}) {
+  discord.add(app);
+  const given = { botToken: app.botToken, guilds: [app.guild], socket: true, ...settings };
+  return await operator.post(`/admin/v1/tenants/${tenant}/channels`, { platform: "discord", settings: given });
+}
+
+describe("Discord over a connection", () => {
+  guard(freehold);
+  after(() => {
+    wires.close();
+    discord.close();
+    assert.deepEqual(discord.problems, []);
+  });
+  before(async () => {
+    const replies = [await install("a", ofA), await install("b", ofB)];
+    for (const reply of replies) assert.equal(reply.status, 201, reply.text);
+  });
+  beforeEach(() => {
+    discord.sent.length = 0;
+    freehold.agents.a.received.length = 0;
+    freehold.agents.b.received.length = 0;
+  });
+
+  test("the app says who it is, and wants messages alone", async () => {
+    const connection = await connectionOf(ofA);
+    const [first] = connection.said;
+    assert.deepEqual([first?.["op"], (first?.["d"] as { intents: number } | undefined)?.intents], [2, 1 << 9]);
+    assert.equal(connection.path, "/?v=10&encoding=json");
+  });
+
+  test("a message that mentions the app is answered where it stands, by the agent of the server's tenant, and mentions nobody", async () => {
+    const message = messageOf(ofA);
+    await say(ofA, "MESSAGE_CREATE", message);
+    const [answer] = await answers(1);
+    assert.deepEqual(answer, {
+      app: ofA.id,
+      place: "400000000000000001",
+      body: {
+        content: "The answer of a.",
+        allowed_mentions: { parse: [], replied_user: false },
+        message_reference: { message_id: message["id"], fail_if_not_exists: false },
+      },
+    });
+    const [question] = freehold.agents.a.received.map(({ body }) => JSON.parse(body) as Record<string, unknown>);
+    assert.deepEqual([question?.["text"], question?.["userId"]], ["How long do refunds take?", "discord:500000000000000001"]);
+    assert.equal(freehold.agents.b.received.length, 0);
+  });
+
+  test("bots, webhooks, the app itself, what is only overheard, direct messages and other servers are not answered", async () => {
+    for (const over of [
+      { author: { id: "500000000000000002", bot: true } },
+      { webhook_id: "700000000000000009" },
+      { author: { id: botOf(ofA) } },
+      { mentions: [] },
+      { mentions: [{ id: botOf(ofB) }] },
+      { guild_id: undefined },
+      { guild_id: ofB.guild },
+      { type: 7 },
+      { content: `<@${botOf(ofA)}>  ` },
+      { content: 7 },
+    ])
+      await say(ofA, "MESSAGE_CREATE", messageOf(ofA, over));
+    await settled();
+    assert.deepEqual(discord.sent, []);
+    assert.equal(freehold.agents.a.received.length, 1);
+    const noted = await freehold.sql(
+      "select from freehold.audit_entries where action = 'channel_delivery_dropped' and reason = 'another_workspace'",
+    );
+    assert.equal(noted.length > 0, true);
+  });
+
+  test("a command is acknowledged by a call and answered later, once, though it comes twice", async () => {
+    const command = JSON.parse(commandOf(ofA)) as { id: string; token: string };
+    await say(ofA, "INTERACTION_CREATE", command);
+    await say(ofA, "INTERACTION_CREATE", command);
+    await until("its answer", () => discord.sent.some(({ place }) => place === command.token));
+    await settled();
+    assert.equal(discord.sent.filter(({ place }) => place === command.token).length, 1);
+    assert.deepEqual(discord.sent.find(({ place }) => place === command.id)?.body, { type: 5 });
+  });
+
+  test("a connection that is lost, or that Discord wants anew, goes on where it ended", async () => {
+    for (const lose of [
+      (each: AppConnection) => each.cut(),
+      (each: AppConnection) => each.send({ op: 7, d: null }),
+      (each: AppConnection) => each.close(4_000),
+    ]) {
+      const first = await connectionOf(ofA);
+      const session = inUse.get(first) ?? "";
+      lose(first);
+      await until("its end", () => !first.open);
+      // said while nobody was there
+      const known = sessions.get(session);
+      known?.events.push({ s: known.events.length + 2, t: "MESSAGE_CREATE", d: messageOf(ofA, { channel_id: "400000000000000003" }) });
+      const second = await connectionOf(ofA);
+      assert.deepEqual([second.said[0]?.["op"], inUse.get(second)], [6, session]);
+      await until("what was missed is answered", () => discord.sent.some(({ place }) => place === "400000000000000003"));
+      discord.sent.length = 0;
+    }
+  });
+
+  test("a session that Discord has forgotten begins anew", async () => {
+    const first = await connectionOf(ofA);
+    await settled();
+    sessions.delete(inUse.get(first) ?? "");
+    first.cut();
+    const second = await connectionOf(ofA);
+    assert.equal(second.said[0]?.["op"], 2);
+    await settled();
+  });
+
+  test("a heartbeat is answered when Discord asks for one, and comes by itself", async () => {
+    const connection = await connectionOf(ofA);
+    connection.send({ op: 1, d: null });
+    await until("a heartbeat", () => connection.said.some(({ op }) => op === 1));
+    await settled();
+    heartbeat.interval = 100;
+    connection.cut();
+    const other = await connectionOf(ofA);
+    await until("heartbeats", () => other.said.filter(({ op }) => op === 1).length > 2);
+    await settled();
+    heartbeat.interval = 60_000;
+    other.cut();
+    await connectionOf(ofA);
+  });
+
+  test("another gateway goes on with the session of one that ended, and nothing is lost", async () => {
+    const held = await connectionOf(ofA);
+    const session = inUse.get(held) ?? "";
+    const other = await freehold.second();
+    await freehold.app.services.channels.sockets.close();
+    await until("its end", () => !held.open);
+    const known = sessions.get(session);
+    known?.events.push({ s: known.events.length + 2, t: "MESSAGE_CREATE", d: messageOf(ofA, { channel_id: "400000000000000004" }) });
+    const next = await connectionOf(ofA);
+    assert.deepEqual([next.said[0]?.["op"], inUse.get(next)], [6, session]);
+    await until("what was missed is answered", () => discord.sent.some(({ place }) => place === "400000000000000004"));
+    assert.ok(other.url);
+  });
+
+  test("a token that Discord no longer takes, and a connection that names another app, carry nothing and are noted", async () => {
+    names.set(fake, ofA.id);
+    assert.equal((await install("a", fake)).status, 201);
+    const noted = async (reason: string): Promise<boolean> =>
+      (await freehold.sql("select from freehold.audit_entries where action = 'channel_socket_refused' and reason = $1", [reason])).length >
+      0;
+    await until("it is noted", () => noted("another_app"));
+    const connection = await connectionOf(ofB);
+    connection.close(4_004);
+    await until("it is noted", () => noted("close_4004"));
+    assert.equal(discord.sent.length, 0);
+  });
+});
