@@ -14,6 +14,11 @@ export interface Random {
   bytes(size: number): Buffer;
 }
 
+/** A number from 0 up to, and not, 1, each equally likely. */
+export function fractionOf(random: Random): number {
+  return random.bytes(4).readUInt32BE() / 2 ** 32;
+}
+
 /** The time of this machine. */
 export const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() };
 const POOL_BYTES = 4_096;

@@ -1,6 +1,6 @@
 export { AEAD_NONCE_BYTES, AEAD_TAG_BYTES, aeadOpen, type AeadParts, aeadSeal, partsToBytes } from "./aead.ts";
 export { BoundedMap } from "./bounded-map.ts";
-export { type Clock, type Random, systemClock, systemRandom } from "./clock.ts";
+export { type Clock, fractionOf, type Random, systemClock, systemRandom } from "./clock.ts";
 export {
   createTenantContext,
   freezePrincipal,

@@ -1,8 +1,7 @@
 import { createHmac } from "node:crypto";
 import { type Keyring, partsToBytes, type Tenant } from "../kernel/index.ts";
 import type { RequestHead } from "../wire/index.ts";
-import { isFields } from "./protocols/openai-parts.ts";
-import type { ModelRequest } from "./request.ts";
+import { callerName, type ModelRequest } from "./request.ts";
 import type { OpenModel } from "./settings/catalogue.ts";
 
 /** Fields whose text names an answer that the provider may keep. */
@@ -27,11 +26,10 @@ export function createCallerNames(keyring: Keyring): CallerNames {
     membersFor({ uuid }, { protocol, values }, { owner, provider: { cacheKey } }) {
       if (owner === "tenant") return {};
       const named = protocol.callerNames.flatMap((path): [string, unknown][] => {
-        const [member = "", inner] = path.split(".");
-        const value = values[member];
-        if (inner === undefined) return typeof value === "string" ? [[member, mac(member, uuid, value)]] : [];
-        const name = isFields(value) ? value[inner] : undefined;
-        return isFields(value) && typeof name === "string" ? [[member, { ...value, [inner]: mac(path, uuid, name) }]] : [];
+        const { member, inner, outer, name } = callerName(values, path);
+        if (typeof name !== "string") return [];
+        const masked = mac(path, uuid, name);
+        return [[member, inner === undefined ? masked : { ...Object(outer), [inner]: masked }]];
       });
       const members = Object.fromEntries(named);
       const isMissing = cacheKey !== "none" && protocol.callerNames.includes(cacheKey) && members[cacheKey] === undefined;

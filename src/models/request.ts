@@ -52,11 +52,20 @@ function outputMaxOf({ outputMembers }: Protocol, values: RequestValues): number
 }
 
 function assertName(values: RequestValues, path: string): void {
+  const { member, inner, outer, name } = callerName(values, path);
+  if (inner !== undefined && outer !== undefined && !isFields(outer)) throw invalid(member, `${member} is an object.`);
+  if (name !== undefined && typeof name !== "string") throw invalid(path, `${path} is text.`);
+}
+
+/** What a caller has given at the path of a name, and the member that it stands in; null is nothing. */
+export function callerName(
+  values: RequestValues,
+  path: string,
+): { readonly member: string; readonly inner: string | undefined; readonly outer: unknown; readonly name: unknown } {
   const [member = "", inner] = path.split(".");
   const outer = values[member] ?? undefined;
-  if (inner !== undefined && outer !== undefined && !isFields(outer)) throw invalid(member, `${member} is an object.`);
   const name = inner === undefined ? outer : isFields(outer) ? (outer[inner] ?? undefined) : undefined;
-  if (name !== undefined && typeof name !== "string") throw invalid(path, `${path} is text.`);
+  return { member, inner, outer, name };
 }
 
 function isBound(value: unknown, max: number): value is number {

@@ -65,6 +65,12 @@ async function say(app: DiscordApp, t: string, d: object): Promise<void> {
   connection.send({ op: 0, ...event });
 }
 
+/** A message that waits in the session for whoever goes on with it. */
+function sayMeanwhile(session: string, channel: string): void {
+  const known = sessions.get(session);
+  known?.events.push({ s: known.events.length + 2, t: "MESSAGE_CREATE", d: messageOf(ofA, { channel_id: channel }) });
+}
+
 async function answers(count: number): Promise<typeof discord.sent> {
   await until(`${count} answers`, () => discord.sent.length >= count);
   return discord.sent;
@@ -170,8 +176,7 @@ describe("Discord over a connection", () => {
       lose(first);
       await until("its end", () => !first.open);
       // said while nobody was there
-      const known = sessions.get(session);
-      known?.events.push({ s: known.events.length + 2, t: "MESSAGE_CREATE", d: messageOf(ofA, { channel_id: "400000000000000003" }) });
+      sayMeanwhile(session, "400000000000000003");
       const second = await connectionOf(ofA);
       assert.deepEqual([second.said[0]?.["op"], inUse.get(second)], [6, session]);
       await until("what was missed is answered", () => discord.sent.some(({ place }) => place === "400000000000000003"));
@@ -210,8 +215,7 @@ describe("Discord over a connection", () => {
     const other = await freehold.second();
     await freehold.app.services.channels.sockets.close();
     await until("its end", () => !held.open);
-    const known = sessions.get(session);
-    known?.events.push({ s: known.events.length + 2, t: "MESSAGE_CREATE", d: messageOf(ofA, { channel_id: "400000000000000004" }) });
+    sayMeanwhile(session, "400000000000000004");
     const next = await connectionOf(ofA);
     assert.deepEqual([next.said[0]?.["op"], inUse.get(next)], [6, session]);
     await until("what was missed is answered", () => discord.sent.some(({ place }) => place === "400000000000000004"));

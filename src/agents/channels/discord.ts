@@ -1,6 +1,7 @@
 import { createPublicKey, type KeyObject, verify } from "node:crypto";
 import { z } from "zod";
 import { BoundedMap, type Json, parseJson, type StoreTenant } from "../../kernel/index.ts";
+import { tenantOf } from "../../tenancy/registry/index.ts";
 import {
   type Acknowledgement,
   type AdmittedReading,
@@ -13,7 +14,7 @@ import {
   type ReplyOutcome,
   type Sample,
 } from "./channel.ts";
-import { type DiscordReader, speakDiscord } from "./sockets/discord-socket.ts";
+import { type DiscordReader, snowflake, speakDiscord } from "./sockets/discord-socket.ts";
 import { assertUsable, invalidChannel, type PlatformApi } from "./platform-api.ts";
 
 /** Where Discord is. */
@@ -21,8 +22,6 @@ export interface DiscordAddresses {
   /** Without `/api`. */
   readonly apiUrl: string;
 }
-
-const snowflake = z.string().regex(/^[0-9]{15,21}$/, "use an id of 15 to 21 digits");
 
 /** What a tenant gives of its Discord app. */
 const discordInput = z.strictObject({
@@ -248,7 +247,7 @@ async function reply(
   text: string,
   signal: AbortSignal,
 ): Promise<ReplyOutcome> {
-  const tenant = { id: installation.tenantId, uuid: installation.tenantUuid };
+  const tenant = tenantOf(installation);
   const address = addressSchema.parse(sealed);
   const content = text.length <= CONTENT_MAX ? text : `${text.slice(0, CONTENT_MAX - 2).toWellFormed()} …`;
   const answered = "message" in address && address.message !== undefined ? address.message : undefined;

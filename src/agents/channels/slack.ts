@@ -1,6 +1,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { z } from "zod";
 import { type Json, parseJson, type StoreTenant } from "../../kernel/index.ts";
+import { tenantOf } from "../../tenancy/registry/index.ts";
 import {
   type Acknowledgement,
   type AdmittedReading,
@@ -14,7 +15,7 @@ import {
   type ReplyOutcome,
   type Sample,
 } from "./channel.ts";
-import { askSlackSocket, type SlackReaders, speakSlack } from "./sockets/slack-socket.ts";
+import { askSlackSocket, type SlackReaders, speakSlack, TRANSIENT } from "./sockets/slack-socket.ts";
 import { assertUsable, invalidChannel, type PlatformApi } from "./platform-api.ts";
 
 /** Where Slack is. */
@@ -111,12 +112,10 @@ const REPLY_MAX = 12_000;
 const NONE: Acknowledgement = undefined;
 /** Kinds of messages that a person has written. */
 const WRITTEN: ReadonlySet<string | undefined> = new Set([undefined, "file_share", "thread_broadcast"]);
-/** What Slack answers when it may take the same later. */
-const TRANSIENT: ReadonlySet<string> = new Set(["ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"]);
 
 /**
- * Slack by the Events API and slash commands, delivered or over a connection (Socket Mode). Signatures: HMAC-SHA256 over `v0:{time}:{body}` in lower-case hexadecimal. Answered are direct
- * messages, mentions and commands of people of the workspace; nothing of any bot.
+ * Slack by the Events API and slash commands, delivered or over a connection (Socket Mode). Signatures: HMAC-SHA256 over `v0:{time}:{body}` in
+ * lower-case hexadecimal. Answered are direct messages, mentions and commands of people of the workspace; nothing of any bot.
  */
 export function createSlackChannel(api: PlatformApi, addresses: SlackAddresses): Channel {
   const readers: SlackReaders = {
@@ -309,7 +308,7 @@ async function reply(
   text: string,
   signal: AbortSignal,
 ): Promise<ReplyOutcome> {
-  const tenant = { id: installation.tenantId, uuid: installation.tenantUuid };
+  const tenant = tenantOf(installation);
   const address = addressSchema.parse(sealed);
   const json = "application/json; charset=utf-8";
   if ("responseUrl" in address) {

@@ -1,4 +1,14 @@
-import { type Clock, Fault, type Json, JSON_BOUNDS, parseJson, type Secret, type Tenant, type TenantContext } from "../../kernel/index.ts";
+import {
+  type Clock,
+  Fault,
+  type Json,
+  JSON_BOUNDS,
+  parseJson,
+  type Secret,
+  type Tenant,
+  type TenantContext,
+  toTraceparent,
+} from "../../kernel/index.ts";
 import type { Egress, EgressResponse } from "../../wire/index.ts";
 import { parseSse, type SseEvent } from "../sse.ts";
 import { upstreamInvalid } from "../upstream-invalid.ts";
@@ -54,15 +64,16 @@ export async function askAgent(line: AgentLine, invocation: Invocation, url: URL
 
 /** Every field an agent receives. It is a list of what goes out, so that no credential of the caller can get in by being forgotten. */
 function headersFor({ context, stream }: Invocation): Record<string, string> {
-  const { traceId, spanId, sampled } = context.trace;
   return {
     "content-type": "application/json",
     accept: stream ? "text/event-stream, application/json" : "application/json",
-    "user-agent": "freehold",
-    "x-request-id": context.requestId,
-    traceparent: `00-${traceId}-${spanId}-${sampled ? "01" : "00"}`,
-    "x-tenant-id": context.tenant.id,
+    ...contextFields(context),
   };
+}
+
+/** The fields that tell a tenant's own server who calls, for which tenant and in which request. */
+export function contextFields({ tenant, requestId, trace }: TenantContext): Record<string, string> {
+  return { "user-agent": "freehold", "x-request-id": requestId, traceparent: toTraceparent(trace), "x-tenant-id": tenant.id };
 }
 
 /**

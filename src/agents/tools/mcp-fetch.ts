@@ -66,11 +66,12 @@ export function createMcpFetch({ egress, tenant, url, headers, timeoutMs, onBrok
 }
 
 async function toResponse({ status, headers }: EgressResponse, body: AsyncGenerator<Uint8Array, void, void>): Promise<Response> {
-  const unusable = status >= 300 && status < 400 ? "The MCP server answered with a redirect, which is not followed." : undefined;
-  if (unusable === undefined && status >= 200 && status < 600 && status !== 204 && status !== 205)
-    return new Response(ReadableStream.from(body), { status, headers });
+  const isRedirect = status >= 300 && status < 400;
+  const isEmpty = status === 204 || status === 205;
+  const isKnown = status >= 200 && status < 600;
+  if (isKnown && !isRedirect && !isEmpty) return new Response(ReadableStream.from(body), { status, headers });
   await body.return();
-  if (unusable !== undefined) throw upstreamInvalid(unusable);
-  if (status !== 204 && status !== 205) throw upstreamInvalid(`The MCP server answered with status ${status}.`);
+  if (isRedirect) throw upstreamInvalid("The MCP server answered with a redirect, which is not followed.");
+  if (!isKnown) throw upstreamInvalid(`The MCP server answered with status ${status}.`);
   return new Response(null, { status, headers });
 }

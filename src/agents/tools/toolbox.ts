@@ -1,8 +1,8 @@
 import { type Json, type McpServer, type Secret, type Tenant, toFault } from "../../kernel/index.ts";
 import type { Egress } from "../../wire/index.ts";
+import { contextFields } from "../protocols/agent-request.ts";
 import type { Invocation } from "../protocols/protocol.ts";
-import type { SearchPassages } from "../protocols/passages.ts";
-import { toCitation } from "../protocols/passages.ts";
+import { type SearchPassages, toCitation } from "../protocols/passages.ts";
 import { createMcpFetch } from "./mcp-fetch.ts";
 import { aboutCall, type ConnectedServer, connectToServer } from "./mcp-server.ts";
 import type { NoteToolCall, Tool } from "./tool.ts";
@@ -68,14 +68,7 @@ async function openServer(
     const url = egress.check(server.url);
     // one that has a secret is never called without it
     const secret = tenant.agentSecrets.mcp.includes(server.name) ? await mcpSecret(tenant, server.name) : undefined;
-    const { traceId, spanId, sampled } = context.trace;
-    const headers = {
-      "user-agent": "freehold",
-      "x-request-id": context.requestId,
-      "x-tenant-id": tenant.id,
-      traceparent: `00-${traceId}-${spanId}-${sampled ? "01" : "00"}`,
-      ...(secret && { [server.secretHeader]: secret.reveal() }),
-    };
+    const headers = { ...contextFields(context), ...(secret && { [server.secretHeader]: secret.reveal() }) };
     const onBroken = (reason: unknown): void => broken.abort(reason);
     return await connectToServer({
       server,

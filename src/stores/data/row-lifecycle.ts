@@ -21,7 +21,7 @@ const PUT_BYTES = 512 * 1024;
 
 /**
  * The life of a tenant in the tables that a store answers for, as the catalogue has them at that moment and not by a list. A table with
- * bytes in it is erased and measured like the others, and never exported.
+ * bytes in it is erased and measured like the others, and never exported, unless they are an application's sealed columns.
  */
 export function createRowLifecycle(rows: TenantRows, { name, owns }: RowLifecycleSettings): RowLifecycle {
   const own = async (): Promise<readonly TenantTable[]> => (await rows.tables()).filter(({ place }) => owns(place));

@@ -1,4 +1,4 @@
-import type { Random } from "../../kernel/index.ts";
+import { fractionOf, type Random } from "../../kernel/index.ts";
 
 const FIRST_MS = 200;
 /** The longest pause between two attempts. */
@@ -10,5 +10,5 @@ export const BACKOFF_MS_MAX = 5 * 60 * 1000;
  */
 export function backoffMs(attempts: number, random: Random): number {
   const ceiling = Math.min(BACKOFF_MS_MAX, FIRST_MS * 2 ** (attempts - 1));
-  return Math.floor((random.bytes(4).readUInt32BE() / 2 ** 32) * (ceiling + 1));
+  return Math.floor(fractionOf(random) * (ceiling + 1));
 }

@@ -1,6 +1,6 @@
 export type { GatewayObject, GatewayObjects, GatewayState, GatewayWrite } from "./gateway-objects.ts";
 export type { Confirmation } from "./gateway-processes.ts";
-export type { Installation, InstallationInsert, Installations } from "./installations.ts";
+export { type Installation, type InstallationInsert, type Installations, tenantOf } from "./installations.ts";
 export type { KeyInsert, StoredKey } from "./key-store.ts";
 export { CHANNEL_LEASE_MS, type ChannelLeases, type HeldLease } from "./channel-leases.ts";
 export { createRegistryLifecycle } from "./registry-lifecycle.ts";

@@ -180,7 +180,8 @@ async function readInstallations(system: Queryable, ids: readonly string[]): Pro
   return new Map(rows.map((row) => [row.id, Object.freeze(row)]));
 }
 
-function tenantOf({ tenantId, tenantUuid }: Installation): StoreTenant {
+/** Whose it is. */
+export function tenantOf({ tenantId, tenantUuid }: Installation): StoreTenant {
   return { id: tenantId, uuid: tenantUuid };
 }
 

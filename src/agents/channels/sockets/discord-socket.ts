@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { Fault, type FaultCode, type Json, parseJson, type Random, toFault } from "../../../kernel/index.ts";
+import { Fault, type FaultCode, fractionOf, type Json, parseJson, toFault } from "../../../kernel/index.ts";
+import { tenantOf } from "../../../tenancy/registry/index.ts";
 import type { OwnWebSocket } from "../../../wire/index.ts";
 import type { Acknowledgement, AdmittedReading, OpenInstallation, SocketEnd, SocketTurn } from "../channel.ts";
 import { assertUsable, type PlatformApi } from "../platform-api.ts";
@@ -15,18 +16,21 @@ export interface DiscordLine {
   readonly read: DiscordReader;
 }
 
+/** An id of Discord's. */
+export const snowflake = z.string().regex(/^[0-9]{15,21}$/, "use an id of 15 to 21 digits");
+
 const OP = { dispatch: 0, heartbeat: 1, identify: 2, resume: 6, reconnect: 7, invalidSession: 9, hello: 10, heartbeatAck: 11 } as const;
 const PAYLOAD = z.object({ op: z.int(), d: z.json().optional(), s: z.int().nonnegative().nullish(), t: z.string().max(64).nullish() });
 const HELLO = z.object({ heartbeat_interval: z.number().min(100).max(600_000) });
 const READY = z.object({
   session_id: z.string().min(1).max(256),
   resume_gateway_url: z.string().max(2_048),
-  user: z.object({ id: z.string().regex(/^[0-9]{15,21}$/) }),
+  user: z.object({ id: snowflake }),
   application: z.object({ id: z.string() }),
 });
 const RESUME = z.object({ session: z.string(), url: z.string(), user: z.string(), seq: z.int() });
 type Resume = z.output<typeof RESUME>;
-const INTERACTION = z.object({ id: z.string().regex(/^[0-9]{15,21}$/), token: z.string().regex(/^[A-Za-z0-9._=-]{1,500}$/) });
+const INTERACTION = z.object({ id: snowflake, token: z.string().regex(/^[A-Za-z0-9._=-]{1,500}$/) });
 const GATEWAY = z.object({ url: z.string().max(2_048), session_start_limit: z.object({ remaining: z.int() }) });
 
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
@@ -65,9 +69,8 @@ export async function speakDiscord(line: DiscordLine, turn: SocketTurn): Promise
 
 /** Where to connect to; or that Discord does not take the token, or no more beginnings today. */
 async function askGateway({ api, apiUrl }: DiscordLine, { installation, signal }: SocketTurn): Promise<string | SocketEnd> {
-  const tenant = { id: installation.tenantId, uuid: installation.tenantUuid };
   const headers = { authorization: `Bot ${installation.secrets["botToken"] ?? ""}` };
-  const answer = await api(tenant, { method: "GET", url: `${apiUrl}/api/v10/gateway/bot`, headers, signal });
+  const answer = await api(tenantOf(installation), { method: "GET", url: `${apiUrl}/api/v10/gateway/bot`, headers, signal });
   assertUsable("Discord", answer);
   const gateway = GATEWAY.safeParse(answer.body);
   if (answer.status !== 200 || !gateway.success) return { kind: "refused", reason: `status_${answer.status}` };
@@ -126,7 +129,8 @@ class Talk {
 
   async #begin(intervalMs: number): Promise<undefined> {
     const token = this.#turn.installation.secrets["botToken"] ?? "";
-    this.#schedule(intervalMs, intervalMs * partOf(this.#turn.random));
+    // heartbeats of many apps are not all at once
+    this.#schedule(intervalMs, intervalMs * fractionOf(this.#turn.random));
     if (this.#session) {
       const { session, seq } = this.#session;
       return await this.#say(OP.resume, { token, session_id: session, seq });
@@ -174,17 +178,13 @@ class Talk {
   /** An interaction that comes over the connection is acknowledged by a call, with its own token. */
   async #acknowledge(data: Json, answer: NonNullable<Acknowledgement>): Promise<void> {
     const { id, token } = INTERACTION.parse(data);
-    const { tenantId, tenantUuid } = this.#turn.installation;
-    await this.#line.api(
-      { id: tenantId, uuid: tenantUuid },
-      {
-        method: "POST",
-        url: `${this.#line.apiUrl}/api/v10/interactions/${id}/${token}/callback`,
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(answer),
-        signal: this.#turn.signal,
-      },
-    );
+    await this.#line.api(tenantOf(this.#turn.installation), {
+      method: "POST",
+      url: `${this.#line.apiUrl}/api/v10/interactions/${id}/${token}/callback`,
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(answer),
+      signal: this.#turn.signal,
+    });
   }
 
   async #beat(): Promise<undefined> {
@@ -195,9 +195,4 @@ class Talk {
     await this.#connection.send(JSON.stringify({ op, d }));
     return undefined;
   }
-}
-
-/** A part of one, by chance: heartbeats of many apps are not all at once. */
-function partOf(random: Random): number {
-  return random.bytes(1).readUInt8() / 256;
 }

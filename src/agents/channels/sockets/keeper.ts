@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { type Clock, Fault, type Json, type Platform, type Random, toFault } from "../../../kernel/index.ts";
+import { type Clock, Fault, fractionOf, type Json, type Platform, type Random, toFault } from "../../../kernel/index.ts";
 import {
   CHANNEL_LEASE_MS,
   type ChannelLeases,
@@ -58,7 +58,7 @@ interface Kept {
   /** Whether something was taken since it was last connected. */
   useful: boolean;
   readonly ends: AbortController;
-  readonly running: Promise<void>;
+  running: Promise<void>;
 }
 
 class Keeper implements SocketKeeper {
@@ -121,8 +121,8 @@ class Keeper implements SocketKeeper {
     if (before) this.#drop(before);
     const ends = new AbortController();
     const kept: Kept = { installation, resume, useful: false, ends, running: Promise.resolve() };
-    const running = this.#run(kept).catch((error: unknown) => this.#ports.report(toFault(error)));
-    this.#kept.set(installation, Object.assign(kept, { running }));
+    this.#kept.set(installation, kept);
+    kept.running = this.#run(kept).catch((error: unknown) => this.#ports.report(toFault(error)));
   }
 
   /** Connects again and again, for as long as the lease is held. */
@@ -143,8 +143,7 @@ class Keeper implements SocketKeeper {
       }
       failures = kept.useful || clock.monotonic() - begunMs >= GOOD_MS ? 0 : failures + 1;
       const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** failures);
-      const part = 0.5 + random.bytes(1).readUInt8() / 512;
-      await pause(pauseMs * part, undefined, { signal, ref: false }).catch(() => undefined); // the loop looks at the signal
+      await pause(pauseMs * (0.5 + fractionOf(random) / 2), undefined, { signal, ref: false }).catch(() => undefined); // the loop looks at the signal
     }
   }
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Fault, type Json, parseJson, type StoreTenant } from "../../../kernel/index.ts";
+import { tenantOf } from "../../../tenancy/registry/index.ts";
 import type { AdmittedReading, OpenInstallation, SocketEnd, SocketTurn } from "../channel.ts";
 import { assertUsable, type PlatformAnswer, type PlatformApi } from "../platform-api.ts";
 
@@ -19,8 +20,14 @@ const envelope = z.object({
   payload: z.json().optional(),
   accepts_response_payload: z.boolean().optional(),
 });
-/** What Slack answers when it may give an address later. */
-const TRANSIENT: ReadonlySet<string> = new Set(["ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"]);
+/** What Slack answers when it may do the same later. */
+export const TRANSIENT: ReadonlySet<string> = new Set([
+  "ratelimited",
+  "internal_error",
+  "fatal_error",
+  "service_unavailable",
+  "request_timeout",
+]);
 
 /** Asks Slack for the address of one connection. It is good once. */
 export async function askSlackSocket(
@@ -51,8 +58,7 @@ export async function askSlackSocket(
  */
 export async function speakSlack(api: PlatformApi, apiUrl: string, readers: SlackReaders, turn: SocketTurn): Promise<SocketEnd> {
   const { installation, signal } = turn;
-  const tenant = { id: installation.tenantId, uuid: installation.tenantUuid };
-  const address = await askSlackSocket(api, apiUrl, tenant, installation.secrets["appToken"] ?? "", signal);
+  const address = await askSlackSocket(api, apiUrl, tenantOf(installation), installation.secrets["appToken"] ?? "", signal);
   if ("error" in address) return { kind: "refused", reason: address.error };
   const connection = await turn.connect(address.url, MESSAGE_BYTES_MAX);
   try {

@@ -9,34 +9,23 @@ const HEX = "\\x";
  * Records of a tenant's tables with their sealed columns opened: text, or `{"base64": …}` where what was sealed is no text. Throws `conflict`
  * when the tenant's keys were destroyed, and `isolation_violation` for a value that is not of this tenant, table, column and row.
  */
-export async function* openRecords(
-  records: AsyncIterable<StoreRecord>,
-  tables: SealedTables,
-  vault: ColumnVault,
-): AsyncGenerator<StoreRecord> {
-  for await (const record of records) {
-    const table = tables.get(record.kind);
-    yield table
-      ? { ...record, value: await eachSealed(record, table, (column, row, value) => open(record.kind, column, row, value, vault)) }
-      : record;
-  }
+export function openRecords(records: AsyncIterable<StoreRecord>, tables: SealedTables, vault: ColumnVault): AsyncGenerator<StoreRecord> {
+  return changeRecords(records, tables, async (...place) => await open(...place, vault));
 }
 
 /** The same records with those columns sealed for the tenant and row that they are put in. Throws `invalid_settings` for what no export gives. */
-export async function* sealRecords(
-  records: AsyncIterable<StoreRecord>,
-  tables: SealedTables,
-  vault: ColumnVault,
-): AsyncGenerator<StoreRecord> {
-  for await (const record of records) {
-    const table = tables.get(record.kind);
-    yield table
-      ? { ...record, value: await eachSealed(record, table, (column, row, value) => seal(record.kind, column, row, value, vault)) }
-      : record;
-  }
+export function sealRecords(records: AsyncIterable<StoreRecord>, tables: SealedTables, vault: ColumnVault): AsyncGenerator<StoreRecord> {
+  return changeRecords(records, tables, async (...place) => await seal(...place, vault));
 }
 
-type Change = (column: string, row: readonly string[], value: unknown) => Promise<Json>;
+type Change = (table: string, column: string, row: readonly string[], value: unknown) => Promise<Json>;
+
+async function* changeRecords(records: AsyncIterable<StoreRecord>, tables: SealedTables, change: Change): AsyncGenerator<StoreRecord> {
+  for await (const record of records) {
+    const table = tables.get(record.kind);
+    yield table ? { ...record, value: await eachSealed(record, table, change) } : record;
+  }
+}
 
 async function eachSealed({ kind, value }: StoreRecord, table: SealedTable, change: Change): Promise<StoreRecord["value"]> {
   const changed: Record<string, unknown> = { ...value };
@@ -44,7 +33,7 @@ async function eachSealed({ kind, value }: StoreRecord, table: SealedTable, chan
     const given = value[column];
     if (given === null || given === undefined) continue;
     const row = table.key.map((part) => keyText(value[part]) ?? unfit(kind, `its key (${part})`));
-    changed[column] = await change(column, row, given);
+    changed[column] = await change(kind, column, row, given);
   }
   return changed;
 }
