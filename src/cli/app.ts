@@ -176,9 +176,10 @@ async function openTenancy(inputs: AppInputs, { keyring, egress, telemetry }: Te
   const journal = openJournal(settings, keyring);
   const embedder = createEmbedder(inputs, egress);
   const checkUrl = (url: string): void => void egress.check(url);
-  const onStale = (scope: TenantScope): void => void askForReindex(scope).catch((error: unknown) => report(toFault(error)));
-  const { audit, registry, stores } = await openTenants({ storage, keyring, embedder, report, checkUrl, notes: journal, onStale }, (step) =>
-    closing.add(step),
+  const lookForStale = (scope: TenantScope): void => void askForReindex(scope).catch((error: unknown) => report(toFault(error)));
+  const { audit, registry, stores } = await openTenants(
+    { storage, keyring, embedder, report, checkUrl, notes: journal, lookForStale },
+    (step) => closing.add(step),
   );
   const keyed = { data, vault, registry };
   const keeping = keepKeysCurrent({ ...keyed, resealColumns: (signal) => resealAllColumns(keyed, signal) }, telemetry);

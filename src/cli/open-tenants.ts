@@ -12,13 +12,13 @@ export interface TenantParts extends Pick<RegistryPorts, "checkUrl" | "notes"> {
   readonly keyring: Keyring;
   readonly embedder: Embedder;
   readonly report: (fault: Fault) => void;
-  /** Told of tenants who have things that another embedder has seen, now and then. */
-  readonly onStale?: (scope: TenantScope) => void;
+  /** Called for a tenant that searches, now and then, to look for what another embedder has seen. */
+  readonly lookForStale?: (scope: TenantScope) => void;
 }
 
 /** Who the tenants are, what is written down of them, and their scopes. `onClose` is given what closes each of them, the last one first. */
 export async function openTenants(
-  { storage, keyring, embedder, report, checkUrl, notes, onStale }: TenantParts,
+  { storage, keyring, embedder, report, checkUrl, notes, lookForStale }: TenantParts,
   onClose: (step: () => Promise<void>) => void,
 ): Promise<{ readonly audit: Audit; readonly registry: Registry; readonly stores: Stores }> {
   const { data, vault } = storage;
@@ -27,7 +27,11 @@ export async function openTenants(
   onClose(() => audit.close());
   const registry = await createRegistry({ ...shared, system: data.system, vault, checkUrl, report, notes });
   onClose(() => registry.close());
-  const search = createSearchStore({ data, embedder, onStale: (context) => onStale?.(stores.scope(context)) });
+  const search = createSearchStore({
+    data,
+    embedder,
+    ...(lookForStale && { lookForStale: (context) => lookForStale(stores.scope(context)) }),
+  });
   const stores = createStores({ ...storage, search, events: createEventStore(shared) });
   return { audit, registry, stores };
 }

@@ -9,13 +9,13 @@ import { askForIndex } from "./operations/documents/document.ts";
 export async function askForReindex(scope: TenantScope): Promise<void> {
   for (let after: SearchItemName | undefined; ;) {
     const items = await scope.search.stale(after);
+    after = items.at(-1);
+    if (!after) return;
     await scope.data.transaction(async (tx) => {
       for (const { kind, ref } of items) {
         if (kind === "document") await askForIndex(tx, scope, ref);
         else await scope.events.publish(tx, { topic: "user.events", type: "user.index_asked", key: ref, data: { userId: ref } });
       }
     });
-    after = items.at(-1);
-    if (!after) return;
   }
 }

@@ -25,8 +25,8 @@ import { textSearchLanguage } from "./text-search-language.ts";
 export interface SearchStoreOptions {
   readonly data: DataStore;
   readonly embedder: Embedder;
-  /** Told of each tenant that asks and has items which another embedder has seen; of each once in ten minutes. */
-  readonly onStale?: (context: TenantContext) => void;
+  /** Called for each tenant that asks, at most once in ten minutes, to look for items which another embedder has seen. */
+  readonly lookForStale?: (context: TenantContext) => void;
 }
 
 /** Gives each tenant its search. */
@@ -110,9 +110,9 @@ export function createSearchStore(options: SearchStoreOptions): SearchStore {
         const { uuid } = context.tenant;
         const hits = await search(context, options, query, signal);
         const now = performance.now();
-        if (options.onStale && now >= (looked.get(uuid) ?? 0)) {
+        if (options.lookForStale && now >= (looked.get(uuid) ?? 0)) {
           looked.set(uuid, now + LOOKED_MS);
-          if (await hasStale(context, options)) options.onStale(context);
+          options.lookForStale(context);
         }
         return hits;
       },
@@ -121,11 +121,6 @@ export function createSearchStore(options: SearchStoreOptions): SearchStore {
 }
 
 const FIRST_ITEM = { kind: "", ref: "" };
-
-async function hasStale(context: TenantContext, { data, embedder }: SearchStoreOptions): Promise<boolean> {
-  const { rows } = await data.forTenant(context).query(staleItems(context.tenant.uuid, embedder.name, FIRST_ITEM, 1));
-  return rows.length > 0;
-}
 
 /** The passages of an item: at least one, as the title alone can be found too. */
 function bodiesOf(item: SearchItem): readonly string[] {
