@@ -3,7 +3,7 @@ import type { TenantScope } from "../stores/index.ts";
 import type { Invoker } from "./invoker.ts";
 import type { AgentEvent, NormalizedMessage } from "./message.ts";
 import { admitUser } from "./active-users.ts";
-import { appendTurn, findSession, hasEnded, newSessionId, type NewSession, readHistory } from "./sessions.ts";
+import { appendTurn, beginSession, findSession, hasEnded, newSessionId, type NewSession, readHistory } from "./sessions.ts";
 
 /** A message as a channel hands it over. */
 export interface IncomingMessage {
@@ -16,7 +16,7 @@ export interface IncomingMessage {
   readonly metadata: Readonly<Record<string, Json>>;
 }
 
-/** An answer that is on its way: the session it belongs to is known before its first piece. */
+/** An answer that is on its way. The session it belongs to is known before its first piece; where pieces are read, it is stored by then. */
 export interface Reply {
   readonly sessionId: string;
   readonly userId: string;
@@ -36,7 +36,7 @@ export interface Chat {
   send(scope: TenantScope, message: IncomingMessage, signal: AbortSignal, stream: boolean): Promise<Reply>;
 }
 
-/** Chat through this invoker. A turn is stored when its answer is whole, and not otherwise. */
+/** Chat through this invoker. A turn is stored when its answer is whole, and not otherwise; a session that was told of stays. */
 export function createChat(ports: ChatPorts): Chat {
   return {
     async send(scope, incoming, signal, stream) {
@@ -61,8 +61,11 @@ export function createChat(ports: ChatPorts): Chat {
         history: known ? await readHistory(scope, known) : [],
         at: new Date(ports.clock.now()).toISOString(),
       };
+      // whoever reads in parts is told the session at once, and may go on with it even if it does not read to the end
+      const begun = !known && stream;
+      if (begun) await beginSession(scope, session);
       const events = ports.invoker.invoke(context, message, signal, { stream });
-      return { sessionId: session.sessionId, userId, events: storing(ports, scope, session, incoming.text, events, !known) };
+      return { sessionId: session.sessionId, userId, events: storing(ports, scope, session, incoming.text, events, !known && !begun) };
     },
   };
 }

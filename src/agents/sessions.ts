@@ -166,13 +166,21 @@ export async function addTurn(
   turn: Turn,
   isNew: boolean,
 ): Promise<void> {
-  if (!isNew) return await insertTurn(ports, on, scope, session, turn);
+  if (isNew) await storeSession(on, scope, session);
+  await insertTurn(ports, on, scope, session, turn);
+}
+
+/** Stores a session without a turn, for whoever is told its id before there is one. */
+export async function beginSession(scope: TenantScope, session: NewSession): Promise<void> {
+  await scope.data.transaction((tx) => storeSession(tx, scope, session));
+}
+
+/** The session and the event that tells of it: on a transaction, so that both are there or neither. */
+async function storeSession(on: Queryable, scope: TenantScope, { sessionId, userId, platform, metadata }: NewSession): Promise<void> {
   const { tenant } = scope.context;
-  const { sessionId, userId, platform, metadata } = session;
   await on.query(sql`
     insert into sessions (tenant_id, id, user_id, platform, metadata)
     values (${tenant.uuid}, ${randomPart(tenant, sessionId)?.id ?? ""}, ${userId}, ${platform}, ${JSON.stringify(metadata)}::jsonb)`);
-  await insertTurn(ports, on, scope, session, turn);
   await scope.events.publish(on, {
     topic: "session.events",
     type: "session.created",

@@ -111,11 +111,9 @@ export interface SessionSettings {
 export const PLATFORMS = ["web", "slack", "discord"] as const;
 export type Platform = (typeof PLATFORMS)[number];
 
-/** The settings of a tenant's channels and agent. Tokens are held apart, sealed; here stands only whether there is one. */
+/** The settings of a tenant's channels. Its apps on chat platforms are installations, held apart. */
 export interface ChannelConfig {
   readonly web: { readonly enabled: boolean };
-  readonly slack: { readonly botToken: boolean; readonly appToken: boolean };
-  readonly discord: { readonly token: boolean };
 }
 
 /** One version of one tenant, as every part of Freehold sees it. Frozen. */

@@ -63,7 +63,7 @@ describe("what a tenant's agent is called with", () => {
     const { headers } = freehold.agents.b.received.at(-1) ?? {};
     assert.deepEqual([headers?.authorization, headers?.["webhook-signature"]], [undefined, undefined]);
     const shown = await freehold.as(freehold.platform.admin).get("/admin/v1/tenants/a");
-    assert.deepEqual(shown.json()["agentSecrets"], { apiKey: true, signingSecret: true, mcp: [] });
+    assert.deepEqual(shown.json()["agentSecrets"], { apiKey: true, signingSecret: true, mcp: ["seeded"] });
     for (const path of ["/tenant/v1", "/tenant/v1/config"]) {
       const { text } = await freehold.as(a.admin).get(path);
       assert.ok(!text.includes("key-of-the-agent") && !text.includes(SECRET));

@@ -45,7 +45,7 @@ function tenantOf(name: string, agent: Partial<AgentConfig>): Tenant {
     locale: "en",
     status: "active",
     agentConfig: { ...AGENT, ...agent },
-    channels: { web: { enabled: true }, slack: { botToken: false, appToken: false }, discord: { token: false } },
+    channels: { web: { enabled: true } },
     agentSecrets: { apiKey: false, signingSecret: false, mcp: [] },
     sessions: { retentionDays: null, idleMinutes: null },
     errorTexts: {},

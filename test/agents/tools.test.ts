@@ -196,7 +196,7 @@ describe("tools of a tenant's own servers", () => {
     assert.deepEqual((await client.get("/tenant/v1")).json<{ agentSecrets: object }>().agentSecrets, {
       apiKey: false,
       signingSecret: false,
-      mcp: ["crm"],
+      mcp: ["crm", "seeded"],
     });
     const server = { name: "crm", url: "https://crm.example.com/mcp", tools: ["look_up"] };
     const wrong: readonly (readonly [object, number])[] = [

@@ -6,6 +6,7 @@ import { appOf, botOf, commandOf, type DiscordApp, messageOf, startDiscord } fro
 import { type AppConnection, startSocketServer } from "./socket-server.ts";
 
 const [ofA, ofB, fake] = [appOf(5), appOf(6), appOf(7)];
+const apps = [ofA, ofB, fake];
 const discord = await startDiscord();
 const freehold = await startFreehold({ settings: { channels: { discord: { apiUrl: discord.url } } } });
 const operator = freehold.trusted(freehold.platform.admin);
@@ -23,7 +24,7 @@ const wires = await startSocketServer(
   (connection, { op, d }) => {
     if (op === 1) return connection.send({ op: 11 });
     const { token, session_id: session, seq = 0 } = d as { token: string; session_id?: string; seq?: number };
-    const app = [ofA, ofB, fake].find(({ botToken }) => botToken === token);
+    const app = apps.find(({ botToken }) => botToken === token);
     if (!app) return connection.close(4_004);
     if (op === 6) {
       const known = sessions.get(session ?? "");
@@ -153,6 +154,23 @@ describe("Discord over a connection", () => {
       "select from freehold.audit_entries where action = 'channel_delivery_dropped' and reason = 'another_workspace'",
     );
     assert.equal(noted.length > 0, true);
+  });
+
+  test("direct messages are answered where the tenant wants it, and asked for only then", async () => {
+    const direct = appOf(8);
+    apps.push(direct);
+    assert.equal((await install("a", direct, { directMessages: true })).status, 201);
+    const connection = await connectionOf(direct);
+    assert.deepEqual((connection.said[0]?.["d"] as { intents: number } | undefined)?.intents, (1 << 9) | (1 << 12));
+    await say(direct, "MESSAGE_CREATE", messageOf(direct, { guild_id: undefined, mentions: [], channel_id: "400000000000000007" }));
+    const [answer] = await answers(1);
+    assert.deepEqual([answer?.app, answer?.place], [direct.id, "400000000000000007"]);
+  });
+
+  test("the test of a channel goes through it", async () => {
+    const [row] = await freehold.sql<{ id: string }>("select id from freehold.channel_installations where app = $1", [ofA.id]);
+    const run = await operator.post(`/admin/v1/tenants/a/channels/${row?.id ?? ""}/test`, { to: "400000000000000002" });
+    assert.partialDeepStrictEqual(run.json(), { signed: false, outcome: { state: "sent", problem: null } });
   });
 
   test("a command is acknowledged by a call and answered later, once, though it comes twice", async () => {

@@ -54,7 +54,7 @@ export function createTenant(id: string, status: TenantStatus = "active"): Tenan
     locale: "en",
     status,
     agentConfig: { invokeUrl: null, timeout: 1, protocol: "builtin", concurrency: 1, model: null, mcpServers: [] },
-    channels: { web: { enabled: true }, slack: { botToken: false, appToken: false }, discord: { token: false } },
+    channels: { web: { enabled: true } },
     agentSecrets: { apiKey: false, signingSecret: false, mcp: [] },
     sessions: { retentionDays: null, idleMinutes: null },
     errorTexts: {},

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { beforeEach, describe, test } from "node:test";
 import { parseTenantId } from "../../src/kernel/index.ts";
 import { guard, startFreehold } from "../support/freehold.ts";
-import type { Client, Reply } from "../support/freehold-client.ts";
+import { ChatSocket, type Client, type Reply } from "../support/freehold-client.ts";
 import { bearer, NO_LIMIT, SESSIONS } from "../support/freehold-seed.ts";
 import { until } from "../support/until.ts";
 
@@ -53,6 +53,31 @@ describe("sessions", () => {
       assert.ok(all.every((sessionId) => sessionId.startsWith("a.web.")));
       assert.ok((await listed(freehold.as(credential), "&userId=u2")).every(({ userId }) => userId === "u2"));
     }
+  });
+
+  test("a session that a reader in parts is told of is there, whatever becomes of the answer", async () => {
+    const client = freehold.as(a.member);
+    agent.behave(() => undefined);
+    const reader = await client.stream("/api/chat", { message: "Never answered" });
+    const { sessionId } = (await reader.event("session")).data;
+    const path = `/api/sessions/${String(sessionId)}`;
+    assert.partialDeepStrictEqual((await client.get(path)).json(), { sessionId, userId: "u1", history: [] });
+    reader.response.destroy();
+    agent.behave((_request, response) => response.writeHead(500).end());
+    const socket = await client.socket();
+    assert.ok(socket instanceof ChatSocket);
+    socket.send({ message: "Fails" });
+    const { sessionId: failed } = await socket.next("session");
+    await socket.next("error");
+    socket.close();
+    agent.behave();
+    for (const known of [sessionId, failed]) assert.equal(await say(client, "Again", { sessionId: known }), known);
+    assert.equal((await client.get(path)).json<{ history: unknown[] }>().history.length, 2);
+    // an answer that fails as a whole leaves nothing: nobody was told of a session
+    const count = (await listed(client)).length;
+    agent.behave((_request, response) => response.writeHead(500).end());
+    assert.equal((await client.post("/api/chat", { message: "Fails" })).status, 502);
+    assert.equal((await listed(client)).length, count);
   });
 
   test("another member's session is no session, whatever is done with it", async () => {

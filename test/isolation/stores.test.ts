@@ -77,14 +77,14 @@ describe("the stores of the whole program", () => {
     const secret = `xoxb-${randomBytes(16).toString("hex")}`;
     const client = freehold.trusted(platform.admin);
     const id = `secretive-${randomBytes(4).toString("hex")}`;
-    const created = await client.post("/admin/v1/tenants", { id, name: "Secretive", slack: { botToken: secret, appToken: secret } });
+    const created = await client.post("/admin/v1/tenants", { id, name: "Secretive", agent: { mcp: { one: secret, two: secret } } });
     assert.equal(created.status, 201, created.text);
     const shown: string[] = [created.text];
     for (const reply of [
-      await client.send("PATCH", `/admin/v1/tenants/${id}`, { json: { discord: { token: secret } } }),
-      await client.send("PATCH", `/admin/v1/tenants/${id}`, { json: { discord: { token: [secret] } } }),
+      await client.send("PATCH", `/admin/v1/tenants/${id}`, { json: { agent: { mcp: { three: secret } } } }),
+      await client.send("PATCH", `/admin/v1/tenants/${id}`, { json: { agent: { mcp: { three: [secret] } } } }),
       await client.send("PATCH", `/admin/v1/tenants/${id}`, { json: { slack: { token: secret } } }),
-      await client.post("/admin/v1/tenants", { id, name: "Again", slack: { botToken: secret } }),
+      await client.post("/admin/v1/tenants", { id, name: "Again", agent: { mcp: { one: secret } } }),
       await client.get(`/admin/v1/tenants/${id}`),
       await client.get("/admin/v1/tenants"),
       await client.get("/admin/v1/audit"),
@@ -92,14 +92,14 @@ describe("the stores of the whole program", () => {
       shown.push(reply.text);
     }
     kms.down = true;
-    const down = await client.post("/admin/v1/tenants", { id: `${id}-2`, name: "No key", slack: { botToken: secret } });
+    const down = await client.post("/admin/v1/tenants", { id: `${id}-2`, name: "No key", agent: { mcp: { one: secret } } });
     kms.down = false;
     assert.deepEqual([down.status, down.code], [503, "dependency_unavailable"]);
     shown.push(down.text, (await freehold.trusted(platform.viewer, "admin").get("/metrics")).text);
     const tenant = await app.services.registry.find(a.tenant.id);
     const secretive = await app.services.registry.find(contextOf(id).tenant.id);
     assert.ok(tenant && secretive);
-    assert.equal((await app.services.registry.secret(secretive, "slack.botToken"))?.reveal(), secret);
+    assert.equal((await app.services.registry.secret(secretive, "agent.mcp.one"))?.reveal(), secret);
     for (const lifecycle of app.stores.lifecycles) {
       for await (const record of lifecycle.export(secretive)) shown.push(inspect(record, { depth: 9 }));
     }
@@ -124,7 +124,7 @@ describe("the stores of the whole program", () => {
     const client = freehold.trusted(platform.admin);
     const own = `arn:aws:kms:${REGION}:444455556666:key/of-${randomBytes(4).toString("hex")}`;
     const id = `owner-${randomBytes(4).toString("hex")}`;
-    await client.post("/admin/v1/tenants", { id, name: "Owner", slack: { botToken: "xoxb-of-the-owner" } });
+    await client.post("/admin/v1/tenants", { id, name: "Owner", agent: { mcp: { one: "xoxb-of-the-owner" } } });
     const rotated = await client.post(`/admin/v1/tenants/${id}/vault/rotate`, { purpose: "secrets" });
     assert.deepEqual([rotated.status, rotated.json()], [200, { purpose: "secrets", version: 2 }]);
     const wrong = await client.send("PUT", `/admin/v1/tenants/${id}/vault/root`, { json: { root: `aws-kms:${own}` } });
@@ -149,7 +149,7 @@ describe("the stores of the whole program", () => {
     assert.deepEqual((await client.get(`/admin/v1/tenants/${id}/vault`)).json(), right.json());
     const rewrapped = await client.post("/admin/v1/vault/rewrap", {});
     assert.equal(rewrapped.status, 200, rewrapped.text);
-    assert.equal((await app.services.registry.secret(tenant, "slack.botToken"))?.reveal(), "xoxb-of-the-owner");
+    assert.equal((await app.services.registry.secret(tenant, "agent.mcp.one"))?.reveal(), "xoxb-of-the-owner");
     await app.services.audit.flush();
     const actions = (await client.get("/admin/v1/audit")).text;
     for (const action of ["vault_key_rotated", "vault_root_changed", "vault_rewrapped"]) assert.ok(actions.includes(action), action);

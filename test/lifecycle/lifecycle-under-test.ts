@@ -128,7 +128,12 @@ export const FILLED = { users: 250, documents: 3, sessions: 2, messages: 4 } as 
 
 /** A new tenant with something in every store: rows, passages, events on their way and put aside, a key, a secret, a host, an audit trail. */
 export async function filledTenant({ store, lifecycle, registry, audit }: Installed, id: string, canary = "b"): Promise<Tenant> {
-  const settings = { slack: { botToken: SECRET }, domains: [`ai.${id}.example.com`], locale: "de-CH", agentConfig: { timeout: 12_345 } };
+  const settings = {
+    agent: { mcp: { one: SECRET } },
+    domains: [`ai.${id}.example.com`],
+    locale: "de-CH",
+    agentConfig: { timeout: 12_345 },
+  };
   const tenant = await lifecycle.create(input(id, settings), BY);
   const keyring = createKeyring(ROOT_KEY);
   const context = contextOf(tenant);

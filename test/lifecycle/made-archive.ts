@@ -76,7 +76,7 @@ export function badRecords(other: string): Readonly<Record<string, readonly [sto
     ],
     "a plan": ["registry", { kind: "settings", value: { name: "X", plan: "enterprise" } }],
     quotas: ["registry", { kind: "settings", value: { name: "X", quotas: { maxUsers: 1_000_000 } } }],
-    "a secret": ["registry", { kind: "settings", value: { name: "X", slack: { botToken: "xoxb-12345678" } } }],
+    "a secret": ["registry", { kind: "settings", value: { name: "X", agent: { mcp: { one: "xoxb-12345678" } } } }],
     "a store that is not there": ["attic", row],
   };
 }

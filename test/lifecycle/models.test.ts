@@ -30,9 +30,9 @@ eachEngine((engine) => {
       const rows = await filledTenant(installed, freshId("rows"), "a");
       const own = await importInto(installed, await exportOf(installed, rows), freshId("own"), "enterprise");
       assert.equal(installed.store.homes.modelOf(own), "schema");
-      const kept = await installed.registry.update(own.id, { slack: { botToken: "xoxb-1" } });
+      const kept = await installed.registry.update(own.id, { agent: { mcp: { one: "xoxb-1" } } });
       assert.equal(
-        (await installed.registry.secret(kept, "slack.botToken"))?.reveal(),
+        (await installed.registry.secret(kept, "agent.mcp.one"))?.reveal(),
         "xoxb-1",
         "its keys were not erased with an earlier try",
       );

@@ -106,7 +106,7 @@ describe("the life of a tenant", () => {
       const { uuid } = await registry.create(input(id, { domains: [`${id}.example.com`] }));
       await erase(id);
       await assert.rejects(registry.update(id, { name: "Back" }), { code: "conflict" });
-      await assert.rejects(registry.update(id, { slack: { botToken: "xoxb-again" } }), { code: "conflict" });
+      await assert.rejects(registry.update(id, { agent: { mcp: { one: "xoxb-again" } } }), { code: "conflict" });
       const key = { id: `key-${id}`, tenantUuid: uuid, name: "k", hash: Buffer.alloc(32, 1), roles: [], scopes: [], createdBy: "x" };
       await assert.rejects(registry.createKey({ ...key, expiresAt: null }), { code: "conflict" });
       // its host stays taken too

@@ -34,8 +34,8 @@ describe("a tenant's secrets", () => {
     test("stand in no row, snapshot, list or log line as they are", async () => {
       const canary = `xoxb-${randomBytes(12).toString("hex")}`;
       const id = freshId();
-      const tenant = await registry.create(input(id, { slack: { botToken: canary, appToken: canary }, discord: { token: canary } }));
-      const secret = await registry.secret(tenant, "slack.botToken");
+      const tenant = await registry.create(input(id, { agent: { mcp: { one: canary, two: canary, three: canary } } }));
+      const secret = await registry.secret(tenant, "agent.mcp.one");
       const { rows } = await store.system.query<{ row: string }>(sql`
         select t::text as row from freehold.tenants t union all select s::text from freehold.tenant_secrets s
         union all select c::text from freehold.registry_changes c`);
@@ -49,28 +49,28 @@ describe("a tenant's secrets", () => {
 
     test("do not open when their row is given to another tenant or another name", async () => {
       const [a, b] = [
-        await registry.create(input(freshId(), { slack: { botToken: "token-of-a" } })),
+        await registry.create(input(freshId(), { agent: { mcp: { one: "token-of-a" } } })),
         await registry.create(input(freshId())),
       ];
       await store.system.query(sql`
         insert into freehold.tenant_secrets (tenant_id, name, sealed, key_version)
         select ${b.uuid}::uuid, name, sealed, key_version from freehold.tenant_secrets where tenant_id = ${a.uuid}
-        union all select ${a.uuid}::uuid, 'discord.token', sealed, key_version from freehold.tenant_secrets where tenant_id = ${a.uuid}`);
-      await assert.rejects(registry.secret(b, "slack.botToken"), { name: "Fault" });
-      await assert.rejects(registry.secret(a, "discord.token"), { code: "isolation_violation" });
-      assert.equal((await registry.secret(a, "slack.botToken"))?.reveal(), "token-of-a");
+        union all select ${a.uuid}::uuid, 'agent.mcp.three', sealed, key_version from freehold.tenant_secrets where tenant_id = ${a.uuid}`);
+      await assert.rejects(registry.secret(b, "agent.mcp.one"), { name: "Fault" });
+      await assert.rejects(registry.secret(a, "agent.mcp.three"), { code: "isolation_violation" });
+      assert.equal((await registry.secret(a, "agent.mcp.one"))?.reveal(), "token-of-a");
     });
 
     test("can be replaced and taken away", async () => {
       const id = freshId();
-      const tenant = await registry.create(input(id, { discord: { token: "first-token" } }));
-      const replaced = await registry.update(id, { discord: { token: "second-token" } });
+      const tenant = await registry.create(input(id, { agent: { mcp: { three: "first-token" } } }));
+      const replaced = await registry.update(id, { agent: { mcp: { three: "second-token" } } });
       assert.deepEqual(
-        [replaced.channels.discord.token, (await registry.secret(tenant, "discord.token"))?.reveal()],
-        [true, "second-token"],
+        [replaced.agentSecrets.mcp, (await registry.secret(tenant, "agent.mcp.three"))?.reveal()],
+        [["three"], "second-token"],
       );
-      const removed = await registry.update(id, { discord: { token: null } });
-      assert.deepEqual([removed.channels.discord.token, await registry.secret(tenant, "discord.token")], [false, undefined]);
+      const removed = await registry.update(id, { agent: { mcp: { three: null } } });
+      assert.deepEqual([removed.agentSecrets.mcp, await registry.secret(tenant, "agent.mcp.three")], [[], undefined]);
     });
   });
 
@@ -81,13 +81,13 @@ describe("a tenant's secrets", () => {
       const tenants: Tenant[] = [];
       for (let at = 0; at < 12; at++) tenants.push(await registry.create(input(freshId())));
       for (const [at, { uuid }] of tenants.entries()) {
-        const sealed = sealSecret(uuid, "slack.botToken", `token ${at}`);
+        const sealed = sealSecret(uuid, "agent.mcp.one", `token ${at}`);
         await store.system.query(
-          sql`insert into freehold.tenant_secrets (tenant_id, name, sealed) values (${uuid}, 'slack.botToken', ${sealed})`,
+          sql`insert into freehold.tenant_secrets (tenant_id, name, sealed) values (${uuid}, 'agent.mcp.one', ${sealed})`,
         );
       }
       const tokens = async (): Promise<(string | undefined)[]> =>
-        await Promise.all(tenants.map(async (each) => (await registry.secret(each, "slack.botToken"))?.reveal()));
+        await Promise.all(tenants.map(async (each) => (await registry.secret(each, "agent.mcp.one"))?.reveal()));
       const expected = tenants.map((_, at) => `token ${at}`);
       assert.deepEqual(await tokens(), expected);
       const cut = new AbortController();
@@ -112,10 +112,10 @@ describe("a tenant's secrets", () => {
       const store = await engine.open();
       const registry = await openRegistry(store);
       const vault = await openVault(store.system);
-      const tenant = await registry.create(input(freshId(), { slack: { botToken: "the-token" } }));
+      const tenant = await registry.create(input(freshId(), { agent: { mcp: { one: "the-token" } } }));
       await vault.rotate(tenant, "secrets");
       await until("the registry's vault knows of the new key", async () => (await registry.resealSecrets()).resealed === 1);
-      assert.equal((await registry.secret(tenant, "slack.botToken"))?.reveal(), "the-token");
+      assert.equal((await registry.secret(tenant, "agent.mcp.one"))?.reveal(), "the-token");
       await vault.close();
     });
 
@@ -127,10 +127,12 @@ describe("a tenant's secrets", () => {
       const local = createLocalRootKeys([ROOT_KEY], systemRandom);
       const registry = await openRegistry(store, { roots: [{ ...local, wrap: down }] });
       const id = freshId();
-      await assert.rejects(registry.create(input(id, { slack: { botToken: "plain-token" } })), { code: "dependency_unavailable" });
+      await assert.rejects(registry.create(input(id, { agent: { mcp: { one: "plain-token" } } })), { code: "dependency_unavailable" });
       assert.equal(await registry.find(id), undefined);
       const tenant = await registry.create(input(id));
-      await assert.rejects(registry.update(id, { name: "Other", discord: { token: "plain-token" } }), { code: "dependency_unavailable" });
+      await assert.rejects(registry.update(id, { name: "Other", agent: { mcp: { three: "plain-token" } } }), {
+        code: "dependency_unavailable",
+      });
       assert.deepEqual((await foundIn(registry, id)).name, tenant.name);
       const { rows } = await store.system.query(sql`select * from freehold.tenant_secrets`);
       assert.deepEqual(rows, []);
@@ -138,22 +140,22 @@ describe("a tenant's secrets", () => {
   });
 
   test("open only with every byte, tenant, name and root key as they were sealed", () => {
-    const sealed = sealSecret(A, "slack.botToken", "the secret");
-    assert.equal(openSecret(keyring, A, "slack.botToken", sealed).reveal(), "the secret");
+    const sealed = sealSecret(A, "agent.mcp.one", "the secret");
+    assert.equal(openSecret(keyring, A, "agent.mcp.one", sealed).reveal(), "the secret");
     const refused = { code: "dependency_unavailable" };
-    assert.throws(() => openSecret(keyring, B, "slack.botToken", sealed), refused);
-    assert.throws(() => openSecret(keyring, A, "slack.appToken", sealed), refused);
-    assert.throws(() => openSecret(createKeyring(Buffer.alloc(32, 8)), A, "slack.botToken", sealed), refused);
+    assert.throws(() => openSecret(keyring, B, "agent.mcp.one", sealed), refused);
+    assert.throws(() => openSecret(keyring, A, "agent.mcp.two", sealed), refused);
+    assert.throws(() => openSecret(createKeyring(Buffer.alloc(32, 8)), A, "agent.mcp.one", sealed), refused);
     for (let at = 0; at < sealed.length; at++) {
       const changed = Buffer.from(sealed);
       changed[at] = (changed[at] ?? 0) ^ 1;
-      assert.throws(() => openSecret(keyring, A, "slack.botToken", changed), refused, `byte ${at}`);
-      assert.throws(() => openSecret(keyring, A, "slack.botToken", sealed.subarray(0, at)), refused, `cut at ${at}`);
+      assert.throws(() => openSecret(keyring, A, "agent.mcp.one", changed), refused, `byte ${at}`);
+      assert.throws(() => openSecret(keyring, A, "agent.mcp.one", sealed.subarray(0, at)), refused, `cut at ${at}`);
     }
   });
 
   test("are sealed differently each time, so that equal secrets do not look equal", () => {
-    const seals = Array.from({ length: 100 }, () => sealSecret(A, "slack.botToken", "same").toString("hex"));
+    const seals = Array.from({ length: 100 }, () => sealSecret(A, "agent.mcp.one", "same").toString("hex"));
     assert.equal(new Set(seals).size, 100);
   });
 });

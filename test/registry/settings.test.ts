@@ -41,8 +41,7 @@ const WHOLE = {
     mcpServers: [{ name: "crm", url: "https://crm.example.com/mcp", tools: ["look_up"], secretHeader: "x-key" }],
   },
   web: { enabled: false },
-  slack: { botToken: "xoxb-bot-token", appToken: "xapp-app-token" },
-  discord: { token: "discord-token" },
+  agent: { mcp: { one: "xoxb-bot-token", two: "xapp-app-token", three: "discord-token" } },
   errorTexts: { rate_limited: { de: "Zu viele Anfragen.", en: "Slow down." } },
   sessions: { retentionDays: 30, idleMinutes: 20 },
 } as const;
@@ -63,14 +62,14 @@ const EXPECTED = {
   locale: WHOLE.locale,
   status: "active",
   agentConfig: WHOLE.agentConfig,
-  channels: { web: { enabled: false }, slack: { botToken: true, appToken: true }, discord: { token: true } },
+  channels: { web: { enabled: false } },
   errorTexts: WHOLE.errorTexts,
-  agentSecrets: { apiKey: false, signingSecret: false, mcp: [] },
+  agentSecrets: { apiKey: false, signingSecret: false, mcp: ["one", "three", "two"] },
   sessions: WHOLE.sessions,
   version: 1,
 };
 
-const TOKENS = { "slack.botToken": "xoxb-bot-token", "slack.appToken": "xapp-app-token", "discord.token": "discord-token" } as const;
+const TOKENS = { "agent.mcp.one": "xoxb-bot-token", "agent.mcp.two": "xapp-app-token", "agent.mcp.three": "discord-token" } as const;
 
 describe("a tenant's settings", () => {
   eachEngine((engine) => {
@@ -121,7 +120,7 @@ describe("a tenant's settings", () => {
         model: null,
         mcpServers: [],
       });
-      assert.deepEqual(plain.channels, { web: { enabled: true }, slack: { botToken: false, appToken: false }, discord: { token: false } });
+      assert.deepEqual(plain.channels, { web: { enabled: true } });
       assert.deepEqual([plain.locale, plain.errorTexts, plain.status, plain.version], ["en", {}, "active", 1]);
       for (const [name, value] of Object.entries(QUOTAS)) {
         const changed = await registry.update(id, { quotas: { [name]: value } });
@@ -139,10 +138,7 @@ describe("a tenant's settings", () => {
         [{ rate: { burst: 9 } }, { rate: { ...made.rate, burst: 9 } }],
         [{ billing: { email: null } }, { billing: { ...made.billing, email: null } }],
         [{ web: { enabled: true } }, { channels: { ...made.channels, web: { enabled: true } } }],
-        [
-          { slack: { botToken: null } },
-          { channels: { ...made.channels, web: { enabled: true }, slack: { botToken: false, appToken: true } } },
-        ],
+        [{ agent: { mcp: { one: null } } }, { agentSecrets: { ...made.agentSecrets, mcp: ["three", "two"] } }],
         [{ locale: "fr" }, { locale: "fr" }],
         [{ features: [] }, { features: ["advanced_analytics"] }],
         [{ errorTexts: {} }, { errorTexts: {} }],
@@ -154,8 +150,8 @@ describe("a tenant's settings", () => {
         expected = { ...expected, ...effect, version: expected.version + 1 };
         assert.deepEqual(await registry.update(id, tenantUpdateSchema.parse(change)), expected);
       }
-      assert.equal((await registry.secret(expected, "slack.appToken"))?.reveal(), "xapp-app-token");
-      assert.equal(await registry.secret(expected, "slack.botToken"), undefined);
+      assert.equal((await registry.secret(expected, "agent.mcp.two"))?.reveal(), "xapp-app-token");
+      assert.equal(await registry.secret(expected, "agent.mcp.one"), undefined);
     });
 
     test("cannot be changed by anybody who has the snapshot", async () => {
@@ -226,7 +222,7 @@ describe("a tenant's settings", () => {
       { id, name: "A", errorTexts: { no_such_code: { en: "x" } } },
       { id, name: "A", domains: ["EXAMPLE.com"] },
       { id, name: "A", domains: ["127.0.0.1"] },
-      { id, name: "A", slack: { botToken: "short" } },
+      { id, name: "A", agent: { apiKey: "short" } },
       { id, name: "A", features: ["Not-A-Key"] },
     ];
     for (const each of bad) assert.equal(tenantCreateSchema.safeParse(each).success, false, JSON.stringify(each));

@@ -64,7 +64,7 @@ function tenantDocument(name: TenantName, invokeUrl: string): Record<string, unk
     billing: { email: `billing${name === "b" ? CANARY : ""}@example.com` },
     agentConfig: { invokeUrl: name === "b" ? `${invokeUrl}/${CANARY}` : invokeUrl, protocol: "webhook", timeout: 20_000, concurrency: 50 },
     errorTexts: { not_found: { de: valueOf(name, `Hier ist nichts (${name})`), en: valueOf(name, `Nothing here (${name})`) } },
-    slack: { botToken: valueOf(name, `xoxb-token-of-${name}`) },
+    agent: { mcp: { seeded: valueOf(name, `xoxb-token-of-${name}`) } },
     domains: [`ai.${name}.example`],
   };
 }

@@ -56,7 +56,7 @@ export function tenantOf(name: string, parts: Partial<Tenant> = {}): Tenant {
     locale: "en",
     status: "active",
     agentConfig: { invokeUrl: null, timeout: 10_000, protocol: "builtin", concurrency: 5, model: null, mcpServers: [] },
-    channels: { web: { enabled: true }, slack: { botToken: false, appToken: false }, discord: { token: false } },
+    channels: { web: { enabled: true } },
     agentSecrets: { apiKey: false, signingSecret: false, mcp: [] },
     sessions: { retentionDays: null, idleMinutes: null },
     errorTexts: {},

@@ -12,7 +12,7 @@ import { activateStep, inErasureOrder, NOTHING, type Step, tenantOf } from "./st
 import { uploadFile } from "./uploads.ts";
 
 /** What an archive may set of a new tenant: what a tenant's admin could have set. Plan, quotas and price are not among it, nor a secret. */
-export const importedSettings = tenantSelfUpdateSchema.omit({ version: true, agent: true, slack: true, discord: true });
+export const importedSettings = tenantSelfUpdateSchema.omit({ version: true, agent: true });
 /** The settings of the tenant in an archive. */
 export type ImportedSettings = z.infer<typeof importedSettings>;
 

@@ -66,13 +66,12 @@ export function toTenant(row: TenantRow, plan: PlanDocument): Tenant {
     agentSecrets: deepFreeze({
       apiKey: has("agent.apiKey"),
       signingSecret: has("agent.signingSecret"),
-      mcp: row.secrets.filter((name) => name.startsWith(MCP_SECRET)).map((name) => name.slice(MCP_SECRET.length)),
+      mcp: row.secrets
+        .filter((name) => name.startsWith(MCP_SECRET))
+        .map((name) => name.slice(MCP_SECRET.length))
+        .toSorted(),
     }),
-    channels: deepFreeze({
-      web: { enabled: own.web?.enabled ?? true },
-      slack: { botToken: has("slack.botToken"), appToken: has("slack.appToken") },
-      discord: { token: has("discord.token") },
-    }),
+    channels: deepFreeze({ web: { enabled: own.web?.enabled ?? true } }),
     sessions: over(DEFAULT_SESSIONS, own.sessions),
     errorTexts: own.errorTexts ?? NO_TEXTS,
     version: row.version,

@@ -8,13 +8,7 @@ import type { TenantUpdate } from "./tenant-settings.ts";
 export const MCP_SECRET = "agent.mcp.";
 
 /** The names under which a tenant's secrets are kept. */
-export type SecretName =
-  | `${typeof MCP_SECRET}${string}`
-  | "agent.apiKey"
-  | "agent.signingSecret"
-  | "slack.botToken"
-  | "slack.appToken"
-  | "discord.token";
+export type SecretName = `${typeof MCP_SECRET}${string}` | "agent.apiKey" | "agent.signingSecret";
 
 /** What secrets are sealed and opened with. */
 export interface SecretPorts {
@@ -37,15 +31,12 @@ const PAGE = 100;
 export async function sealTenantSecrets(
   { vault }: SecretPorts,
   tenant: StoreTenant,
-  { agent, slack, discord }: Pick<TenantUpdate, "agent" | "slack" | "discord">,
+  { agent }: Pick<TenantUpdate, "agent">,
 ): Promise<SealedSecrets> {
   const given: readonly (readonly [SecretName, string | null | undefined])[] = [
     ["agent.apiKey", agent?.apiKey],
     ["agent.signingSecret", agent?.signingSecret],
     ...Object.entries(agent?.mcp ?? {}).map(([server, value]) => [`${MCP_SECRET}${server}`, value] as const),
-    ["slack.botToken", slack?.botToken],
-    ["slack.appToken", slack?.appToken],
-    ["discord.token", discord?.token],
   ];
   const sealed: SealedSecrets[number][] = [];
   for (const [name, value] of given) {

@@ -75,7 +75,6 @@ const sessions = z.strictObject({
   idleMinutes: z.int().min(1).max(527_040).nullable(),
 });
 
-const token = z.string().min(8).max(512);
 const host = z
   .string()
   .max(253)
@@ -136,8 +135,6 @@ const secrets = {
         .optional(),
     })
     .optional(),
-  slack: z.strictObject({ botToken: token.nullable().optional(), appToken: token.nullable().optional() }).optional(),
-  discord: z.strictObject({ token: token.nullable().optional() }).optional(),
 };
 
 /** What the database keeps of a tenant besides its id, plan and status: only what differs from the plan. */
@@ -171,8 +168,6 @@ export const tenantSelfUpdateSchema = tenantUpdateSchema.pick({
   agent: true,
   sessions: true,
   errorTexts: true,
-  slack: true,
-  discord: true,
   version: true,
 });
 

@@ -74,11 +74,11 @@ export interface CreateOptions {
  * `invalid_settings` when the plan is unknown.
  */
 export async function insertTenant(ports: TenantStorePorts, input: TenantCreate, options: CreateOptions = {}): Promise<void> {
-  const { id, plan, agent, slack, discord, domains, ...document } = input;
+  const { id, plan, agent, domains, ...document } = input;
   checkAgent(ports, document);
   const uuid = options.uuid ?? uuidV7(ports.clock, ports.random);
   // a tenant that exists costs no key
-  const secrets = (await ownerOf(ports.system, id)) ? [] : await sealTenantSecrets(ports, { uuid, id }, { agent, slack, discord });
+  const secrets = (await ownerOf(ports.system, id)) ? [] : await sealTenantSecrets(ports, { uuid, id }, { agent });
   await ports.system.transaction(async (tx) => {
     await assertPlan(tx, plan);
     const status: TenantStatus = options.begin ? "provisioning" : "active";
@@ -98,9 +98,9 @@ export async function insertTenant(ports: TenantStorePorts, input: TenantCreate,
  * tenant's.
  */
 export async function changeTenant(ports: TenantStorePorts, id: TenantId, input: TenantUpdate): Promise<void> {
-  const { plan, agent, slack, discord, domains, version, ...changes } = input;
+  const { plan, agent, domains, version, ...changes } = input;
   const owner = await ownerOf(ports.system, id);
-  const secrets = owner?.living === true ? await sealTenantSecrets(ports, owner, { agent, slack, discord }) : [];
+  const secrets = owner?.living === true ? await sealTenantSecrets(ports, owner, { agent }) : [];
   await ports.system.transaction(async (tx) => {
     const row = await lockTenant(tx, id);
     if (row.status === "deleting" || row.status === "erased") {
@@ -193,10 +193,7 @@ function checkAgent(ports: TenantStorePorts, { agentConfig }: Pick<TenantDocumen
 }
 
 /** Nested settings are merged one level deep, so that changing the agent's timeout keeps its address. */
-function mergeDocument(
-  old: TenantDocument,
-  changes: Omit<TenantUpdate, "plan" | "agent" | "slack" | "discord" | "domains" | "version">,
-): TenantDocument {
+function mergeDocument(old: TenantDocument, changes: Omit<TenantUpdate, "plan" | "agent" | "domains" | "version">): TenantDocument {
   const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
   return {
     ...old,

@@ -10,7 +10,7 @@ export function toView(tenant: Tenant): Record<string, unknown> {
 /** The tenant's chat settings under the names that chat gateways use. */
 export function toConfig({ id, name, channels, agentConfig }: Tenant): Record<string, unknown> {
   const { invokeUrl, timeout } = agentConfig;
-  return { tenantId: id, name, slack: channels.slack, web: channels.web, discord: channels.discord, agentConfig: { invokeUrl, timeout } };
+  return { tenantId: id, name, web: channels.web, agentConfig: { invokeUrl, timeout } };
 }
 
 /** The tenant that an operator's call names, or `not_found`. */
