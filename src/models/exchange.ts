@@ -1,31 +1,34 @@
-import { Fault, type FaultCode, type TenantContext, toFault } from "../kernel/index.ts";
-import type { TenantCache } from "../stores/cache/index.ts";
-import type { Answer, ExchangeEnd, Forward, ForwardFailure, RequestHead, ResponseHead, ResponsePlan } from "../wire/index.ts";
+import { Fault, type FaultCode, toFault } from "../kernel/index.ts";
+import type { Answer, Forward, ForwardFailure, HeaderEdit, ResponseHead, ResponsePlan } from "../wire/index.ts";
 import type { AnswerKeeper } from "./answer-cache.ts";
 import type { Attempt, Outcome } from "./attempts.ts";
 import type { Hold } from "./budgets/hold.ts";
 import type { ExchangePorts } from "./gateway.ts";
 import { type AnswerMeter, StreamMeter, WholeMeter } from "./meter/answer-meter.ts";
 import { withMembers } from "./meter/members.ts";
+import type { AnswerGuard, ModelCall } from "./model-call.ts";
 import { NO_USAGE, type TokenUsage } from "./meter/usage.ts";
 import { answerFields, fieldsFor, KEEP_ALIVE, type Place, targetOf } from "./places.ts";
 import type { ModelRequest } from "./request.ts";
+import { restOf, unreadable, unusableAnswer, WORDS } from "./refused-answers.ts";
 import { targetKey } from "./routing/order.ts";
 import { costOf, priceAt } from "./settings/prices.ts";
 
-/** A call of a model as the route table hands it over. */
-export interface ModelCall {
-  readonly context: TenantContext;
-  readonly head: RequestHead;
-  readonly body: Uint8Array;
-  readonly requestId: string;
-  /** Aborts when the caller goes away or its tenant is no longer served. */
-  readonly signal: AbortSignal;
-  /** The tenant's own cache. */
-  readonly cache: TenantCache;
-  readonly onEnd: (listener: (end: ExchangeEnd) => void) => void;
+/** What is done with the answer besides passing it on. */
+interface AnswerHandling {
+  /** Where a whole answer is kept; undefined where the tenant wants none kept. */
+  readonly keeper: AnswerKeeper | undefined;
+  /** What looks at it before it goes on. */
+  readonly guard: AnswerGuard | undefined;
 }
 
+interface AnswerType {
+  readonly type: string;
+  readonly isStream: boolean;
+}
+
+/** The longest answer that is held to be looked at. */
+const HELD_BYTES_MAX = 8 * 1024 * 1024;
 /** Answers after which another target is asked, as long as there is one. */
 const FAILURES: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504, 529]);
 /** Ways to end in which nothing was got for a request. */
@@ -62,20 +65,26 @@ export class ModelExchange {
   readonly #request: ModelRequest;
   readonly #places: readonly Place[];
   readonly #hold: Hold;
-  /** Where a whole answer is kept; undefined where the tenant wants none kept. */
-  readonly #keeper: AnswerKeeper | undefined;
+  readonly #handling: AnswerHandling;
   /** Over all tries. */
   #used = { requests: 0, usage: { input: 0, output: 0 }, cost: 0 };
   #tries = 0;
   #current: Try | undefined;
 
-  constructor(ports: ExchangePorts, call: ModelCall, request: ModelRequest, places: readonly Place[], hold: Hold, keeper?: AnswerKeeper) {
+  constructor(
+    ports: ExchangePorts,
+    call: ModelCall,
+    request: ModelRequest,
+    places: readonly Place[],
+    hold: Hold,
+    handling: AnswerHandling,
+  ) {
     this.#ports = ports;
     this.#call = call;
     this.#request = request;
     this.#places = places;
     this.#hold = hold;
-    this.#keeper = keeper;
+    this.#handling = handling;
     call.onEnd(({ aborted }) => this.#over(aborted ? "aborted" : "broken"));
   }
 
@@ -153,14 +162,16 @@ export class ModelExchange {
       this.#end(attempt, "failed", "more follow");
       return { kind: "retry", forward: this.#try(at + 1) };
     }
-    const unusable = this.#unusable(attempt, status, headers.all("content-encoding"));
+    const { model } = attempt.place.target;
+    const unusable = unusableAnswer(model, status, headers.all("content-encoding"));
     if (unusable) {
+      if (model.owner === "platform") this.#ports.report(unusable);
       this.#end(attempt, "failed");
       return { kind: "replace", answer: this.#refusal(unusable) };
     }
     const upstreamId = headers.all("x-request-id")[0] ?? headers.all("request-id")[0];
     const fields = answerFields(headers, {
-      "x-freehold-model": attempt.place.target.model.name,
+      "x-freehold-model": model.name,
       "x-freehold-attempts": String(attempt.number),
       ...(upstreamId !== undefined && { "x-freehold-upstream-request-id": upstreamId.slice(0, 200) }),
     });
@@ -172,10 +183,10 @@ export class ModelExchange {
   }
 
   #metered(attempt: Try, status: number, headers: ReturnType<typeof answerFields>, type: string): ResponsePlan {
-    const { protocol } = this.#request;
-    if (!type.toLowerCase().startsWith("text/event-stream")) {
-      const meter = new WholeMeter(protocol);
-      attempt.meter = meter;
+    const isStream = type.toLowerCase().startsWith("text/event-stream");
+    if (this.#handling.guard) return this.#held(attempt, status, headers, { type, isStream }, this.#handling.guard);
+    if (!isStream) {
+      const meter = this.#wholeMeter(attempt);
       return {
         kind: "map",
         status,
@@ -186,13 +197,7 @@ export class ModelExchange {
         },
       };
     }
-    const reader = protocol.createReader(protocol.askForUsage(this.#request.values) !== undefined);
-    const meter = new StreamMeter({
-      reader,
-      stop: () => (attempt.stopped = this.#mustStop(attempt)),
-      ending: (fault) => protocol.endOfStream(fault, this.#counted(attempt), this.#request.model),
-    });
-    attempt.meter = meter;
+    const meter = this.#streamMeter(attempt);
     return {
       kind: "map",
       status,
@@ -208,9 +213,54 @@ export class ModelExchange {
     };
   }
 
+  #wholeMeter(attempt: Try): WholeMeter {
+    return (attempt.meter = new WholeMeter(this.#request.protocol));
+  }
+
+  #streamMeter(attempt: Try): StreamMeter {
+    const { protocol, values, model } = this.#request;
+    return (attempt.meter = new StreamMeter({
+      reader: protocol.createReader(protocol.askForUsage(values) !== undefined),
+      stop: () => (attempt.stopped = this.#mustStop(attempt)),
+      ending: (fault) => protocol.endOfStream(fault, this.#counted(attempt), model),
+    }));
+  }
+
+  /** Nothing of the answer goes on before all of it was looked at. What it has used is settled, whatever is found. */
+  #held(
+    attempt: Try,
+    status: number,
+    headers: HeaderEdit,
+    { type, isStream }: AnswerType,
+    { guardrails, call }: AnswerGuard,
+  ): ResponsePlan {
+    const { protocol, model } = this.#request;
+    return {
+      kind: "collect",
+      bytesMax: HELD_BYTES_MAX,
+      whole: async (body) => {
+        if (!body) {
+          this.#end(attempt, "broken");
+          return this.#refusal(unreadable(`an answer over ${HELD_BYTES_MAX} bytes, which cannot be looked at`));
+        }
+        const passed = (isStream ? this.#streamMeter(attempt) : this.#wholeMeter(attempt)).map(body) ?? body;
+        this.#end(attempt, attempt.stopped ? "cut" : "ok");
+        try {
+          const made = await guardrails.answer(protocol, model, "last" in passed ? passed.last : passed, isStream, call);
+          if (status === 200) this.#keep(made, type, attempt.place.target.model.name);
+          if (status === 200) this.#keep(undefined, type, attempt.place.target.model.name);
+          return { status, headers: Object.fromEntries(headers.fields()), body: made };
+        } catch (error) {
+          return this.#refusal(toFault(error));
+        }
+      },
+    };
+  }
+
   #keep(piece: Uint8Array | undefined, type: string, target: string): void {
-    if (piece) this.#keeper?.see(piece);
-    else this.#keeper?.keep(type, target).catch((error: unknown) => this.#ports.report(toFault(error)));
+    const { keeper } = this.#handling;
+    if (piece) keeper?.see(piece);
+    else keeper?.keep(type, target).catch((error: unknown) => this.#ports.report(toFault(error)));
   }
 
   /** Settles as soon as the end is known, and not when the caller has read it. */
@@ -240,21 +290,6 @@ export class ModelExchange {
 
   #mayTry(at: number, nowMs: number): boolean {
     return at < this.#places.length && !this.#call.signal.aborted && this.#ports.retries.take(this.#call.context.tenant.uuid, nowMs);
-  }
-
-  /** An answer that is not for the caller: about the credential, which is not its own, or one that could not be read. */
-  #unusable({ place }: Try, status: number, codings: readonly string[]): Fault | undefined {
-    const { provider, owner } = place.target.model;
-    if (status === 401 || status === 403) {
-      const who = owner === "platform" ? "Ask the operator to look at it." : "Set another one.";
-      const detail = `The provider ${provider.name} has refused the key that is set for it. ${who}`;
-      const fault = new Fault("upstream_invalid", `${provider.name} answered ${status} to the key of the ${owner}`, { public: { detail } });
-      if (owner === "platform") this.#ports.report(fault);
-      return fault;
-    }
-    if (status >= 300 && status < 400) return unreadable(`${provider.name} answered with a redirect`);
-    if (codings.some((coding) => coding.toLowerCase() !== "identity")) return unreadable(`${provider.name} has compressed its answer`);
-    return undefined;
   }
 
   #refusal(fault: Fault): Answer {
@@ -347,19 +382,4 @@ export class ModelExchange {
       detail: { provider: place.target.model.provider.name, model: place.target.model.name },
     });
   }
-}
-
-const WORDS: Partial<Record<FaultCode, string>> = {
-  upstream_unreachable: "The provider of the model cannot be reached.",
-  upstream_timeout: "The provider of the model did not answer in time.",
-  upstream_invalid: "The provider of the model gave an answer that cannot be used.",
-};
-
-function unreadable(reason: string): Fault {
-  return new Fault("upstream_invalid", reason, { public: { detail: WORDS.upstream_invalid ?? "" } });
-}
-
-/** How long a provider wants to be left alone, in milliseconds. */
-function restOf([said]: readonly string[]): number | undefined {
-  return said !== undefined && /^[0-9]{1,6}$/.test(said) ? Number(said) * 1_000 : undefined;
 }

@@ -75,6 +75,7 @@ export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   "tar-stream": ["src/tenancy/lifecycle/"],
   undici: ["src/wire/"],
   unpdf: ["src/control/reading/"],
+  validator: ["src/models/guardrails/"],
 };
 
 /** Where data may be reached without a tenant: `SystemData`, and any property called `system`. */

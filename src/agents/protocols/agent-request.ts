@@ -1,9 +1,8 @@
 import { type Clock, Fault, type Json, JSON_BOUNDS, parseJson, type Secret, type Tenant, type TenantContext } from "../../kernel/index.ts";
-import type { Egress, EgressResponse } from "../../wire/index.ts";
+import { type Egress, type EgressResponse, signatureFields } from "../../wire/index.ts";
 import { parseSse, type SseEvent } from "../sse.ts";
 import { upstreamInvalid } from "../upstream-invalid.ts";
 import type { Invocation } from "./protocol.ts";
-import { signatureFields } from "./signature.ts";
 
 /** The most bytes of one answer of an agent. */
 export const ANSWER_BYTES_MAX = 1024 * 1024;

@@ -36,6 +36,7 @@ export interface Catalogue {
   readonly routes: ReadonlyMap<string, OpenRoute>;
   readonly budgets: readonly BudgetSettings[];
   readonly cache: TenantModels["cache"];
+  readonly guardrails: TenantModels["guardrails"];
   readonly currency: string;
 }
 
@@ -77,6 +78,7 @@ export function createCatalogue(tenant: Tenant, { platform, given, own }: Catalo
     routes,
     budgets: budgetsOf(tenant, [plans.flatMap((plan) => plan?.budgets ?? []), given?.budgets ?? []], own?.document.budgets ?? []),
     cache: own?.document.cache,
+    guardrails: own?.document.guardrails,
     currency: document.currency,
   };
 }
