@@ -1,5 +1,6 @@
 import { Fault, type FaultCode, toFault } from "../kernel/index.ts";
 import type { Answer, Forward, ForwardFailure, HeaderEdit, ResponseHead, ResponsePlan } from "../wire/index.ts";
+import { type AnswerSteps, planFor } from "./answer-plans.ts";
 import type { AnswerKeeper } from "./answer-cache.ts";
 import type { Attempt, Outcome } from "./attempts.ts";
 import type { Hold } from "./budgets/hold.ts";
@@ -8,9 +9,10 @@ import { type AnswerMeter, StreamMeter, WholeMeter } from "./meter/answer-meter.
 import { withMembers } from "./meter/members.ts";
 import type { AnswerGuard, ModelCall } from "./model-call.ts";
 import { NO_USAGE, type TokenUsage } from "./meter/usage.ts";
-import { answerFields, fieldsFor, KEEP_ALIVE, type Place, targetOf } from "./places.ts";
+import { answerFields, fieldsFor, KEEP_ALIVE, targetOf } from "./places.ts";
 import type { ModelRequest } from "./request.ts";
-import { restOf, unreadable, unusableAnswer, WORDS } from "./refused-answers.ts";
+import { restOf, rewordedError, unusableAnswer, WORDS } from "./refused-answers.ts";
+import type { Sending } from "./sending.ts";
 import { targetKey } from "./routing/order.ts";
 import { costOf, priceAt } from "./settings/prices.ts";
 
@@ -22,13 +24,6 @@ interface AnswerHandling {
   readonly guard: AnswerGuard | undefined;
 }
 
-interface AnswerType {
-  readonly type: string;
-  readonly isStream: boolean;
-}
-
-/** The longest answer that is held to be looked at. */
-const HELD_BYTES_MAX = 8 * 1024 * 1024;
 /** Answers after which another target is asked, as long as there is one. */
 const FAILURES: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504, 529]);
 /** Ways to end in which nothing was got for a request. */
@@ -44,8 +39,7 @@ const FAILURE_CODES: Readonly<Record<ForwardFailure["kind"], FaultCode>> = {
 };
 
 /** A try that is under way. */
-interface Try {
-  readonly place: Place;
+interface Try extends Sending {
   readonly number: number;
   readonly startedMs: number;
   firstByteMs: number;
@@ -63,7 +57,7 @@ export class ModelExchange {
   readonly #ports: ExchangePorts;
   readonly #call: ModelCall;
   readonly #request: ModelRequest;
-  readonly #places: readonly Place[];
+  readonly #sendings: readonly Sending[];
   readonly #hold: Hold;
   readonly #handling: AnswerHandling;
   /** Over all tries. */
@@ -75,14 +69,14 @@ export class ModelExchange {
     ports: ExchangePorts,
     call: ModelCall,
     request: ModelRequest,
-    places: readonly Place[],
+    sendings: readonly Sending[],
     hold: Hold,
     handling: AnswerHandling,
   ) {
     this.#ports = ports;
     this.#call = call;
     this.#request = request;
-    this.#places = places;
+    this.#sendings = sendings;
     this.#hold = hold;
     this.#handling = handling;
     call.onEnd(({ aborted }) => this.#over(aborted ? "aborted" : "broken"));
@@ -94,10 +88,11 @@ export class ModelExchange {
   }
 
   #try(at: number): Forward {
-    const place = this.#places[at];
-    if (!place) throw new Fault("internal", "no target is left to try");
+    const sending = this.#sendings[at];
+    if (!sending) throw new Fault("internal", "no target is left to try");
+    const { place, translation } = sending;
     const attempt: Try = {
-      place,
+      ...sending,
       number: ++this.#tries,
       startedMs: this.#ports.clock.monotonic(),
       firstByteMs: 0,
@@ -107,9 +102,11 @@ export class ModelExchange {
     };
     this.#current = attempt;
     const { provider } = place.target.model;
-    const { protocol } = this.#request;
+    const { protocol } = sending.request;
     const { context, head, requestId } = this.#call;
     const { callerNames } = this.#ports;
+    const fieldOf = (name: string): string | undefined =>
+      translation ? translation.fields[name] : callerNames.fieldFor(context.tenant, name, head, place.target.model);
     return {
       pool: this.#ports.pool,
       owner: context.tenant.uuid,
@@ -117,8 +114,8 @@ export class ModelExchange {
       keepAlive: KEEP_ALIVE,
       method: "POST",
       target: targetOf(provider, protocol),
-      headers: fieldsFor(place, protocol, (name) => callerNames.fieldFor(context.tenant, name, head, place.target.model), requestId),
-      body: this.#bodyFor(place),
+      headers: fieldsFor(place, protocol, fieldOf, requestId),
+      body: this.#bodyFor(sending),
       upgrade: false,
       timeouts: { connectMs: provider.timeouts.connectMs, sendMs: SEND_TIMEOUT_MS, readMs: provider.timeouts.silenceMs },
       onResponse: (response) => this.#answered(attempt, at, response),
@@ -127,19 +124,19 @@ export class ModelExchange {
   }
 
   /** The caller's bytes, with another value only where the target demands it. */
-  #bodyFor({ target: { model } }: Place): Uint8Array {
-    const { protocol, body, members, values, stream } = this.#request;
+  #bodyFor({ place, request }: Sending): Uint8Array {
+    const { protocol, body, members, values, stream } = request;
+    const { model } = place.target;
     return withMembers(body, members, {
-      ...(model.upstreamName !== this.#request.model && { model: model.upstreamName }),
+      ...(model.upstreamName !== request.model && { model: model.upstreamName }),
       ...(stream && protocol.askForUsage(values)),
-      ...this.#ports.callerNames.membersFor(this.#call.context.tenant, this.#request, model),
-      ...this.#bound(),
+      ...this.#ports.callerNames.membersFor(this.#call.context.tenant, request, model),
+      ...this.#bound(request),
     });
   }
 
   /** The answer is bounded by what is paid for, instead of being refused. */
-  #bound(): Readonly<Record<string, number>> {
-    const { protocol, members, values, choices, outputMax } = this.#request;
+  #bound({ protocol, members, values, choices, outputMax }: ModelRequest): Readonly<Record<string, number>> {
     const paid = this.#hold.outputMax;
     const [first] = protocol.outputMembers;
     if (paid === undefined || first === undefined) return {};
@@ -175,86 +172,54 @@ export class ModelExchange {
       "x-freehold-attempts": String(attempt.number),
       ...(upstreamId !== undefined && { "x-freehold-upstream-request-id": upstreamId.slice(0, 200) }),
     });
+    if (status >= 300 && attempt.translation) {
+      this.#end(attempt, "refused");
+      return rewordedError(this.#request.protocol, status, fields);
+    }
     if (status >= 300 || !hasBody) {
       this.#end(attempt, status >= 300 ? "refused" : "ok");
       return { kind: "pass", status, headers: fields };
     }
-    return this.#metered(attempt, status, fields, headers.all("content-type")[0] ?? "");
+    return planFor(this.#stepsFor(attempt, status, fields, headers.all("content-type")[0] ?? ""));
   }
 
-  #metered(attempt: Try, status: number, headers: ReturnType<typeof answerFields>, type: string): ResponsePlan {
+  #stepsFor(attempt: Try, status: number, headers: HeaderEdit, type: string): AnswerSteps {
+    const { translation, place } = attempt;
+    const { guard } = this.#handling;
+    const { protocol, model, stream } = this.#request;
     const isStream = type.toLowerCase().startsWith("text/event-stream");
-    if (this.#handling.guard) return this.#held(attempt, status, headers, { type, isStream }, this.#handling.guard);
-    if (!isStream) {
-      const meter = this.#wholeMeter(attempt);
-      return {
-        kind: "map",
-        status,
-        headers,
-        map: (piece) => {
-          if (status === 200) this.#keep(piece, type, attempt.place.target.model.name);
-          return this.#seen(attempt, piece, meter.map(piece));
-        },
-      };
-    }
-    const meter = this.#streamMeter(attempt);
+    const told = { id: this.#call.requestId, model, createdMs: this.#ports.clock.now() };
+    const meter = isStream ? this.#streamMeter(attempt) : new WholeMeter(attempt.request.protocol);
+    attempt.meter = meter;
     return {
-      kind: "map",
       status,
       headers,
-      map: (piece) => this.#seen(attempt, piece, meter.map(piece)),
-      broken: (reason) => {
-        const ending = meter.ending(
-          new Fault("upstream_unreachable", reason, { public: { detail: "The provider broke its answer off." } }),
-        );
-        this.#end(attempt, "broken");
-        return ending;
+      isStream,
+      meter,
+      seen: (piece, made) => this.#seen(attempt, piece, made),
+      over: (outcome) => this.#end(attempt, outcome),
+      stopped: () => attempt.stopped,
+      ending: (fault) => this.#ending(attempt, fault),
+      keep: (piece) => {
+        if (status === 200) this.#keep(piece, type, place.target.model.name);
       },
+      refusal: (fault) => this.#refusal(fault),
+      translate: translation && ((body, ending) => translation.answer(body, type, told, ending)),
+      look: guard && ((body) => guard.guardrails.answer(protocol, model, body, isStream && stream, guard.call)),
     };
-  }
-
-  #wholeMeter(attempt: Try): WholeMeter {
-    return (attempt.meter = new WholeMeter(this.#request.protocol));
   }
 
   #streamMeter(attempt: Try): StreamMeter {
-    const { protocol, values, model } = this.#request;
-    return (attempt.meter = new StreamMeter({
+    const { protocol, values } = attempt.request;
+    return new StreamMeter({
       reader: protocol.createReader(protocol.askForUsage(values) !== undefined),
       stop: () => (attempt.stopped = this.#mustStop(attempt)),
-      ending: (fault) => protocol.endOfStream(fault, this.#counted(attempt), model),
-    }));
+      ending: (fault) => this.#ending(attempt, fault),
+    });
   }
 
-  /** Nothing of the answer goes on before all of it was looked at. What it has used is settled, whatever is found. */
-  #held(
-    attempt: Try,
-    status: number,
-    headers: HeaderEdit,
-    { type, isStream }: AnswerType,
-    { guardrails, call }: AnswerGuard,
-  ): ResponsePlan {
-    const { protocol, model } = this.#request;
-    return {
-      kind: "collect",
-      bytesMax: HELD_BYTES_MAX,
-      whole: async (body) => {
-        if (!body) {
-          this.#end(attempt, "broken");
-          return this.#refusal(unreadable(`an answer over ${HELD_BYTES_MAX} bytes, which cannot be looked at`));
-        }
-        const passed = (isStream ? this.#streamMeter(attempt) : this.#wholeMeter(attempt)).map(body) ?? body;
-        this.#end(attempt, attempt.stopped ? "cut" : "ok");
-        try {
-          const made = await guardrails.answer(protocol, model, "last" in passed ? passed.last : passed, isStream, call);
-          if (status === 200) this.#keep(made, type, attempt.place.target.model.name);
-          if (status === 200) this.#keep(undefined, type, attempt.place.target.model.name);
-          return { status, headers: Object.fromEntries(headers.fields()), body: made };
-        } catch (error) {
-          return this.#refusal(toFault(error));
-        }
-      },
-    };
+  #ending(attempt: Try, fault: Fault): string {
+    return this.#request.protocol.endOfStream(fault, this.#counted(attempt), this.#request.model);
   }
 
   #keep(piece: Uint8Array | undefined, type: string, target: string): void {
@@ -289,7 +254,7 @@ export class ModelExchange {
   }
 
   #mayTry(at: number, nowMs: number): boolean {
-    return at < this.#places.length && !this.#call.signal.aborted && this.#ports.retries.take(this.#call.context.tenant.uuid, nowMs);
+    return at < this.#sendings.length && !this.#call.signal.aborted && this.#ports.retries.take(this.#call.context.tenant.uuid, nowMs);
   }
 
   #refusal(fault: Fault): Answer {

@@ -19,6 +19,7 @@ import { PROTOCOLS } from "./protocols/index.ts";
 import { type ModelRequest, readRequest } from "./request.ts";
 import { TargetHealth } from "./routing/health.ts";
 import { orderTargets } from "./routing/order.ts";
+import { type Sending, sendingsFor } from "./sending.ts";
 import type { ModelBook } from "./settings/book.ts";
 import { type OpenRoute, type Target, targetsFor } from "./settings/catalogue.ts";
 import type { GuardrailSettings } from "./settings/guardrail-schema.ts";
@@ -105,9 +106,10 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
       const found = await placesOf(places, tenant, targets);
       const answerGuard = guard?.guardrails.looksAtAnswers === true && request.protocol.outputMembers.length > 0 ? guard : undefined;
       // an answer that is held until it is whole cannot ask for more of a budget while it comes
-      const hold = await holdFor(shared, call, { ...request, stream: request.stream && !answerGuard }, found);
+      const sendings = await sendingsFor(request, found);
+      const hold = await holdFor(shared, call, { ...request, stream: request.stream && !answerGuard }, sendings);
       const keeper = cache && new AnswerKeeper({ cache: call.cache, name: cacheName, request, ttlMs: cache.ttlMs });
-      const exchange = new ModelExchange(shared, call, request, found, hold, { keeper, guard: answerGuard });
+      const exchange = new ModelExchange(shared, call, request, sendings, hold, { keeper, guard: answerGuard });
       if (call.signal.aborted) throw call.signal.reason; // it settles itself when the exchange is over
       return exchange.start();
     },
@@ -164,13 +166,13 @@ function cachedLine(
 }
 
 /** Takes what the request can use of every budget that it counts for. */
-async function holdFor(ports: ExchangePorts, call: ModelCall, request: ModelRequest, places: readonly Place[]): Promise<Hold> {
+async function holdFor(ports: ExchangePorts, call: ModelCall, request: ModelRequest, sendings: readonly Sending[]): Promise<Hold> {
   const { book, budgets, estimates, clock, ledger, measures } = ports;
   const { context } = call;
   if (ledger.pending > PENDING_MAX) throw new Fault("dependency_unavailable", "the ledger cannot be written");
   const { budgets: all } = await book.catalogue(context.tenant);
   const due = budgets.due(all, context, request.model);
-  const models = places.map(({ target }) => target.model);
+  const models = sendings.map(({ place }) => place.target.model);
   const prices = models.map(({ settings }) => priceAt(settings.prices, clock.now()));
   const { uuid } = context.tenant;
   const hasAnswer = request.protocol.outputMembers.length > 0;

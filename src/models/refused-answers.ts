@@ -1,4 +1,8 @@
 import { Fault, type FaultCode } from "../kernel/index.ts";
+import type { HeaderEdit, ResponsePlan } from "../wire/index.ts";
+import { isFields, parseData } from "./protocols/openai-parts.ts";
+import type { Protocol } from "./protocols/protocol.ts";
+import { anthropicType, openaiType } from "./protocols/refusals.ts";
 import type { OpenModel } from "./settings/catalogue.ts";
 
 /** What callers are told about a provider that gave no answer. */
@@ -28,4 +32,27 @@ export function unusableAnswer({ provider, owner }: OpenModel, status: number, c
   if (status >= 300 && status < 400) return unreadable(`${provider.name} answered with a redirect`);
   if (codings.some((coding) => coding.toLowerCase() !== "identity")) return unreadable(`${provider.name} has compressed its answer`);
   return undefined;
+}
+
+const ERROR_BYTES_MAX = 64 * 1024;
+
+/** A provider's own refusal in the words of the caller's protocol: its status and its message. */
+export function rewordedError({ name }: Pick<Protocol, "name">, status: number, headers: HeaderEdit): ResponsePlan {
+  return {
+    kind: "collect",
+    bytesMax: ERROR_BYTES_MAX,
+    whole: (body) => {
+      const error = parseData(Buffer.from(body ?? []).toString("utf8"))?.["error"];
+      const said = isFields(error) ? error["message"] : undefined;
+      const message = typeof said === "string" ? said : "The provider of the model has refused the request.";
+      const type = name === "messages" ? anthropicType({ status }) : openaiType({ code: "upstream_invalid", status });
+      const made =
+        name === "messages" ? { type: "error", error: { type, message } } : { error: { message, type, param: null, code: null } };
+      return {
+        status,
+        headers: { ...Object.fromEntries(headers.fields()), "content-type": "application/json" },
+        body: JSON.stringify(made),
+      };
+    },
+  };
 }

@@ -22,7 +22,8 @@ export interface Billed {
 /**
  * A server that speaks the protocols of providers in their real shapes. What it does is in the name of the model: `say-12` answers with twelve tokens,
  * `break-5` goes after five, `hang` never answers, `fail-503` refuses, `usage-X` says the JSON of the hexadecimal X for its usage, `drip-20` sends byte by byte,
- * `stubborn-40` answers with forty tokens whatever it is asked for, `text-X` with the text of the base64 X, in pieces of three characters.
+ * `stubborn-40` answers with forty tokens whatever it is asked for, `text-X` with the text of the base64 X, in pieces of three characters,
+ * `tool-X` calls the tool `look_up` with that text as its arguments.
  */
 export interface ScriptedProvider {
   readonly url: string;
@@ -92,7 +93,7 @@ async function answer(turn: Turn): Promise<void> {
   if (verb === "hang") return;
   if (verb === "fail") return refuse(response, Number(what));
   const bound = Number(body["max_completion_tokens"] ?? body["max_tokens"] ?? body["max_output_tokens"] ?? Number.POSITIVE_INFINITY);
-  const words = verb === "text" ? piecesOf(Buffer.from(what, "base64url").toString()) : undefined;
+  const words = verb === "text" || verb === "tool" ? piecesOf(Buffer.from(what, "base64url").toString()) : undefined;
   const wanted = words?.length ?? (verb === "usage" ? 3 : Number(what));
   const tokens = verb === "stubborn" ? wanted : Math.min(wanted, bound);
   const counts =
@@ -120,6 +121,11 @@ function refuse(response: ServerResponse, status: number): void {
   response.end(JSON.stringify({ error: { message: `scripted ${status}`, type: "scripted", param: null, code: null } }));
 }
 
+/** The beginning and the end of an answer that is a call of a tool. */
+function isTool(body: Readonly<Record<string, unknown>>): boolean {
+  return String(body["model"]).startsWith("tool-");
+}
+
 function wordsOf(tokens: number): readonly string[] {
   return Array.from({ length: tokens }, () => "tok ");
 }
@@ -137,8 +143,12 @@ function wholeOf({ path, body }: Turn, content: string, [input, output]: readonl
       type: "message",
       role: "assistant",
       model,
-      content: [{ type: "text", text: content }],
-      stop_reason: "end_turn",
+      content: [
+        isTool(body)
+          ? { type: "tool_use", id: "toolu_1", name: "look_up", input: JSON.parse(content) as object }
+          : { type: "text", text: content },
+      ],
+      stop_reason: isTool(body) ? "tool_use" : "end_turn",
       stop_sequence: null,
       usage,
     };
@@ -160,7 +170,16 @@ function wholeOf({ path, body }: Turn, content: string, [input, output]: readonl
     object: "chat.completion",
     created: 1,
     model,
-    choices: [{ index: 0, message: { role: "assistant", content, refusal: null }, finish_reason: "stop", logprobs: null }],
+    choices: [
+      isTool(body)
+        ? {
+            index: 0,
+            message: { role: "assistant", content: null, tool_calls: [toolCall(content)] },
+            finish_reason: "tool_calls",
+            logprobs: null,
+          }
+        : { index: 0, message: { role: "assistant", content, refusal: null }, finish_reason: "stop", logprobs: null },
+    ],
     usage: {
       prompt_tokens: input,
       completion_tokens: output,
@@ -168,6 +187,10 @@ function wholeOf({ path, body }: Turn, content: string, [input, output]: readonl
       prompt_tokens_details: { cached_tokens: 0 },
     },
   };
+}
+
+function toolCall(text: string): Record<string, unknown> {
+  return { id: "call_1", type: "function", function: { name: "look_up", arguments: text } };
 }
 
 function responseOf(model: unknown, text: string, usage: object | null, status = "completed"): Record<string, unknown> {
@@ -214,12 +237,22 @@ function eventsOf({ path, body }: Turn, words: readonly string[], [input, output
     const message = { id: "msg_1", type: "message", role: "assistant", model, content: [], stop_reason: null, stop_sequence: null, usage };
     return [
       named({ type: "message_start", message }),
-      named({ type: "content_block_start", index: 0, content_block: { type: "text", text: "" } }),
-      ...words.map((text) => named({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text } })),
+      named({
+        type: "content_block_start",
+        index: 0,
+        content_block: isTool(body) ? { type: "tool_use", id: "toolu_1", name: "look_up", input: {} } : { type: "text", text: "" },
+      }),
+      ...words.map((text) =>
+        named({
+          type: "content_block_delta",
+          index: 0,
+          delta: isTool(body) ? { type: "input_json_delta", partial_json: text } : { type: "text_delta", text },
+        }),
+      ),
       named({ type: "content_block_stop", index: 0 }),
       named({
         type: "message_delta",
-        delta: { stop_reason: "end_turn", stop_sequence: null },
+        delta: { stop_reason: isTool(body) ? "tool_use" : "end_turn", stop_sequence: null },
         usage: { output_tokens: output, cache_read_input_tokens: null },
       }),
       named({ type: "message_stop" }),
@@ -246,8 +279,12 @@ function eventsOf({ path, body }: Turn, words: readonly string[], [input, output
   const total = { prompt_tokens: input, completion_tokens: output, total_tokens: Number(input) + Number(output) };
   return [
     chunk([{ index: 0, delta: { role: "assistant", content: "" }, finish_reason: null }]),
-    ...words.map((content) => chunk([{ index: 0, delta: { content }, finish_reason: null }])),
-    chunk([{ index: 0, delta: {}, finish_reason: "stop" }]),
+    ...(isTool(body) ? [chunk([{ index: 0, delta: { tool_calls: [{ index: 0, ...toolCall("") }] }, finish_reason: null }])] : []),
+    ...words.map((text) => {
+      const delta = isTool(body) ? { tool_calls: [{ index: 0, function: { arguments: text } }] } : { content: text };
+      return chunk([{ index: 0, delta, finish_reason: null }]);
+    }),
+    chunk([{ index: 0, delta: {}, finish_reason: isTool(body) ? "tool_calls" : "stop" }]),
     ...(options?.include_usage === true ? [chunk([], total)] : []),
     "data: [DONE]\n\n",
   ];

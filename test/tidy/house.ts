@@ -45,6 +45,7 @@ export const SIDE_DOORS: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages and built-in modules that only some places may import. A name that ends in `*` stands for all that begin so. */
 export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
+  "@ai-sdk/*": ["src/models/translation/"],
   "@electric-sql/*": ["src/stores/data/"],
   "@redis/client": ["src/stores/cache/adapters/"],
   aws4: ["src/wire/"],
