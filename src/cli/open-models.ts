@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { createSchemaCheck } from "../gateway/index.ts";
 import { type Keyring, systemClock, systemRandom } from "../kernel/index.ts";
 import {
   BudgetBook,
@@ -44,7 +45,7 @@ export async function openModels({ data, vault, keyring, egress, audit, telemetr
   const { report } = telemetry;
   const { system } = data;
   const store = new ModelStore({ system, vault, keyring, random: systemRandom });
-  const book = await createModelBook({ store, checkUrl: (url) => egress.check(url), report });
+  const book = await createModelBook({ store, checkUrl: (url) => egress.check(url), checkSchema: createSchemaCheck, report });
   closing.add(() => book.close());
   const gateway = randomUUID();
   const budgets = new BudgetBook({ system, clock: systemClock, gateway });
@@ -53,7 +54,20 @@ export async function openModels({ data, vault, keyring, egress, audit, telemetr
   const pool = createUpstreamPool();
   closing.add(async () => pool.close());
   const measures = createModelMetrics(telemetry.registry, METRIC_BOUNDS);
-  const ports = { book, pool, egress, keyring, clock: systemClock, random: systemRandom, audit, ledger, budgets, measures, report };
+  const ports = {
+    book,
+    pool,
+    egress,
+    keyring,
+    compileSchema: createSchemaCheck,
+    clock: systemClock,
+    random: systemRandom,
+    audit,
+    ledger,
+    budgets,
+    measures,
+    report,
+  };
   const modelGateway = createModelGateway(ports);
   return { models: book, modelGateway, modelUse: createModelUse(system) };
 }

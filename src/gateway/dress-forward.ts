@@ -28,6 +28,8 @@ function dressPlan(plan: ResponsePlan, dress: Dress): ResponsePlan {
       return { ...plan, answer: dress.finish(plan.answer) };
     case "collect":
       return { ...plan, whole: async (body) => dress.finish(await plan.whole(body)) };
+    case "remake":
+      return { ...plan, answer: async (body) => dress.finish(await plan.answer(body)) };
     case "pass":
     case "map":
       for (const [name, value] of Object.entries(dress.begin(plan.status))) plan.headers.set(name, value);

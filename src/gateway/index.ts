@@ -33,6 +33,7 @@ export { PLUGINS } from "./plugins/index.ts";
 export {
   checkGatewayDocument,
   createGatewayConfig,
+  createSchemaCheck,
   DOCUMENT_BYTES_MAX,
   exportDocument,
   findTenantGaps,

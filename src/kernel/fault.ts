@@ -24,6 +24,7 @@ export const FAULTS = {
   idempotency_mismatch: { status: 422, title: "This idempotency key was used with another request.", retry: false },
   invalid_settings: { status: 422, title: "A setting is not valid.", retry: false },
   invalid_archive: { status: 422, title: "The archive cannot be taken: it is damaged, or not what it says.", retry: false },
+  content_refused: { status: 422, title: "The content is not allowed here.", retry: false },
   weak_key: { status: 422, title: "A key is too weak to be trusted.", retry: false },
   rate_limited: { status: 429, title: "Too many requests. Slow down.", retry: true },
   insufficient_quota: { status: 429, title: "The quota is used up.", retry: false },

@@ -1,29 +1,27 @@
-import { Fault, type FaultCode, type TenantContext, toFault } from "../kernel/index.ts";
-import type { TenantCache } from "../stores/cache/index.ts";
-import type { Answer, ExchangeEnd, Forward, ForwardFailure, RequestHead, ResponseHead, ResponsePlan } from "../wire/index.ts";
+import { Fault, type FaultCode, toFault } from "../kernel/index.ts";
+import type { Answer, Forward, ForwardFailure, HeaderEdit, ResponseHead, ResponsePlan } from "../wire/index.ts";
+import { type AnswerSteps, planFor } from "./answer-plans.ts";
 import type { AnswerKeeper } from "./answer-cache.ts";
 import type { Attempt, Outcome } from "./attempts.ts";
 import type { Hold } from "./budgets/hold.ts";
 import type { ExchangePorts } from "./gateway.ts";
 import { type AnswerMeter, StreamMeter, WholeMeter } from "./meter/answer-meter.ts";
 import { withMembers } from "./meter/members.ts";
+import type { AnswerGuard, ModelCall } from "./model-call.ts";
 import { NO_USAGE, type TokenUsage } from "./meter/usage.ts";
-import { answerFields, fieldsFor, KEEP_ALIVE, type Place, targetOf } from "./places.ts";
+import { answerFields, fieldsFor, KEEP_ALIVE, targetOf } from "./places.ts";
 import type { ModelRequest } from "./request.ts";
+import { restOf, rewordedError, unusableAnswer, WORDS } from "./refused-answers.ts";
+import type { Sending } from "./sending.ts";
 import { targetKey } from "./routing/order.ts";
 import { costOf, priceAt } from "./settings/prices.ts";
 
-/** A call of a model as the route table hands it over. */
-export interface ModelCall {
-  readonly context: TenantContext;
-  readonly head: RequestHead;
-  readonly body: Uint8Array;
-  readonly requestId: string;
-  /** Aborts when the caller goes away or its tenant is no longer served. */
-  readonly signal: AbortSignal;
-  /** The tenant's own cache. */
-  readonly cache: TenantCache;
-  readonly onEnd: (listener: (end: ExchangeEnd) => void) => void;
+/** What is done with the answer besides passing it on. */
+interface AnswerHandling {
+  /** Where a whole answer is kept; undefined where the tenant wants none kept. */
+  readonly keeper: AnswerKeeper | undefined;
+  /** What looks at it before it goes on. */
+  readonly guard: AnswerGuard | undefined;
 }
 
 /** Answers after which another target is asked, as long as there is one. */
@@ -41,8 +39,7 @@ const FAILURE_CODES: Readonly<Record<ForwardFailure["kind"], FaultCode>> = {
 };
 
 /** A try that is under way. */
-interface Try {
-  readonly place: Place;
+interface Try extends Sending {
   readonly number: number;
   readonly startedMs: number;
   firstByteMs: number;
@@ -60,22 +57,28 @@ export class ModelExchange {
   readonly #ports: ExchangePorts;
   readonly #call: ModelCall;
   readonly #request: ModelRequest;
-  readonly #places: readonly Place[];
+  readonly #sendings: readonly Sending[];
   readonly #hold: Hold;
-  /** Where a whole answer is kept; undefined where the tenant wants none kept. */
-  readonly #keeper: AnswerKeeper | undefined;
+  readonly #handling: AnswerHandling;
   /** Over all tries. */
   #used = { requests: 0, usage: { input: 0, output: 0 }, cost: 0 };
   #tries = 0;
   #current: Try | undefined;
 
-  constructor(ports: ExchangePorts, call: ModelCall, request: ModelRequest, places: readonly Place[], hold: Hold, keeper?: AnswerKeeper) {
+  constructor(
+    ports: ExchangePorts,
+    call: ModelCall,
+    request: ModelRequest,
+    sendings: readonly Sending[],
+    hold: Hold,
+    handling: AnswerHandling,
+  ) {
     this.#ports = ports;
     this.#call = call;
     this.#request = request;
-    this.#places = places;
+    this.#sendings = sendings;
     this.#hold = hold;
-    this.#keeper = keeper;
+    this.#handling = handling;
     call.onEnd(({ aborted }) => this.#over(aborted ? "aborted" : "broken"));
   }
 
@@ -85,10 +88,11 @@ export class ModelExchange {
   }
 
   #try(at: number): Forward {
-    const place = this.#places[at];
-    if (!place) throw new Fault("internal", "no target is left to try");
+    const sending = this.#sendings[at];
+    if (!sending) throw new Fault("internal", "no target is left to try");
+    const { place, translation } = sending;
     const attempt: Try = {
-      place,
+      ...sending,
       number: ++this.#tries,
       startedMs: this.#ports.clock.monotonic(),
       firstByteMs: 0,
@@ -98,9 +102,11 @@ export class ModelExchange {
     };
     this.#current = attempt;
     const { provider } = place.target.model;
-    const { protocol } = this.#request;
+    const { protocol } = sending.request;
     const { context, head, requestId } = this.#call;
     const { callerNames } = this.#ports;
+    const fieldOf = (name: string): string | undefined =>
+      translation ? translation.fields[name] : callerNames.fieldFor(context.tenant, name, head, place.target.model);
     return {
       pool: this.#ports.pool,
       owner: context.tenant.uuid,
@@ -108,8 +114,8 @@ export class ModelExchange {
       keepAlive: KEEP_ALIVE,
       method: "POST",
       target: targetOf(provider, protocol),
-      headers: fieldsFor(place, protocol, (name) => callerNames.fieldFor(context.tenant, name, head, place.target.model), requestId),
-      body: this.#bodyFor(place),
+      headers: fieldsFor(place, protocol, fieldOf, requestId),
+      body: this.#bodyFor(sending),
       upgrade: false,
       timeouts: { connectMs: provider.timeouts.connectMs, sendMs: SEND_TIMEOUT_MS, readMs: provider.timeouts.silenceMs },
       onResponse: (response) => this.#answered(attempt, at, response),
@@ -118,19 +124,19 @@ export class ModelExchange {
   }
 
   /** The caller's bytes, with another value only where the target demands it. */
-  #bodyFor({ target: { model } }: Place): Uint8Array {
-    const { protocol, body, members, values, stream } = this.#request;
+  #bodyFor({ place, request }: Sending): Uint8Array {
+    const { protocol, body, members, values, stream } = request;
+    const { model } = place.target;
     return withMembers(body, members, {
-      ...(model.upstreamName !== this.#request.model && { model: model.upstreamName }),
+      ...(model.upstreamName !== request.model && { model: model.upstreamName }),
       ...(stream && protocol.askForUsage(values)),
-      ...this.#ports.callerNames.membersFor(this.#call.context.tenant, this.#request, model),
-      ...this.#bound(),
+      ...this.#ports.callerNames.membersFor(this.#call.context.tenant, request, model),
+      ...this.#bound(request),
     });
   }
 
   /** The answer is bounded by what is paid for, instead of being refused. */
-  #bound(): Readonly<Record<string, number>> {
-    const { protocol, members, values, choices, outputMax } = this.#request;
+  #bound({ protocol, members, values, choices, outputMax }: ModelRequest): Readonly<Record<string, number>> {
     const paid = this.#hold.outputMax;
     const [first] = protocol.outputMembers;
     if (paid === undefined || first === undefined) return {};
@@ -153,64 +159,73 @@ export class ModelExchange {
       this.#end(attempt, "failed", "more follow");
       return { kind: "retry", forward: this.#try(at + 1) };
     }
-    const unusable = this.#unusable(attempt, status, headers.all("content-encoding"));
+    const { model } = attempt.place.target;
+    const unusable = unusableAnswer(model, status, headers.all("content-encoding"));
     if (unusable) {
+      if (model.owner === "platform") this.#ports.report(unusable);
       this.#end(attempt, "failed");
       return { kind: "replace", answer: this.#refusal(unusable) };
     }
     const upstreamId = headers.all("x-request-id")[0] ?? headers.all("request-id")[0];
     const fields = answerFields(headers, {
-      "x-freehold-model": attempt.place.target.model.name,
+      "x-freehold-model": model.name,
       "x-freehold-attempts": String(attempt.number),
       ...(upstreamId !== undefined && { "x-freehold-upstream-request-id": upstreamId.slice(0, 200) }),
     });
+    if (status >= 300 && attempt.translation) {
+      this.#end(attempt, "refused");
+      return rewordedError(this.#request.protocol, status, fields);
+    }
     if (status >= 300 || !hasBody) {
       this.#end(attempt, status >= 300 ? "refused" : "ok");
       return { kind: "pass", status, headers: fields };
     }
-    return this.#metered(attempt, status, fields, headers.all("content-type")[0] ?? "");
+    return planFor(this.#stepsFor(attempt, status, fields, headers.all("content-type")[0] ?? ""));
   }
 
-  #metered(attempt: Try, status: number, headers: ReturnType<typeof answerFields>, type: string): ResponsePlan {
-    const { protocol } = this.#request;
-    if (!type.toLowerCase().startsWith("text/event-stream")) {
-      const meter = new WholeMeter(protocol);
-      attempt.meter = meter;
-      return {
-        kind: "map",
-        status,
-        headers,
-        map: (piece) => {
-          if (status === 200) this.#keep(piece, type, attempt.place.target.model.name);
-          return this.#seen(attempt, piece, meter.map(piece));
-        },
-      };
-    }
-    const reader = protocol.createReader(protocol.askForUsage(this.#request.values) !== undefined);
-    const meter = new StreamMeter({
-      reader,
-      stop: () => (attempt.stopped = this.#mustStop(attempt)),
-      ending: (fault) => protocol.endOfStream(fault, this.#counted(attempt), this.#request.model),
-    });
+  #stepsFor(attempt: Try, status: number, headers: HeaderEdit, type: string): AnswerSteps {
+    const { translation, place } = attempt;
+    const { guard } = this.#handling;
+    const { protocol, model, stream } = this.#request;
+    const isStream = type.toLowerCase().startsWith("text/event-stream");
+    const told = { id: this.#call.requestId, model, createdMs: this.#ports.clock.now() };
+    const meter = isStream ? this.#streamMeter(attempt) : new WholeMeter(attempt.request.protocol);
     attempt.meter = meter;
     return {
-      kind: "map",
       status,
       headers,
-      map: (piece) => this.#seen(attempt, piece, meter.map(piece)),
-      broken: (reason) => {
-        const ending = meter.ending(
-          new Fault("upstream_unreachable", reason, { public: { detail: "The provider broke its answer off." } }),
-        );
-        this.#end(attempt, "broken");
-        return ending;
+      isStream,
+      meter,
+      seen: (piece, made) => this.#seen(attempt, piece, made),
+      over: (outcome) => this.#end(attempt, outcome),
+      stopped: () => attempt.stopped,
+      ending: (fault) => this.#ending(attempt, fault),
+      keep: (piece) => {
+        if (status === 200) this.#keep(piece, type, place.target.model.name);
       },
+      refusal: (fault) => this.#refusal(fault),
+      translate: translation && ((body, ending) => translation.answer(body, type, told, ending)),
+      look: guard && ((body) => guard.guardrails.answer(protocol, model, body, isStream && stream, guard.call)),
     };
   }
 
+  #streamMeter(attempt: Try): StreamMeter {
+    const { protocol, values } = attempt.request;
+    return new StreamMeter({
+      reader: protocol.createReader(protocol.askForUsage(values) !== undefined),
+      stop: () => (attempt.stopped = this.#mustStop(attempt)),
+      ending: (fault) => this.#ending(attempt, fault),
+    });
+  }
+
+  #ending(attempt: Try, fault: Fault): string {
+    return this.#request.protocol.endOfStream(fault, this.#counted(attempt), this.#request.model);
+  }
+
   #keep(piece: Uint8Array | undefined, type: string, target: string): void {
-    if (piece) this.#keeper?.see(piece);
-    else this.#keeper?.keep(type, target).catch((error: unknown) => this.#ports.report(toFault(error)));
+    const { keeper } = this.#handling;
+    if (piece) keeper?.see(piece);
+    else keeper?.keep(type, target).catch((error: unknown) => this.#ports.report(toFault(error)));
   }
 
   /** Settles as soon as the end is known, and not when the caller has read it. */
@@ -239,22 +254,7 @@ export class ModelExchange {
   }
 
   #mayTry(at: number, nowMs: number): boolean {
-    return at < this.#places.length && !this.#call.signal.aborted && this.#ports.retries.take(this.#call.context.tenant.uuid, nowMs);
-  }
-
-  /** An answer that is not for the caller: about the credential, which is not its own, or one that could not be read. */
-  #unusable({ place }: Try, status: number, codings: readonly string[]): Fault | undefined {
-    const { provider, owner } = place.target.model;
-    if (status === 401 || status === 403) {
-      const who = owner === "platform" ? "Ask the operator to look at it." : "Set another one.";
-      const detail = `The provider ${provider.name} has refused the key that is set for it. ${who}`;
-      const fault = new Fault("upstream_invalid", `${provider.name} answered ${status} to the key of the ${owner}`, { public: { detail } });
-      if (owner === "platform") this.#ports.report(fault);
-      return fault;
-    }
-    if (status >= 300 && status < 400) return unreadable(`${provider.name} answered with a redirect`);
-    if (codings.some((coding) => coding.toLowerCase() !== "identity")) return unreadable(`${provider.name} has compressed its answer`);
-    return undefined;
+    return at < this.#sendings.length && !this.#call.signal.aborted && this.#ports.retries.take(this.#call.context.tenant.uuid, nowMs);
   }
 
   #refusal(fault: Fault): Answer {
@@ -347,19 +347,4 @@ export class ModelExchange {
       detail: { provider: place.target.model.provider.name, model: place.target.model.name },
     });
   }
-}
-
-const WORDS: Partial<Record<FaultCode, string>> = {
-  upstream_unreachable: "The provider of the model cannot be reached.",
-  upstream_timeout: "The provider of the model did not answer in time.",
-  upstream_invalid: "The provider of the model gave an answer that cannot be used.",
-};
-
-function unreadable(reason: string): Fault {
-  return new Fault("upstream_invalid", reason, { public: { detail: WORDS.upstream_invalid ?? "" } });
-}
-
-/** How long a provider wants to be left alone, in milliseconds. */
-function restOf([said]: readonly string[]): number | undefined {
-  return said !== undefined && /^[0-9]{1,6}$/.test(said) ? Number(said) * 1_000 : undefined;
 }

@@ -1,4 +1,4 @@
-import { type Clock, Fault, type Keyring, type Random, type Tenant } from "../kernel/index.ts";
+import { type Clock, Fault, type Keyring, type Random, type Secret, type Tenant } from "../kernel/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import { RetryBudget } from "../tenancy/limits/index.ts";
 import { type Answer, answerInside, type Egress, type Forward, type InsideAnswer, type UpstreamPool } from "../wire/index.ts";
@@ -7,17 +7,22 @@ import { type CallerNames, createCallerNames } from "./caller-names.ts";
 import type { Attempt } from "./attempts.ts";
 import type { BudgetBook } from "./budgets/budget-book.ts";
 import { Hold } from "./budgets/hold.ts";
-import { type ModelCall, ModelExchange } from "./exchange.ts";
+import { ModelExchange } from "./exchange.ts";
+import { type GuardrailPorts, Guardrails } from "./guardrails/guardrails.ts";
+import { MODERATION_SECRET } from "./guardrails/moderation.ts";
 import type { ModelMeasures } from "./measures.ts";
 import { Estimates } from "./meter/estimates.ts";
 import { NO_USAGE } from "./meter/usage.ts";
+import type { AnswerGuard, ModelCall } from "./model-call.ts";
 import { type Place, Places } from "./places.ts";
 import { PROTOCOLS } from "./protocols/index.ts";
 import { type ModelRequest, readRequest } from "./request.ts";
 import { TargetHealth } from "./routing/health.ts";
 import { orderTargets } from "./routing/order.ts";
+import { type Sending, sendingsFor } from "./sending.ts";
 import type { ModelBook } from "./settings/book.ts";
 import { type OpenRoute, type Target, targetsFor } from "./settings/catalogue.ts";
+import type { GuardrailSettings } from "./settings/guardrail-schema.ts";
 import { priceAt } from "./settings/prices.ts";
 import type { ModelProtocol } from "./settings/schema.ts";
 
@@ -25,7 +30,9 @@ import type { ModelProtocol } from "./settings/schema.ts";
 export interface ModelGatewayPorts {
   readonly book: ModelBook;
   readonly pool: UpstreamPool;
-  readonly egress: Pick<Egress, "resolve">;
+  readonly egress: Pick<Egress, "resolve" | "request">;
+  /** Compiles a JSON Schema; throws for one that cannot be used. */
+  readonly compileSchema: GuardrailPorts["compileSchema"];
   readonly keyring: Keyring;
   readonly clock: Clock;
   readonly random: Random;
@@ -89,13 +96,17 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
     callerNames: createCallerNames(ports.keyring),
   };
   const places = new Places(ports);
+  const guardrails: MadeGuardrails = new WeakMap();
   const gateway: ModelGateway = {
     async begin(protocol, call) {
-      const request = readRequest(PROTOCOLS[protocol], call.body);
       const { tenant } = call.context;
-      const targets = await targetsOf(shared, tenant, request);
-      const { cache } = await ports.book.catalogue(tenant);
-      const kept = cache && (await findAnswer(call.cache, request));
+      const { cache, guardrails: settings } = await ports.book.catalogue(tenant);
+      const came = readRequest(PROTOCOLS[protocol], call.body);
+      const targets = await targetsOf(shared, tenant, came);
+      const guard = settings && (await guardFor(ports, guardrails, settings, call));
+      const request = guard ? await guard.guardrails.request(came, guard.call) : came;
+      const cacheName = guard?.guardrails.name ?? "";
+      const kept = cache && (await findAnswer(call.cache, cacheName, request));
       if (kept) {
         const line = cachedLine(ports.clock, call, request, targets, kept.target);
         ports.ledger.record(line);
@@ -104,9 +115,12 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
       }
       shared.retries.count(tenant.uuid, ports.clock.monotonic());
       const found = await placesOf(places, tenant, targets);
-      const hold = await holdFor(shared, call, request, found);
-      const keeper = cache && new AnswerKeeper(call.cache, request, cache.ttlMs);
-      const exchange = new ModelExchange(shared, call, request, found, hold, keeper);
+      const answerGuard = guard?.guardrails.looksAtAnswers === true && request.protocol.outputMembers.length > 0 ? guard : undefined;
+      // an answer that is held until it is whole cannot ask for more of a budget while it comes
+      const sendings = await sendingsFor(request, found);
+      const hold = await holdFor(shared, call, { ...request, stream: request.stream && !answerGuard }, sendings);
+      const keeper = cache && new AnswerKeeper({ cache: call.cache, name: cacheName, request, ttlMs: cache.ttlMs });
+      const exchange = new ModelExchange(shared, call, request, sendings, hold, { keeper, guard: answerGuard });
       if (call.signal.aborted) throw call.signal.reason; // it settles itself when the exchange is over
       return exchange.start();
     },
@@ -118,6 +132,22 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
     },
   };
   return gateway;
+}
+
+/** Guardrails by the settings that they are made of: made once for each change of them. */
+type MadeGuardrails = WeakMap<GuardrailSettings, Promise<Guardrails>>;
+
+async function guardFor(
+  ports: ModelGatewayPorts,
+  known: MadeGuardrails,
+  settings: GuardrailSettings,
+  call: ModelCall,
+): Promise<AnswerGuard> {
+  const made = known.get(settings) ?? Guardrails.open(settings, ports);
+  known.set(settings, made);
+  const { context, requestId, signal } = call;
+  const secret = (): Promise<Secret | undefined> => ports.book.key(context.tenant, "tenant", MODERATION_SECRET);
+  return { guardrails: await made, call: { context, requestId, signal, secret } };
 }
 
 /** The line of an answer that nobody was asked for: it has used nothing. */
@@ -151,13 +181,13 @@ function cachedLine(
 }
 
 /** Takes what the request can use of every budget that it counts for. */
-async function holdFor(ports: ExchangePorts, call: ModelCall, request: ModelRequest, places: readonly Place[]): Promise<Hold> {
+async function holdFor(ports: ExchangePorts, call: ModelCall, request: ModelRequest, sendings: readonly Sending[]): Promise<Hold> {
   const { book, budgets, estimates, clock, ledger, measures } = ports;
   const { context } = call;
   if (ledger.pending > PENDING_MAX) throw new Fault("dependency_unavailable", "the ledger cannot be written");
   const { budgets: all } = await book.catalogue(context.tenant);
   const due = budgets.due(all, context, request.model);
-  const models = places.map(({ target }) => target.model);
+  const models = sendings.map(({ place }) => place.target.model);
   const prices = models.map(({ settings }) => priceAt(settings.prices, clock.now()));
   const { uuid } = context.tenant;
   const hasAnswer = request.protocol.outputMembers.length > 0;

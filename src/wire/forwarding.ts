@@ -8,6 +8,7 @@ import type { UpstreamHead } from "./http1/response-parser.ts";
 import type { UpstreamConnection, UpstreamUser } from "./http1/upstream-connection.ts";
 import { ConnectionPool, type Seeker } from "./http1/upstream-pool.ts";
 import { RequestPass, TEXT_BYTES_MAX } from "./request-pass.ts";
+import { UpstreamBody } from "./upstream-body.ts";
 import { interimFields, mayTrail, trailerFields } from "./side-fields.ts";
 
 /** How much of an unwanted answer is read so that its connection can be used again. */
@@ -29,6 +30,7 @@ export class Forwarding implements AnswerSource, Seeker {
   #pass: RequestPass | undefined;
   #plan: ResponsePlan | undefined;
   #collected: GrowingBuffer | undefined;
+  #remade: UpstreamBody | undefined;
   #trailers: HeaderEdit | undefined;
   /** The caller gets a head only. */
   #bodyless = false;
@@ -97,6 +99,7 @@ export class Forwarding implements AnswerSource, Seeker {
     if (!plan || this.#bodyless) return;
     if (plan.kind === "pass") this.#write(bytes, start, end, text);
     else if (plan.kind === "map") this.#map(plan, Buffer.from(bytes.subarray(start, end)));
+    else if (plan.kind === "remake") this.#remade?.push(Buffer.from(bytes.subarray(start, end)));
     else if (plan.kind === "collect" && this.#collected?.add(bytes.subarray(start, end)) === false) this.#collectedAll(plan, undefined);
   }
 
@@ -109,6 +112,7 @@ export class Forwarding implements AnswerSource, Seeker {
     this.#letGo();
     if (!plan) return;
     if (plan.kind === "collect") return this.#collectedAll(plan, this.#collected?.bytes());
+    if (plan.kind === "remake") return this.#remade?.end();
     if (plan.kind === "map" && !this.#bodyless) this.#map(plan, undefined);
     // a function that failed has broken the answer off, and one that was at its end has ended it
     if (this.wanted && !this.#failed && !this.#over) this.#exchange.finish(this.#trailers);
@@ -128,6 +132,7 @@ export class Forwarding implements AnswerSource, Seeker {
   onFail(kind: ForwardFailure["kind"], reason: string): void {
     const forward = this.#forward;
     this.#letGo();
+    if (this.#plan?.kind === "remake") return this.#remade?.fail(new Fault("upstream_unreachable", reason));
     if (!forward || !this.wanted) return;
     if (this.#plan?.kind === "map" && this.#plan.broken && !this.#bodyless) return this.#endBroken(this.#plan, reason);
     if (this.#plan?.kind === "pass" || this.#plan?.kind === "map") return this.#exchange.port.reset();
@@ -202,11 +207,36 @@ export class Forwarding implements AnswerSource, Seeker {
       this.#collected = new GrowingBuffer(plan.bytesMax);
       return;
     }
+    if (plan.kind === "remake") return this.#remake(plan);
     const { status } = plan;
     this.#bodyless = this.#exchange.head.method === "HEAD" || status === 204 || status === 304;
     if (plan.kind === "pass" && head.framing.kind === "chunked" && !this.#bodyless) this.#allowTrailers(head, plan.headers);
     const length = plan.kind === "map" ? undefined : this.#lengthFor(head, status);
     this.#exchange.begin(status, plan.headers, length, this.#bodyless);
+  }
+
+  /** The answer begins when its maker has it, and may end before the upstream does. */
+  #remake(plan: Extract<ResponsePlan, { kind: "remake" }>): void {
+    const stop = (): void => {
+      const connection = this.#connection;
+      this.#letGo();
+      connection?.destroy();
+    };
+    const body = new UpstreamBody({ pause: () => this.#connection?.pause(), resume: () => this.#connection?.resume(), stop });
+    this.#remade = body;
+    const { signal } = this.#exchange;
+    const gone = (): void => {
+      stop();
+      body.fail(signal.reason);
+    };
+    signal.addEventListener("abort", gone, { once: true });
+    Promise.resolve(this.#guarded(() => plan.answer(body))).then(
+      (answer) => answer && this.#answer(answer),
+      (error: unknown) => {
+        stop();
+        this.#exchange.refuse(toFault(error));
+      },
+    );
   }
 
   /** Trailers go where they can be read, with what was said of them ahead. Whoever changes a body makes those of the old one wrong. */

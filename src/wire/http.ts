@@ -201,6 +201,11 @@ export type ResponsePlan =
   | MapPlan
   /** The whole body, up to `bytesMax` of it, then an answer made from it. Over it `whole` gets undefined. */
   | { readonly kind: "collect"; readonly bytesMax: number; readonly whole: (body: Uint8Array | undefined) => Answer | Promise<Answer> }
+  /**
+   * An answer that is made from the body while it comes. The body throws when the upstream breaks off or the caller goes away, and whoever stops
+   * reading it ends the upstream's connection.
+   */
+  | { readonly kind: "remake"; readonly answer: (body: AsyncIterable<Uint8Array>) => Answer | Promise<Answer> }
   /** Not this answer. The upstream's body is thrown away. */
   | { readonly kind: "replace"; readonly answer: Answer }
   /** Not this answer: another try at another upstream. */

@@ -35,6 +35,7 @@ export { probe, type ProbeRequest } from "./probe.ts";
 export { type ProblemAnswer, titleOf, toProblem } from "./problem.ts";
 export { parseTarget } from "./target.ts";
 export { createTenantFetch, type Fetch } from "./tenant-fetch.ts";
+export { SIGNING_SECRET, signatureFields } from "./webhook-signature.ts";
 export { acceptWebSocket, type OwnWebSocket, type WebSocketBounds, type WebSocketConnection } from "./websocket.ts";
 export { type ApiCall, callApi, downloadFromApi } from "./api-client.ts";
 export { createLiteralClient, type LiteralAnswer, type LiteralClient, type LiteralRequest } from "./literal-client.ts";

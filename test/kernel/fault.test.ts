@@ -29,6 +29,7 @@ const PINNED: Readonly<Record<FaultCode, string>> = {
   idempotency_mismatch: "422",
   invalid_settings: "422",
   invalid_archive: "422",
+  content_refused: "422",
   weak_key: "422",
   rate_limited: "429 retry",
   insufficient_quota: "429",

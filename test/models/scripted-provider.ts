@@ -22,7 +22,8 @@ export interface Billed {
 /**
  * A server that speaks the protocols of providers in their real shapes. What it does is in the name of the model: `say-12` answers with twelve tokens,
  * `break-5` goes after five, `hang` never answers, `fail-503` refuses, `usage-X` says the JSON of the hexadecimal X for its usage, `drip-20` sends byte by byte,
- * `stubborn-40` answers with forty tokens whatever it is asked for.
+ * `stubborn-40` answers with forty tokens whatever it is asked for, `text-X` with the text of the base64 X, in pieces of three characters,
+ * `tool-X` calls the tool `look_up` with that text as its arguments.
  */
 export interface ScriptedProvider {
   readonly url: string;
@@ -92,7 +93,8 @@ async function answer(turn: Turn): Promise<void> {
   if (verb === "hang") return;
   if (verb === "fail") return refuse(response, Number(what));
   const bound = Number(body["max_completion_tokens"] ?? body["max_tokens"] ?? body["max_output_tokens"] ?? Number.POSITIVE_INFINITY);
-  const wanted = verb === "usage" ? 3 : Number(what);
+  const words = verb === "text" || verb === "tool" ? piecesOf(Buffer.from(what, "base64url").toString()) : undefined;
+  const wanted = words?.length ?? (verb === "usage" ? 3 : Number(what));
   const tokens = verb === "stubborn" ? wanted : Math.min(wanted, bound);
   const counts =
     verb === "usage" ? (JSON.parse(Buffer.from(what, "hex").toString()) as [unknown, unknown]) : ([promptTokens(text), tokens] as const);
@@ -103,8 +105,8 @@ async function answer(turn: Turn): Promise<void> {
     billed.output += output;
     billed.byRequest.set(turn.id, { input: promptTokens(text), output });
   }
-  if (body["stream"] === true) return await stream(turn, verb, tokens, counts);
-  const whole = JSON.stringify(wholeOf(turn, tokens, counts));
+  if (body["stream"] === true) return await stream(turn, verb, words?.slice(0, tokens) ?? wordsOf(tokens), counts);
+  const whole = JSON.stringify(wholeOf(turn, words?.slice(0, tokens).join("") ?? wordsOf(tokens).join("").trim(), counts));
   if (verb === "break") {
     response.writeHead(200, { "content-type": "application/json", "content-length": whole.length });
     response.write(whole.slice(0, whole.length / 2));
@@ -119,8 +121,20 @@ function refuse(response: ServerResponse, status: number): void {
   response.end(JSON.stringify({ error: { message: `scripted ${status}`, type: "scripted", param: null, code: null } }));
 }
 
-function wholeOf({ path, body }: Turn, tokens: number, [input, output]: readonly [unknown, unknown]): Record<string, unknown> {
-  const content = "tok ".repeat(tokens).trim();
+/** The beginning and the end of an answer that is a call of a tool. */
+function isTool(body: Readonly<Record<string, unknown>>): boolean {
+  return String(body["model"]).startsWith("tool-");
+}
+
+function wordsOf(tokens: number): readonly string[] {
+  return Array.from({ length: tokens }, () => "tok ");
+}
+
+function piecesOf(text: string): readonly string[] {
+  return text.match(/.{1,3}/gsu) ?? [];
+}
+
+function wholeOf({ path, body }: Turn, content: string, [input, output]: readonly [unknown, unknown]): Record<string, unknown> {
   const { model } = body;
   if (path.endsWith("/messages")) {
     const usage = { input_tokens: input, output_tokens: output, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 };
@@ -129,8 +143,12 @@ function wholeOf({ path, body }: Turn, tokens: number, [input, output]: readonly
       type: "message",
       role: "assistant",
       model,
-      content: [{ type: "text", text: content }],
-      stop_reason: "end_turn",
+      content: [
+        isTool(body)
+          ? { type: "tool_use", id: "toolu_1", name: "look_up", input: JSON.parse(content) as object }
+          : { type: "text", text: content },
+      ],
+      stop_reason: isTool(body) ? "tool_use" : "end_turn",
       stop_sequence: null,
       usage,
     };
@@ -152,7 +170,16 @@ function wholeOf({ path, body }: Turn, tokens: number, [input, output]: readonly
     object: "chat.completion",
     created: 1,
     model,
-    choices: [{ index: 0, message: { role: "assistant", content, refusal: null }, finish_reason: "stop", logprobs: null }],
+    choices: [
+      isTool(body)
+        ? {
+            index: 0,
+            message: { role: "assistant", content: null, tool_calls: [toolCall(content)] },
+            finish_reason: "tool_calls",
+            logprobs: null,
+          }
+        : { index: 0, message: { role: "assistant", content, refusal: null }, finish_reason: "stop", logprobs: null },
+    ],
     usage: {
       prompt_tokens: input,
       completion_tokens: output,
@@ -160,6 +187,10 @@ function wholeOf({ path, body }: Turn, tokens: number, [input, output]: readonly
       prompt_tokens_details: { cached_tokens: 0 },
     },
   };
+}
+
+function toolCall(text: string): Record<string, unknown> {
+  return { id: "call_1", type: "function", function: { name: "look_up", arguments: text } };
 }
 
 function responseOf(model: unknown, text: string, usage: object | null, status = "completed"): Record<string, unknown> {
@@ -180,10 +211,10 @@ function responseOf(model: unknown, text: string, usage: object | null, status =
   };
 }
 
-async function stream(turn: Turn, verb: string, tokens: number, counts: readonly [unknown, unknown]): Promise<void> {
+async function stream(turn: Turn, verb: string, words: readonly string[], counts: readonly [unknown, unknown]): Promise<void> {
   const { response } = turn;
   response.writeHead(200, { "content-type": "text/event-stream" });
-  const events = eventsOf(turn, tokens, counts);
+  const events = eventsOf(turn, words, counts);
   for (const [at, event] of events.entries()) {
     if (response.destroyed) return;
     if (verb === "break" && at === events.length - 3) {
@@ -198,8 +229,7 @@ async function stream(turn: Turn, verb: string, tokens: number, counts: readonly
   response.end();
 }
 
-function eventsOf({ path, body }: Turn, tokens: number, [input, output]: readonly [unknown, unknown]): readonly string[] {
-  const words = Array.from({ length: tokens }, () => "tok ");
+function eventsOf({ path, body }: Turn, words: readonly string[], [input, output]: readonly [unknown, unknown]): readonly string[] {
   const { model } = body;
   const named = (event: Record<string, unknown>): string => `event: ${String(event["type"])}\ndata: ${JSON.stringify(event)}\n\n`;
   if (path.endsWith("/messages")) {
@@ -207,12 +237,22 @@ function eventsOf({ path, body }: Turn, tokens: number, [input, output]: readonl
     const message = { id: "msg_1", type: "message", role: "assistant", model, content: [], stop_reason: null, stop_sequence: null, usage };
     return [
       named({ type: "message_start", message }),
-      named({ type: "content_block_start", index: 0, content_block: { type: "text", text: "" } }),
-      ...words.map((text) => named({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text } })),
+      named({
+        type: "content_block_start",
+        index: 0,
+        content_block: isTool(body) ? { type: "tool_use", id: "toolu_1", name: "look_up", input: {} } : { type: "text", text: "" },
+      }),
+      ...words.map((text) =>
+        named({
+          type: "content_block_delta",
+          index: 0,
+          delta: isTool(body) ? { type: "input_json_delta", partial_json: text } : { type: "text_delta", text },
+        }),
+      ),
       named({ type: "content_block_stop", index: 0 }),
       named({
         type: "message_delta",
-        delta: { stop_reason: "end_turn", stop_sequence: null },
+        delta: { stop_reason: isTool(body) ? "tool_use" : "end_turn", stop_sequence: null },
         usage: { output_tokens: output, cache_read_input_tokens: null },
       }),
       named({ type: "message_stop" }),
@@ -230,7 +270,7 @@ function eventsOf({ path, body }: Turn, tokens: number, [input, output]: readonl
         item: { id: "msg_1", type: "message", role: "assistant", status: "in_progress", content: [] },
       }),
       ...words.map((delta, at) => named({ type: "response.output_text.delta", sequence_number: at + 2, ...item, delta })),
-      named({ type: "response.completed", sequence_number: tokens + 2, response: responseOf(model, words.join(""), usage) }),
+      named({ type: "response.completed", sequence_number: words.length + 2, response: responseOf(model, words.join(""), usage) }),
     ];
   }
   const chunk = (choices: unknown[], usage?: unknown): string =>
@@ -239,8 +279,12 @@ function eventsOf({ path, body }: Turn, tokens: number, [input, output]: readonl
   const total = { prompt_tokens: input, completion_tokens: output, total_tokens: Number(input) + Number(output) };
   return [
     chunk([{ index: 0, delta: { role: "assistant", content: "" }, finish_reason: null }]),
-    ...words.map((content) => chunk([{ index: 0, delta: { content }, finish_reason: null }])),
-    chunk([{ index: 0, delta: {}, finish_reason: "stop" }]),
+    ...(isTool(body) ? [chunk([{ index: 0, delta: { tool_calls: [{ index: 0, ...toolCall("") }] }, finish_reason: null }])] : []),
+    ...words.map((text) => {
+      const delta = isTool(body) ? { tool_calls: [{ index: 0, function: { arguments: text } }] } : { content: text };
+      return chunk([{ index: 0, delta, finish_reason: null }]);
+    }),
+    chunk([{ index: 0, delta: {}, finish_reason: isTool(body) ? "tool_calls" : "stop" }]),
     ...(options?.include_usage === true ? [chunk([], total)] : []),
     "data: [DONE]\n\n",
   ];

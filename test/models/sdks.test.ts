@@ -106,7 +106,7 @@ describe("existing clients with a key and a base URL of Freehold", () => {
       const names = (await all(await anthropic.models.list())).map(({ id }) => id);
       assert.ok(names.includes("haiku"));
       await assert.rejects(anthropic.messages.create({ model: "nobodys", max_tokens: 5, messages }), Anthropic.NotFoundError);
-      await assert.rejects(anthropic.messages.create({ model: "small", max_tokens: 5, messages }), Anthropic.BadRequestError);
+      await assert.rejects(anthropic.messages.create({ model: "haiku", max_tokens: 0, messages }), Anthropic.BadRequestError);
     });
 
     test("sees an error, and not an end, when the provider breaks a stream off", async () => {

@@ -45,6 +45,7 @@ export const SIDE_DOORS: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages and built-in modules that only some places may import. A name that ends in `*` stands for all that begin so. */
 export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
+  "@ai-sdk/*": ["src/models/translation/"],
   "@electric-sql/*": ["src/stores/data/"],
   // servers that tenants name are spoken to in one place, over the guarded client
   "@modelcontextprotocol/*": ["src/agents/tools/"],
@@ -77,6 +78,7 @@ export const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
   "tar-stream": ["src/tenancy/lifecycle/"],
   undici: ["src/wire/"],
   unpdf: ["src/control/reading/"],
+  validator: ["src/models/guardrails/"],
 };
 
 /** Where data may be reached without a tenant: `SystemData`, and any property called `system`. */

@@ -9,11 +9,10 @@ import {
   type TenantContext,
   toTraceparent,
 } from "../../kernel/index.ts";
-import type { Egress, EgressResponse } from "../../wire/index.ts";
+import { type Egress, type EgressResponse, signatureFields } from "../../wire/index.ts";
 import { parseSse, type SseEvent } from "../sse.ts";
 import { upstreamInvalid } from "../upstream-invalid.ts";
 import type { Invocation } from "./protocol.ts";
-import { signatureFields } from "./signature.ts";
 
 /** The most bytes of one answer of an agent. */
 export const ANSWER_BYTES_MAX = 1024 * 1024;

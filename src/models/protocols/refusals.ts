@@ -23,7 +23,7 @@ export function anthropicRefusal(fault: Fault, requestId: string): Answer {
 }
 
 /** The type of a fault in OpenAI's words. */
-export function openaiType({ code, status }: Fault): string {
+export function openaiType({ code, status }: Pick<Fault, "code" | "status">): string {
   if (code === "insufficient_quota") return "insufficient_quota";
   if (status === 401) return "authentication_error";
   if (status === 403) return "permission_error";
@@ -32,7 +32,7 @@ export function openaiType({ code, status }: Fault): string {
 }
 
 /** The type of a fault in Anthropic's words. */
-export function anthropicType({ status }: Fault): string {
+export function anthropicType({ status }: Pick<Fault, "status">): string {
   if (status === 401) return "authentication_error";
   if (status === 403) return "permission_error";
   if (status === 404) return "not_found_error";

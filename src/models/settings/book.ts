@@ -1,4 +1,6 @@
 import { BoundedMap, Fault, type Secret, type StoreTenant, type Tenant, toFault } from "../../kernel/index.ts";
+import { MODERATION_SECRET } from "../guardrails/moderation.ts";
+import { SIGNING_SECRET } from "../../wire/index.ts";
 import { type Catalogue, type CatalogueParts, createCatalogue, type Owner } from "./catalogue.ts";
 import { baseUrlOf, toProvider } from "./providers.ts";
 import {
@@ -17,6 +19,8 @@ export interface ModelBookPorts {
   readonly store: ModelStore;
   /** The address of a tenant's provider as it would be called. Throws `egress_denied`. */
   readonly checkUrl: (url: string) => URL;
+  /** Throws for a schema of answers that cannot be used. */
+  readonly checkSchema: (schema: unknown) => void;
   /** Told of faults that no caller can be told of. */
   readonly report: (fault: Fault) => void;
 }
@@ -122,6 +126,9 @@ class LiveBook implements ModelBook {
 
   async putOwn(tenant: StoreTenant, document: TenantModels, version: number | undefined): Promise<void> {
     for (const settings of Object.values(document.providers)) this.#ports.checkUrl(baseUrlOf(settings));
+    const { moderation, answerSchema } = document.guardrails ?? {};
+    if (moderation) this.#ports.checkUrl(moderation.url);
+    if (answerSchema) this.#checkSchema(answerSchema);
     await this.#ports.store.putTenant(tenant, "own", document, version);
     await this.#catchUp();
   }
@@ -134,7 +141,9 @@ class LiveBook implements ModelBook {
 
   async putTenantKey(tenant: StoreTenant, provider: string, key: string | null): Promise<void> {
     const { own } = await this.readTenant(tenant);
-    assertProvider(Object.hasOwn(own.providers, provider) || key === null, provider);
+    const isModeration = provider === MODERATION_SECRET && own.guardrails?.moderation !== undefined;
+    assertProvider(Object.hasOwn(own.providers, provider) || isModeration || key === null, provider);
+    if (isModeration && key !== null) assertSigningSecret(key);
     await this.#ports.store.putTenantKey(tenant, provider, key);
     await this.#catchUp();
   }
@@ -142,6 +151,15 @@ class LiveBook implements ModelBook {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.#polling?.catch(() => undefined); // it was reported
+  }
+
+  #checkSchema(schema: unknown): void {
+    try {
+      this.#ports.checkSchema(schema);
+    } catch (cause) {
+      const detail = `guardrails.answerSchema: ${toFault(cause).message}`;
+      throw new Fault("invalid_settings", detail, { public: { detail, field: "guardrails.answerSchema" }, cause });
+    }
   }
 
   #catalogueOf(tenant: Tenant, entry: Entry): Catalogue {
@@ -246,6 +264,12 @@ function platformUrl(name: string, settings: ProviderSettings): URL {
     return url;
   const detail = `providers.${name}.baseUrl: use https:// and a host, without credentials, query and fragment`;
   throw new Fault("invalid_settings", detail, { public: { detail, field: `providers.${name}.baseUrl` } });
+}
+
+function assertSigningSecret(key: string): void {
+  if (SIGNING_SECRET.test(key)) return;
+  const detail = "The secret of the moderation service is whsec_ and 24 to 64 random bytes in base64.";
+  throw new Fault("invalid_settings", detail, { public: { detail, field: "key" } });
 }
 
 function assertProvider(isThere: boolean, provider: string): void {

@@ -36,6 +36,7 @@ export interface Catalogue {
   readonly routes: ReadonlyMap<string, OpenRoute>;
   readonly budgets: readonly BudgetSettings[];
   readonly cache: TenantModels["cache"];
+  readonly guardrails: TenantModels["guardrails"];
   readonly currency: string;
 }
 
@@ -77,6 +78,7 @@ export function createCatalogue(tenant: Tenant, { platform, given, own }: Catalo
     routes,
     budgets: budgetsOf(tenant, [plans.flatMap((plan) => plan?.budgets ?? []), given?.budgets ?? []], own?.document.budgets ?? []),
     cache: own?.document.cache,
+    guardrails: own?.document.guardrails,
     currency: document.currency,
   };
 }
@@ -86,10 +88,20 @@ export function matchesModel(pattern: string, name: string): boolean {
   return pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : pattern === name;
 }
 
-/** The targets that can serve this protocol. */
+/** The targets that can serve this protocol, by it or by another that it is translated to. */
 export function targetsFor(route: OpenRoute, protocol: ModelProtocol): readonly Target[] {
-  return route.targets.filter(({ model }) => model.provider.protocols.includes(protocol));
+  return route.targets.filter(({ model }) => protocolAt(model.provider, protocol) !== undefined);
 }
+
+/** What a request of this protocol is sent to the provider as: as it is wherever that is spoken. */
+export function protocolAt({ protocols }: Pick<Provider, "protocols">, protocol: ModelProtocol): ModelProtocol | undefined {
+  return [protocol, TRANSLATED_TO[protocol]].find((each) => each !== undefined && protocols.includes(each));
+}
+
+const TRANSLATED_TO: Readonly<Partial<Record<ModelProtocol, ModelProtocol>>> = {
+  messages: "chat-completions",
+  "chat-completions": "messages",
+};
 
 function openModels(
   owner: Owner,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { guardrailSchema } from "./guardrail-schema.ts";
 
 /** What a provider understands. Each is one path and one shape of request and answer. */
 export const MODEL_PROTOCOLS = ["chat-completions", "responses", "embeddings", "messages"] as const;
@@ -181,8 +182,10 @@ export const platformModelsSchema = z
 /** What an operator sets for one tenant: beside its plan, and over the plan's budgets of the same names. */
 export const tenantGrantSchema = z.strictObject({ models: models.default([]), budgets });
 
-/** What a tenant sets itself: its own providers and models, names of its own for what it may use, budgets below those it was given, and its cache. */
-export const tenantModelsSchema = z.strictObject({ ...shared, budgets, cache: cache.optional() }).superRefine(checkReferences);
+/** What a tenant sets itself: its own providers and models, names of its own for what it may use, budgets below those it was given, its cache and its guardrails. */
+export const tenantModelsSchema = z
+  .strictObject({ ...shared, budgets, cache: cache.optional(), guardrails: guardrailSchema.optional() })
+  .superRefine(checkReferences);
 
 /** The platform's document, checked. */
 export type PlatformModels = z.output<typeof platformModelsSchema>;
@@ -207,6 +210,8 @@ function checkReferences(
   context: z.RefinementCtx,
 ): void {
   const problem = (path: PropertyKey[], message: string): void => context.addIssue({ code: "custom", path, message });
+  if (value.plans === undefined && Object.hasOwn(value.providers, "moderation"))
+    problem(["providers", "moderation"], "the name is for the secret of the moderation service");
   for (const [key, { kind, baseUrl, cacheKey }] of Object.entries(value.providers)) {
     if (baseUrl === undefined && (kind === "azure" || kind === "openai-compatible"))
       problem(["providers", key, "baseUrl"], `a provider of the kind ${kind} needs one`);

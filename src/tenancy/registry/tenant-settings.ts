@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { AGENT_PROTOCOLS, DATA_MODELS, FAULTS, ISOLATION_LEVELS, parseTenantId, type TenantId } from "../../kernel/index.ts";
+import { SIGNING_SECRET } from "../../wire/index.ts";
 
 const COUNT_MAX = Number.MAX_SAFE_INTEGER;
 const TEXT_MAX = 200;
@@ -113,9 +114,7 @@ const settings = {
 // what a header field can carry (RFC 6750, 2.1)
 const agentKey = z.string().regex(/^[A-Za-z0-9._~+/-]{8,512}=*$/, "use the characters of a bearer token");
 
-const signingSecret = z
-  .string()
-  .regex(/^whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, "use whsec_ and 24 to 64 random bytes in base64");
+const signingSecret = z.string().regex(SIGNING_SECRET, "use whsec_ and 24 to 64 random bytes in base64");
 
 // the value of a header field, of visible characters and single spaces inside
 const fieldValue = z

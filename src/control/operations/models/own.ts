@@ -5,7 +5,7 @@ import { recordChange } from "../../record-change.ts";
 import type { Services } from "../../services.ts";
 import { keyInput, version } from "./of-platform.ts";
 
-/** `/tenant/v1/models`: a tenant admin's calls on its own providers, models, routes, budgets and cache. */
+/** `/tenant/v1/models`: a tenant admin's calls on its own providers, models, routes, budgets, cache and guardrails. */
 export function ownModels(services: Services): readonly Operation[] {
   const { models } = services;
   const path = "/tenant/v1/models";
@@ -15,7 +15,8 @@ export function ownModels(services: Services): readonly Operation[] {
       {
         method: "GET",
         path,
-        summary: "Read the tenant's own providers, models, routes, budgets and cache, and what it was given. No call shows a key.",
+        summary:
+          "Read the tenant's own providers, models, routes, budgets, cache and guardrails, and what it was given. No call shows a key.",
         async run({ context }) {
           const { own, given, version: at, keys } = await models.readTenant(context.tenant);
           return json(200, { document: own, given, version: at, keys });
@@ -27,7 +28,7 @@ export function ownModels(services: Services): readonly Operation[] {
       {
         method: "PUT",
         path,
-        summary: "Replace the tenant's own providers, models, routes, budgets and cache.",
+        summary: "Replace the tenant's own providers, models, routes, budgets, cache and guardrails.",
         body: z.strictObject({ document: tenantModelsSchema, version }),
         async run(call) {
           const { tenant } = call.context;

@@ -1,0 +1,34 @@
+import { Fault } from "../kernel/index.ts";
+import type { Place } from "./places.ts";
+import type { ModelRequest } from "./request.ts";
+import { protocolAt } from "./settings/catalogue.ts";
+import type { Translation } from "./translation/translation.ts";
+
+/** One place that a request can be sent to, and what is sent there. */
+export interface Sending {
+  readonly place: Place;
+  /** In the protocol of the provider. */
+  readonly request: ModelRequest;
+  /** Undefined where the provider speaks the caller's protocol. */
+  readonly translation: Translation | undefined;
+}
+
+/** What is sent to each of the places. Those that the request cannot be said to are left out; when none is left, the first one's reason is thrown. */
+export async function sendingsFor(request: ModelRequest, places: readonly Place[]): Promise<readonly Sending[]> {
+  const made = await Promise.allSettled(places.map((place) => sendingFor(request, place)));
+  const open = made.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  const [first] = made;
+  if (open.length === 0 && first?.status === "rejected") throw first.reason;
+  return open;
+}
+
+async function sendingFor(request: ModelRequest, place: Place): Promise<Sending> {
+  const { model } = place.target;
+  const to = protocolAt(model.provider, request.protocol.name);
+  if (to === undefined) throw new Fault("internal", "a target that speaks nothing was chosen");
+  if (to === request.protocol.name) return { place, request, translation: undefined };
+  // nobody pays for it who does not need it
+  const { translate } = await import("./translation/translation.ts");
+  const translation = await translate(request, to, model, request.outputMax ?? model.settings.outputTokensMax);
+  return { place, request: translation.request, translation };
+}
