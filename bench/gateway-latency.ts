@@ -32,7 +32,9 @@ interface Latency {
 }
 
 const CONNECTIONS = 64;
-const ROUNDS = 3;
+const ROUNDS = 5;
+/** The first second of a round is not counted, in none of the ways: connections are made in it. */
+const WARM_UP_US = 1_000_000;
 const BODY_BYTES = 230;
 /** Connections begin one after the other within one interval of theirs, so that requests come evenly and not all connections' at once. */
 const RAMP_STEPS = 8;
@@ -47,7 +49,7 @@ export async function addedLatency(ends: AsyncDisposableStack, order: LatencyOrd
   const [credential = ""] = readFileSync(order.credentials, "utf8").split("\n");
   writeFileSync(path.join(folder, "body"), "x".repeat(BODY_BYTES));
   const pace = async (port: number, asked: string): Promise<Latency> =>
-    await measure(folder, `http://127.0.0.1:${port}${asked}`, credential, perSecond, quick ? 1 : 5);
+    await measure(folder, `http://127.0.0.1:${port}${asked}`, credential, perSecond, quick ? 2 : 6);
   const added = sides.map((): Latency[] => []);
   for (let round = 0; round < ROUNDS; round++) {
     const direct = await pace(upstream, "/v1/chat/completions");
@@ -86,11 +88,16 @@ async function measure(folder: string, url: string, credential: string, perSecon
   await run(file, rest);
   // start in microseconds since 1970, status, microseconds until the end of the answer
   const lines = readFileSync(log, "utf8").trimEnd().split("\n");
-  const times = Float64Array.from(lines, (line) => {
-    const [, status, us] = line.split("\t");
+  const answers = lines.map((line) => {
+    const [start, status, us] = line.split("\t");
     if (status !== "200") throw new Error(`${url}: ${status}`);
-    return Number(us) / 1_000;
-  }).toSorted();
+    return { startUs: Number(start), ms: Number(us) / 1_000 };
+  });
+  const counted = answers.reduce((first, { startUs }) => Math.min(first, startUs), Infinity) + WARM_UP_US;
+  const times = Float64Array.from(
+    answers.filter(({ startUs }) => startUs >= counted),
+    ({ ms }) => ms,
+  ).toSorted();
   const at = (share: number): number => times[Math.max(0, Math.ceil(times.length * share) - 1)] ?? Number.NaN;
   return { p50: at(0.5), p99: at(0.99) };
 }

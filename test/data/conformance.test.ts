@@ -208,7 +208,9 @@ describe("a transaction", () => {
         });
       };
       await Promise.all([run("first", ["doc-1", "doc-2"]), run("second", ["doc-2", "doc-1"])]);
-      assert.equal(attempts.first + attempts.second, engine.name === "PGlite" ? 2 : 3);
+      // the loser may lose again: it is let in before the winner has woken up
+      const tries = attempts.first + attempts.second;
+      assert.ok(engine.name === "PGlite" ? tries === 2 : tries > 2, String(tries));
       const { rows } = await two.a.query<{ body: string }>(sql`select body from documents where id <> 'doc-3'`);
       for (const { body } of rows) assert.deepEqual(body.split("+").slice(1).toSorted(), ["first", "second"]);
     });

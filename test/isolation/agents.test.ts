@@ -67,11 +67,11 @@ describe("a tenant's failing agent", () => {
   });
 
   test("ends a stream with an error event, and keeps nothing of the turn", async () => {
-    const before = (await a.get("/api/sessions")).json<{ sessions: unknown[] }>().sessions.length;
     const stream = await a.stream("/api/chat", { message: "hello" });
+    const { sessionId } = (await stream.event("session")).data;
     assert.equal((await stream.event("error")).data["code"], "circuit_open");
-    const after = (await a.get("/api/sessions")).json<{ sessions: unknown[] }>().sessions.length;
-    assert.equal(after, before);
+    // the caller was told of the session, which stays; the turn does not
+    assert.deepEqual((await a.get(`/api/sessions/${String(sessionId)}`)).json()["history"], []);
   });
 
   test("receives nothing but the message: no credential, no other tenant", async () => {
