@@ -185,6 +185,28 @@ describe("guardrails", () => {
       await set({ deny: { words: ["halibut"], on: ["request"] } });
       assert.equal((await ask("x", { model: "secret" })).status, 200);
     });
+
+    test("finds each of many words wherever it stands in a long text, and only whole ones", async () => {
+      const many = Array.from({ length: 990 }, (_, at) => `w${(at * 7919).toString(36)} ${at.toString(36)}z`);
+      await set({ deny: { words: [...many, "he", "she", "hers", "ushers then", "then", "秘密", "ΟΔΟΣ", "a-b"] } });
+      const long = (index: number, text: string): string => `${"ab ".repeat(index)}${text}${" ba".repeat(100)}`;
+      for (const found of [
+        "ushers, she",
+        "x he",
+        "HERS",
+        "ushers then",
+        "xushers then",
+        "这是秘密文件",
+        "οδός οδος.",
+        "οδοσ",
+        "a-b-c",
+        many.at(-1),
+      ])
+        for (const index of [0, 5_459, 5_460, 300_000])
+          assert.equal((await ask(long(index, found ?? ""))).code, "content_refused", `${found} ${index}`);
+      for (const harmless of ["ushers", "the shed", "ushers thenx", "hers_", "xa-b", "秘 密", `${many.at(-1)}x`])
+        assert.equal((await ask(long(5_460, harmless))).status, 200, harmless);
+    });
   });
 
   describe("data of persons", () => {
@@ -206,6 +228,20 @@ describe("guardrails", () => {
         }
       });
     }
+
+    test("is masked wherever it stands in a long text", async () => {
+      await set({ personalData: { kinds: ["email", "phone", "card", "iban", "ip"] } });
+      const edge = 16_384;
+      for (let at = edge - PERSONAL.length - 2; at < edge + 2; at += 3) {
+        const before = `${"x".repeat(at)} `;
+        assert.equal((await ask(before + PERSONAL)).status, 200);
+        const { messages } = JSON.parse(provider.seen.at(-1)?.text ?? "") as { messages: { content: string }[] };
+        assert.equal(messages[0]?.content, before + MASKED);
+      }
+      const crowd = "10.1.2.3 ".repeat(100_000);
+      assert.equal((await ask(crowd)).status, 200);
+      assert.ok(provider.seen.at(-1)?.text.includes("[ip] ".repeat(100_000)));
+    });
 
     test("is refused where the tenant wants that", async () => {
       await set({ personalData: { kinds: ["email"], action: "refuse" } });

@@ -82,22 +82,25 @@ export class EventTexts {
 /** Puts the masks of these spans into the pieces that they lie over: each mask where its span begins. */
 export function maskChannel({ pieces }: Channel, spans: readonly Span[]): void {
   let start = 0;
+  let first = 0;
   for (const { text, put } of pieces) {
     const end = start + text.length;
-    const made = masked(text, start, spans);
+    while ((spans[first]?.end ?? Infinity) <= start) first++;
+    const made = masked(text, start, spans, first);
     if (made !== text) put(made);
     start = end;
   }
 }
 
-/** A text that begins at this place of the one that the spans are of. */
-export function masked(text: string, start: number, spans: readonly Span[]): string {
+/** A text that begins at this place of the one that the spans are of; spans before the first lie before it. */
+export function masked(text: string, start: number, spans: readonly Span[], first = 0): string {
   const end = start + text.length;
   let made = "";
   let at = start;
-  for (const span of spans) {
+  for (let place = first; place < spans.length; place++) {
+    const span = spans[place];
+    if (!span || span.start >= end) break;
     if (span.end <= start) continue;
-    if (span.start >= end) break;
     made += text.slice(at - start, Math.max(at, span.start) - start);
     if (span.start >= start) made += span.mask;
     at = Math.min(end, span.end);

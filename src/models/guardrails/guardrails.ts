@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { setImmediate as turn } from "node:timers/promises";
-import { Fault, type TenantContext } from "../../kernel/index.ts";
+import { Fault, type TenantContext, Turns } from "../../kernel/index.ts";
 import { EventSplitter } from "../meter/event-stream.ts";
 import { parseData } from "../protocols/openai-parts.ts";
 import type { Protocol } from "../protocols/protocol.ts";
@@ -12,7 +11,7 @@ import { createDenyList, type DenyList } from "./deny-list.ts";
 import { EventTexts, maskChannel, masked } from "./event-texts.ts";
 import { mapTexts, type TextPlace } from "./json-texts.ts";
 import { moderate, type ModerationPorts } from "./moderation.ts";
-import type { PersonalData } from "./personal-data.ts";
+import type { PersonalData, Span } from "./personal-data.ts";
 
 /** What a schema check says is wrong with a value, or undefined. */
 export type AnswerCheck = (value: unknown) => string | undefined;
@@ -33,11 +32,10 @@ export interface GuardedCall {
 
 /** More text than that is refused, as looking at it would hold up others. Files are not counted. */
 const TEXT_LENGTH_MAX = 1024 * 1024;
-/** After so much text others have their turn. */
-const TURN_LENGTH = 64 * 1024;
 
 /** The texts of one request or answer, as they may go on. */
 class Seen {
+  readonly turns = new Turns();
   readonly texts: string[] = [];
   #length = 0;
 
@@ -85,8 +83,8 @@ export class Guardrails {
   async request(request: ModelRequest, call: GuardedCall): Promise<ModelRequest> {
     const json = textOf(request.body);
     const seen = new Seen();
-    const made = mapTexts(json, (text, place) => (isModel(place) ? text : this.#look("request", text, seen)));
-    await this.#judge("request", request.model, seen.texts, call);
+    const made = await mapTexts(json, (text, place) => (isModel(place) ? text : this.#look("request", text, seen)));
+    await this.#judge("request", request.model, seen, call);
     return made === json ? request : readRequest(request.protocol, Buffer.from(made));
   }
 
@@ -96,47 +94,43 @@ export class Guardrails {
     if (isStream) {
       const stream = new EventTexts(new EventSplitter().push(body).events);
       this.#fit(streamedTexts(protocol.name, stream.channels));
-      for (const channel of stream.channels) maskChannel(channel, this.#spansOf("answer", channel.text, seen));
-      await this.#judge("answer", model, seen.texts, call);
+      for (const channel of stream.channels) maskChannel(channel, await this.#spansOf("answer", channel.text, seen));
+      await this.#judge("answer", model, seen, call);
       return stream.bytes();
     }
     const json = textOf(body);
     this.#fit(answerTexts(protocol.name, parseData(json)));
-    const made = mapTexts(json, (text, place) => (isModel(place) ? text : this.#look("answer", text, seen)));
-    await this.#judge("answer", model, seen.texts, call);
+    const made = await mapTexts(json, (text, place) => (isModel(place) ? text : this.#look("answer", text, seen)));
+    await this.#judge("answer", model, seen, call);
     return made === json ? body : Buffer.from(made);
   }
 
-  #look(side: Side, text: string, seen: Seen): string {
-    return masked(text, 0, this.#spansOf(side, text, seen));
+  async #look(side: Side, text: string, seen: Seen): Promise<string> {
+    return masked(text, 0, await this.#spansOf(side, text, seen));
   }
 
   /** Where something is that has to be masked. */
-  #spansOf(side: Side, text: string, seen: Seen): ReturnType<PersonalData> {
+  async #spansOf(side: Side, text: string, seen: Seen): Promise<readonly Span[]> {
     const { personalData } = this.#settings;
-    const spans = personalData?.on.includes(side) ? (this.#finds?.(text) ?? []) : [];
+    const spans = personalData?.on.includes(side) ? ((await this.#finds?.(text, seen.turns)) ?? []) : [];
     if (spans.length > 0 && personalData?.action === "refuse") throw contentRefused(side, "it has data of persons in it");
     seen.add(masked(text, 0, spans));
     return spans;
   }
 
-  async #judge(side: Side, model: string, texts: readonly string[], call: GuardedCall): Promise<void> {
+  async #judge(side: Side, model: string, { texts, turns }: Seen, call: GuardedCall): Promise<void> {
     const { deny, moderation } = this.#settings;
-    if (deny?.on.includes(side)) await this.#deny(side, texts);
+    if (deny?.on.includes(side)) await this.#deny(side, texts, turns);
     if (!moderation?.on.includes(side)) return;
     const { context, requestId, signal, secret } = call;
     const asked = { side, model, requestId, texts: texts.filter((text) => text.trim() !== ""), signal };
     await moderate(moderation, { ...this.#ports, secret }, context, asked);
   }
 
-  async #deny(side: Side, texts: readonly string[]): Promise<void> {
-    let length = 0;
+  async #deny(side: Side, texts: readonly string[], turns: Turns): Promise<void> {
     for (const text of texts) {
-      length += text.length;
-      if (this.#denies?.(text)) throw contentRefused(side, "it has something in it that the tenant does not allow");
-      if (length < TURN_LENGTH) continue;
-      length = 0;
-      await turn();
+      if (await this.#denies?.(text, turns)) throw contentRefused(side, "it has something in it that the tenant does not allow");
+      await turns.give();
     }
   }
 

@@ -24,7 +24,7 @@ const FILE_LENGTH_MIN = 256;
  * The same JSON with every text, names included, as `change` gives it; all that it leaves alone stays byte for byte. Files in base64 are not shown to it.
  * Throws `invalid_json` for a text that is none.
  */
-export function mapTexts(json: string, change: (text: string, place: TextPlace) => string): string {
+export async function mapTexts(json: string, change: (text: string, place: TextPlace) => string | Promise<string>): Promise<string> {
   let made = "";
   let from = 0;
   let depth = 0;
@@ -39,7 +39,7 @@ export function mapTexts(json: string, change: (text: string, place: TextPlace) 
     const isName = isNameBefore(json, end);
     if (isName) name = text;
     if (isName || !isFile(name, text)) {
-      const changed = change(text, { depth, name: isName ? undefined : name });
+      const changed = await change(text, { depth, name: isName ? undefined : name });
       if (changed !== text) {
         made += json.slice(from, at) + JSON.stringify(changed);
         from = end + 1;
