@@ -5,6 +5,7 @@ import { eventsBench } from "./events.ts";
 import { fairnessBench } from "./fairness.ts";
 import { gatewayBench } from "./gateway.ts";
 import { limitsBench } from "./limits.ts";
+import { modelsBench } from "./models.ts";
 import { operationsBench } from "./operations.ts";
 import { registryBench } from "./registry.ts";
 import { reloadBench } from "./reload.ts";
@@ -17,6 +18,7 @@ export const BENCHES: readonly Bench[] = [
   dataBench,
   registryBench,
   gatewayBench,
+  modelsBench,
   reloadBench,
   operationsBench,
   searchBench,

@@ -8,6 +8,8 @@ import { CORES, endProcess, nextMessage, onCore } from "./child.ts";
 
 const PEERS = fileURLToPath(new URL("./peers/", import.meta.url));
 const READY_TIMEOUT_MS = 15_000;
+/** That a proxy in Node opens to its upstream. */
+const CONNECTIONS = 64;
 /** With its head about 280 bytes, as a short chat answer. */
 const ANSWER = '{"id":"chatcmpl-1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hello."}}]}';
 
@@ -61,20 +63,42 @@ backend b
 
 /** The Node gateways beside ours; installed into `bench/peers` when they are missing. */
 export async function startNodePeers(ends: AsyncDisposableStack, upstream: number): Promise<readonly Side[]> {
-  if (!existsSync(path.join(PEERS, "node_modules"))) execFileSync("npm", ["ci", "--ignore-scripts"], { cwd: PEERS, stdio: "ignore" });
-  const sides: Side[] = [];
-  for (const [name, file] of [
-    ["node-http-undici", "node-undici.mjs"],
-    ["fastify-http-proxy", "fastify.mjs"],
-  ] as const) {
-    const child = start(ends, [process.execPath, path.join(PEERS, file), String(upstream)], true);
-    sides.push({ name, port: await nextMessage<number>(child), pids: [pidOf(child)] });
-  }
+  return [
+    await startBareUndici(ends, upstream),
+    await startNodePeer(ends, "fastify-http-proxy", "fastify.mjs", upstream),
+    await startPortkey(ends),
+  ];
+}
+
+/** The shortest proxy that node:http and undici make. */
+export async function startBareUndici(ends: AsyncDisposableStack, upstream: number, connections = CONNECTIONS): Promise<Side> {
+  return await startNodePeer(ends, "node-http-undici", "node-undici.mjs", upstream, connections);
+}
+
+/** Portkey's gateway, which is told with each request where to send it. */
+export async function startPortkey(ends: AsyncDisposableStack): Promise<Side> {
+  installPeers();
   const port = await freePort();
   const program = path.join(PEERS, "node_modules/@portkey-ai/gateway/build/start-server.js");
   const portkey = start(ends, [process.execPath, program, `--port=${port}`, "--headless"]);
   await listening(port);
-  return [...sides, { name: "portkey", port, pids: [pidOf(portkey)] }];
+  return { name: "portkey", port, pids: [pidOf(portkey)] };
+}
+
+async function startNodePeer(
+  ends: AsyncDisposableStack,
+  name: string,
+  file: string,
+  upstream: number,
+  connections = CONNECTIONS,
+): Promise<Side> {
+  installPeers();
+  const child = start(ends, [process.execPath, path.join(PEERS, file), String(upstream), String(connections)], true);
+  return { name, port: await nextMessage<number>(child), pids: [pidOf(child)] };
+}
+
+function installPeers(): void {
+  if (!existsSync(path.join(PEERS, "node_modules"))) execFileSync("npm", ["ci", "--ignore-scripts"], { cwd: PEERS, stdio: "ignore" });
 }
 
 interface NginxOptions {

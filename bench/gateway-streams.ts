@@ -7,7 +7,7 @@ import { temporaryFolder } from "./temporary-folder.ts";
 
 const KIB = 1024;
 /** Streams opened before the memory is taken the first time: buffers and code that all share are there then. */
-const FIRST = 200;
+export const FIRST_STREAMS = 200;
 
 /** What the program of the streams reports. */
 interface StreamsOpen {
@@ -17,10 +17,10 @@ interface StreamsOpen {
 /** Files of a process besides those of the streams. */
 const OTHER_FILES = 500;
 
-/** How many streams a process may have here: each takes a connection on both sides. Linux only. */
-function streamsMax(): number {
+/** How many streams a process may have here after the first: each takes a connection on both sides. Linux only. */
+export function streamsMax(): number {
   const files = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
-  return Math.floor((Number(files ?? 0) - OTHER_FILES) / 2) - FIRST;
+  return Math.floor((Number(files ?? 0) - OTHER_FILES) / 2) - FIRST_STREAMS;
 }
 
 /** Memory of Freehold per event stream that is open through it, idle between two events. As many as asked for, if the machine lets it. */
@@ -51,9 +51,13 @@ export async function measureOpenStreams(ends: AsyncDisposableStack, wanted: num
     callers.send({ url: freehold.url, count });
     return (await nextMessage<StreamsOpen>(callers)).open;
   };
-  await open(FIRST);
+  await open(FIRST_STREAMS);
   const before = residentMiB(freehold.pid);
   const opened = await open(streams);
   const after = residentMiB(freehold.pid);
-  return { name: `freehold-${opened + FIRST}-open-streams`, rssMiB: after, kibPerStream: rounded(((after - before) * KIB) / opened) };
+  return {
+    name: `freehold-${opened + FIRST_STREAMS}-open-streams`,
+    rssMiB: after,
+    kibPerStream: rounded(((after - before) * KIB) / opened),
+  };
 }

@@ -24,11 +24,13 @@ export interface WrkOrder {
   readonly pids: readonly number[];
   /** The share of answers that may be refusals; none unless set. */
   readonly refusedMax?: number;
+  /** Asks for streams. */
+  readonly stream?: boolean;
 }
 
 /** Loads one server with `wrk` (Debian: wrk) from the core of the others. Throws when more answers than allowed are not 2xx, or none came. */
 export async function measureWithWrk(order: WrkOrder): Promise<Measurement> {
-  const { port, path, connections, seconds, upstream, credentials, pids, refusedMax = 0 } = order;
+  const { port, path, connections, seconds, upstream, credentials, pids, refusedMax = 0, stream = false } = order;
   const command = [
     "wrk",
     "-t1",
@@ -44,7 +46,9 @@ export async function measureWithWrk(order: WrkOrder): Promise<Measurement> {
   ];
   const [file = "", ...rest] = onCore(
     CORES.others,
-    credentials === undefined ? command : [...command, credentials, seconds > SHORT_S ? "first" : "anywhere"],
+    credentials === undefined
+      ? command
+      : [...command, credentials, seconds > SHORT_S ? "first" : "anywhere", ...(stream ? ["stream"] : [])],
   );
   const cpu = sumOf(pids);
   const { stdout } = await run(file, rest);

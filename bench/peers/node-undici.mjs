@@ -1,8 +1,8 @@
-// Program: the shortest proxy that node:http and undici make, without any policy. Arguments: port of the upstream.
+// Program: the shortest proxy that node:http and undici make, without any policy. Arguments: port of the upstream, connections to it.
 import { createServer } from "node:http";
 import { Pool } from "undici";
 
-const pool = new Pool(`http://127.0.0.1:${process.argv[2]}`, { connections: 64, pipelining: 1 });
+const pool = new Pool(`http://127.0.0.1:${process.argv[2]}`, { connections: Number(process.argv[3]), pipelining: 1 });
 const server = createServer((request, response) => {
   const { host, connection, ...headers } = request.headers;
   pool.dispatch(

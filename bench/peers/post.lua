@@ -1,4 +1,4 @@
--- One POST of 230 bytes as chat clients send it. With a file of credentials (one header line per line) each request takes the next of them.
+-- One POST of 230 bytes as chat clients send it, for a stream where that is said. With a file of credentials (one header line per line) each request takes the next of them.
 local body = '{"model":"gpt-4o-mini","messages":[{"role":"system","content":"You are a helpful assistant."},{"role":"user","content":"Hello, what can you do for me today? Please answer in one short sentence, and be as kind as you can."}]}'
 local requests = {}
 local at = 0
@@ -10,6 +10,7 @@ function init(arguments)
     ["x-portkey-provider"] = "openai",
     ["x-portkey-custom-host"] = arguments[2] or "",
   }
+  if arguments[5] == "stream" then body = body:gsub("^{", '{"stream":true,') end
   local lines = {}
   if arguments[3] then
     for line in io.lines(arguments[3]) do lines[#lines + 1] = line end
