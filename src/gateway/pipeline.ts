@@ -337,10 +337,9 @@ class Handler implements HttpHandler {
     return this.#finish(own ?? toProblem(fault, passage.requestId, passage.tenant, language), head, passage);
   }
 
-  /** A tenant's client reads refusals in the shape of the API that it speaks, also before anything is known about it. */
+  /** A client reads refusals in the shape of the API that it speaks, also before anything is known about it. */
   #meantFor({ method, target }: RequestHead): Operation | undefined {
-    const operation = this.#router.peek(method, target.path);
-    return operation?.access.realm === "tenant" ? operation : undefined;
+    return this.#router.peek(method, target.path);
   }
 
   #finish(answer: Answer, head: RequestHead | undefined, passage: Passage): Answer {

@@ -11,7 +11,7 @@ import {
   type GatewayConfigPorts,
   PLUGINS,
 } from "../../../src/gateway/index.ts";
-import { type Fault, systemClock, systemRandom } from "../../../src/kernel/index.ts";
+import { type Fault, type FaultCode, FAULTS, systemClock, systemRandom } from "../../../src/kernel/index.ts";
 import { mintApiKey } from "../../../src/tenancy/identity/index.ts";
 import { createRateLimiter } from "../../../src/tenancy/limits/index.ts";
 import { createHttpServer, type HttpServer } from "../../../src/wire/index.ts";
@@ -247,7 +247,11 @@ describe("the admin API of the gateway", () => {
     };
     const put = async (key: string): Promise<number> => {
       const sent = { method: "PUT", headers: { "X-API-KEY": key }, body: JSON.stringify(ROUTE) };
-      return (await fetch(`${server.url}/apisix/admin/routes/by-key`, sent)).status;
+      const answer = await fetch(`${server.url}/apisix/admin/routes/by-key`, sent);
+      const said = (await answer.json()) as { code?: FaultCode; error_msg?: string };
+      // a refusal says the title of its code: what the log says of it is not for the caller
+      if (said.code) assert.equal(said.error_msg, FAULTS[said.code].title);
+      return answer.status;
     };
     const [admin, viewer] = [await make("admin"), await make("viewer")];
     assert.deepEqual([await put(viewer.text), await put(`${admin.text}x`)], [403, 401]);

@@ -1,6 +1,6 @@
 import type { ObjectKind } from "../../../gateway/index.ts";
 import { json } from "../../../gateway/index.ts";
-import { Fault, type Json, JSON_BOUNDS, parseJson } from "../../../kernel/index.ts";
+import { Fault, FAULTS, type Json, JSON_BOUNDS, parseJson } from "../../../kernel/index.ts";
 import type { Confirmation, GatewayObject } from "../../../tenancy/registry/index.ts";
 import type { Answer } from "../../../wire/index.ts";
 
@@ -74,10 +74,10 @@ export interface Target {
   readonly rest: readonly string[];
 }
 
-/** A refusal as clients of APISIX's admin API read it. */
+/** A refusal as clients of APISIX's admin API read it. It says the detail or the table's title, never the message for logs. */
 export function toErrorMessage(fault: Fault): Answer {
   const status = STATUSES[fault.code] ?? fault.status;
-  return json(status, { error_msg: fault.public.detail ?? fault.message, code: fault.code }, fault.public.headers ?? {});
+  return json(status, { error_msg: fault.public.detail ?? FAULTS[fault.code].title, code: fault.code }, fault.public.headers ?? {});
 }
 
 /** Says by how many of how many gateways a change is served when it is answered. */
