@@ -24,7 +24,6 @@ export type KeyPurpose =
   | "caller-names"
   | "token-signing"
   | "root-key-check"
-  | "cursor"
   | "revocation-journal";
 
 /** A keyring over a root key of 32 bytes. */

@@ -38,6 +38,7 @@ export async function startOwnPostgres(): Promise<OwnServer> {
     port,
     user: "postgres",
     password: "test",
+    authMethod: "scram-sha-256", // as servers have it, and what poolers pass on
     persistent: true,
     createPostgresUser: userInfo().uid === 0, // PostgreSQL does not run as root
     initdbFlags: ["--no-sync", "--encoding=UTF8", "--locale=C"],

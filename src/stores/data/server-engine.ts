@@ -6,6 +6,7 @@ import type { DataPorts } from "./data-store.ts";
 import { ACQUIRE_TIMEOUT_MS, type Engine, notAdministrator, type Route, SEARCH_PATH, searchPathOf, searchPathWith } from "./engine.ts";
 import { type Home, homeNames, homePassword } from "./home.ts";
 import { createListener } from "./listener.ts";
+import { assertOwnSession } from "./own-session.ts";
 import { rolesOf } from "./roles.ts";
 import { prepareConnection } from "./runner.ts";
 import type { Statement } from "./sql.ts";
@@ -46,8 +47,11 @@ export async function openServer(location: ServerLocation, ports: DataPorts): Pr
   const { roles, database, mode } = installation;
   const connect = (login: Login) => () => openConnection(location, login);
   const base = { database, searchPath: SEARCH_PATH };
-  const rows = poolOf("row", undefined, connect({ ...base, role: roles.app, password: passwords.app, preambles: [ENTER] }));
-  const platform = poolOf("system", undefined, connect({ ...base, role: roles.system, password: passwords.system, preambles: [] }));
+  const app = { ...base, role: roles.app, password: passwords.app, preambles: [ENTER] };
+  const platformLogin = { ...base, role: roles.system, password: passwords.system, preambles: [] };
+  for (const login of [app, platformLogin]) await assertLetIn(location, login);
+  const rows = poolOf("row", undefined, connect(app));
+  const platform = poolOf("system", undefined, connect(platformLogin));
   const sign = createContextSigner(mode, keyring);
   const systemMax = Math.max(2, Math.floor(location.connectionsMax / 4));
   const tenantsMax = Math.max(2, location.connectionsMax - systemMax);
@@ -130,16 +134,12 @@ async function openConnection(location: ServerLocation, login: Login): Promise<p
   const client = new pg.Client({
     connectionString: asRole(location.url, login.role, login.password, login.database),
     connectionTimeoutMillis: ACQUIRE_TIMEOUT_MS,
-    statement_timeout: location.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
-    lock_timeout: LOCK_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
     application_name: "freehold",
-    options: `-c search_path=${login.searchPath.replaceAll(" ", "")}`,
   });
   client.on("error", () => {}); // while no statement is under way nobody else listens, and its loss would end the process
   try {
     await client.connect();
-    await assertIdentity(client, login);
+    await settle(client, login, location.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS);
     await prepareConnection(client, login.preambles);
     return client;
   } catch (error) {
@@ -148,13 +148,33 @@ async function openConnection(location: ServerLocation, login: Login): Promise<p
   }
 }
 
-/** A connection is given out for one login; something between here and the server could have made it another's. */
-async function assertIdentity(client: pg.Client, { role, database }: Login): Promise<void> {
-  const { rows } = await client.query<{ who: string; place: string }>(
-    "select session_user::text as who, current_database()::text as place",
+/** That the server knows the login, told to whoever starts the program: later on it would be a failure without a reason. */
+async function assertLetIn(location: ServerLocation, login: Login): Promise<void> {
+  try {
+    await (await openConnection(location, login)).end();
+  } catch (error) {
+    if (error instanceof Fault) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    const detail =
+      `PostgreSQL at ${new URL(location.url).host} does not let in the role ${login.role}, which Freehold made for itself: ${reason}. ` +
+      "A pooler in between has to look up passwords in the database (PgBouncer: auth_user and auth_query).";
+    throw new Fault("dependency_unavailable", detail, { cause: error, public: { detail } });
+  }
+}
+
+/**
+ * What holds for the whole session, in one round trip, and whose it is: a connection is given out for one login, and something between here
+ * and the server could have made it another's. Not as parameters of the start, which poolers refuse.
+ */
+async function settle(client: pg.Client, { role, database, searchPath }: Login, statementTimeoutMs: number): Promise<void> {
+  const answers = await client.query<{ who: string; place: string }>(
+    `set search_path = ${searchPath}; set lock_timeout = ${LOCK_TIMEOUT_MS}; set statement_timeout = ${statementTimeoutMs};
+     set idle_in_transaction_session_timeout = ${STATEMENT_TIMEOUT_MS};
+     select session_user::text as who, pg_catalog.current_database()::text as place`,
   );
-  if (rows[0]?.who === role && rows[0].place === database) return;
-  throw new Fault("isolation_violation", `a connection that logged in as ${role} is ${rows[0]?.who ?? "nobody"}`);
+  const found = [answers].flat().at(-1)?.rows[0]; // one answer for each statement
+  if (found?.who === role && found.place === database) return;
+  throw new Fault("isolation_violation", `a connection that logged in as ${role} is ${found?.who ?? "nobody"}`);
 }
 
 async function administer<T>(
@@ -194,6 +214,7 @@ async function setUp(url: string, options: BootstrapOptions): Promise<Installati
     });
   }
   try {
+    await assertOwnSession(client, url);
     return await bootstrap(client, options);
   } finally {
     await client.end();
