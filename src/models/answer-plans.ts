@@ -1,7 +1,7 @@
 import { Fault, toFault } from "../kernel/index.ts";
 import type { Answer, HeaderEdit, ResponsePlan } from "../wire/index.ts";
 import type { Outcome } from "./attempts.ts";
-import type { StreamMeter, WholeMeter } from "./meter/answer-meter.ts";
+import { StreamMeter, type WholeMeter } from "./meter/answer-meter.ts";
 import { unreadable } from "./refused-answers.ts";
 import type { StreamEnding } from "./translation/translation.ts";
 
@@ -72,7 +72,7 @@ function held(steps: AnswerSteps, look: NonNullable<AnswerSteps["look"]>): Respo
       }
       const read = steps.meter.map(body) ?? body;
       const stopped = steps.stopped();
-      steps.over(stopped ? "cut" : "ok");
+      steps.over(stopped ? "cut" : isTorn(steps) ? "broken" : "ok");
       if (stopped) return steps.refusal(stopped);
       try {
         const passed = "last" in read ? read.last : read;
@@ -107,6 +107,7 @@ async function* metered(steps: AnswerSteps, body: AsyncIterable<Uint8Array>): As
       if (made && "last" in made) return;
       if (made) yield made;
     }
+    if (isTorn(steps)) steps.over("broken");
     const rest = steps.seen(undefined, steps.meter.map(undefined));
     if (rest && !("last" in rest)) yield rest;
   } catch (error) {
@@ -115,9 +116,14 @@ async function* metered(steps: AnswerSteps, body: AsyncIterable<Uint8Array>): As
   }
 }
 
+/** A stream that is over although it has not said why: its reader must not take what came for all of it. */
+function isTorn({ meter }: AnswerSteps): boolean {
+  return meter instanceof StreamMeter && !meter.ended;
+}
+
 function endingOf(steps: AnswerSteps): StreamEnding {
   return (isComplete) => {
-    const fault = steps.stopped() ?? (isComplete ? undefined : brokenOff("the stream did not come to its end"));
+    const fault = steps.stopped() ?? (isComplete && !isTorn(steps) ? undefined : brokenOff("the stream did not come to its end"));
     return fault ? steps.ending(fault) : "";
   };
 }

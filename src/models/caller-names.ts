@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import { type Keyring, partsToBytes, type Tenant } from "../kernel/index.ts";
 import type { RequestHead } from "../wire/index.ts";
-import { callerName, type ModelRequest } from "./request.ts";
+import { memberWith, type ProviderRequest, valueAt } from "./request.ts";
 import type { OpenModel } from "./settings/catalogue.ts";
 
 /** Fields whose text names an answer that the provider may keep. */
@@ -10,7 +10,7 @@ const NAMING_FIELDS: ReadonlySet<string> = new Set(["idempotency-key"]);
 /** Names that callers give: of a part of the provider's prompt cache, or of their users. */
 export interface CallerNames {
   /** What these members of the request are at the provider; empty where they may stay as they are. */
-  membersFor(tenant: Tenant, request: ModelRequest, model: OpenModel): Readonly<Record<string, unknown>>;
+  membersFor(tenant: Tenant, request: ProviderRequest, model: OpenModel): Readonly<Record<string, unknown>>;
   /** The same for a header field; undefined where the caller has sent none. */
   fieldFor(tenant: Tenant, name: string, head: RequestHead, model: OpenModel): string | undefined;
 }
@@ -25,11 +25,9 @@ export function createCallerNames(keyring: Keyring): CallerNames {
   return {
     membersFor({ uuid }, { protocol, values }, { owner, provider: { cacheKey } }) {
       if (owner === "tenant") return {};
-      const named = protocol.callerNames.flatMap((path): [string, unknown][] => {
-        const { member, inner, outer, name } = callerName(values, path);
-        if (typeof name !== "string") return [];
-        const masked = mac(path, uuid, name);
-        return [[member, inner === undefined ? masked : { ...Object(outer), [inner]: masked }]];
+      const named = protocol.callerNames.flatMap((path): (readonly [string, unknown])[] => {
+        const { value: name } = valueAt(values, path);
+        return typeof name === "string" ? [memberWith(values, path, mac(path, uuid, name))] : [];
       });
       const members = Object.fromEntries(named);
       const isMissing = cacheKey !== "none" && protocol.callerNames.includes(cacheKey) && members[cacheKey] === undefined;

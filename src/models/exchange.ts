@@ -6,11 +6,12 @@ import type { Attempt, Outcome } from "./attempts.ts";
 import type { Hold } from "./budgets/hold.ts";
 import type { ExchangePorts } from "./gateway.ts";
 import { type AnswerMeter, StreamMeter, WholeMeter } from "./meter/answer-meter.ts";
+import { SERVER_SENT } from "./meter/event-stream.ts";
 import { withMembers } from "./meter/members.ts";
 import type { AnswerGuard, ModelCall } from "./model-call.ts";
 import { NO_USAGE, type TokenUsage } from "./meter/usage.ts";
 import { answerFields, fieldsFor, KEEP_ALIVE, targetOf } from "./places.ts";
-import type { ModelRequest } from "./request.ts";
+import { memberWith, type ModelRequest, type ProviderRequest, valueAt } from "./request.ts";
 import { restOf, rewordedError, unusableAnswer, WORDS } from "./refused-answers.ts";
 import type { Sending } from "./sending.ts";
 import { targetKey } from "./routing/order.ts";
@@ -26,6 +27,8 @@ interface AnswerHandling {
 
 /** Answers after which another target is asked, as long as there is one. */
 const FAILURES: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504, 529]);
+/** Where providers name their own request. */
+const UPSTREAM_IDS = ["x-request-id", "request-id", "x-amzn-requestid"] as const;
 /** Ways to end in which nothing was got for a request. */
 const UNCHARGED: ReadonlySet<Outcome> = new Set(["failed", "refused"]);
 const SEND_TIMEOUT_MS = 30_000;
@@ -107,15 +110,17 @@ export class ModelExchange {
     const { callerNames } = this.#ports;
     const fieldOf = (name: string): string | undefined =>
       translation ? translation.fields[name] : callerNames.fieldFor(context.tenant, name, head, place.target.model);
+    const body = this.#bodyFor(sending);
+    const target = targetOf(place.target.model, sending.request);
     return {
       pool: this.#ports.pool,
       owner: context.tenant.uuid,
       origin: place.origin,
       keepAlive: KEEP_ALIVE,
       method: "POST",
-      target: targetOf(provider, protocol),
-      headers: fieldsFor(place, protocol, fieldOf, requestId),
-      body: this.#bodyFor(sending),
+      target,
+      headers: fieldsFor(place, { protocol, target, body, nowMs: this.#ports.clock.now() }, fieldOf, requestId),
+      body,
       upgrade: false,
       timeouts: { connectMs: provider.timeouts.connectMs, sendMs: SEND_TIMEOUT_MS, readMs: provider.timeouts.silenceMs },
       onResponse: (response) => this.#answered(attempt, at, response),
@@ -136,14 +141,14 @@ export class ModelExchange {
   }
 
   /** The answer is bounded by what is paid for, instead of being refused. */
-  #bound({ protocol, members, values, choices, outputMax }: ModelRequest): Readonly<Record<string, number>> {
+  #bound({ protocol, values, choices, outputMax }: ProviderRequest): Readonly<Record<string, unknown>> {
     const paid = this.#hold.outputMax;
     const [first] = protocol.outputMembers;
     if (paid === undefined || first === undefined) return {};
     const each = Math.max(1, Math.floor(paid / choices));
     if (outputMax !== undefined && outputMax <= each) return {};
-    const said = protocol.outputMembers.filter((name) => members.has(name) && typeof values[name] === "number");
-    return Object.fromEntries((said.length > 0 ? said : [first]).map((name) => [name, each]));
+    const said = protocol.outputMembers.filter((path) => typeof valueAt(values, path).value === "number");
+    return Object.fromEntries((said.length > 0 ? said : [first]).map((path) => memberWith(values, path, each)));
   }
 
   #answered(attempt: Try, at: number, { status, headers, hasBody }: ResponseHead): ResponsePlan {
@@ -166,8 +171,10 @@ export class ModelExchange {
       this.#end(attempt, "failed");
       return { kind: "replace", answer: this.#refusal(unusable) };
     }
-    const upstreamId = headers.all("x-request-id")[0] ?? headers.all("request-id")[0];
+    const type = headers.all("content-type")[0] ?? "";
+    const upstreamId = UPSTREAM_IDS.flatMap((name) => headers.all(name))[0];
     const fields = answerFields(headers, {
+      ...(attempt.translation && { "content-type": this.#isStream(attempt, type) ? SERVER_SENT.type : "application/json" }),
       "x-freehold-model": model.name,
       "x-freehold-attempts": String(attempt.number),
       ...(upstreamId !== undefined && { "x-freehold-upstream-request-id": upstreamId.slice(0, 200) }),
@@ -180,14 +187,14 @@ export class ModelExchange {
       this.#end(attempt, status >= 300 ? "refused" : "ok");
       return { kind: "pass", status, headers: fields };
     }
-    return planFor(this.#stepsFor(attempt, status, fields, headers.all("content-type")[0] ?? ""));
+    return planFor(this.#stepsFor(attempt, status, fields, type));
   }
 
   #stepsFor(attempt: Try, status: number, headers: HeaderEdit, type: string): AnswerSteps {
     const { translation, place } = attempt;
     const { guard } = this.#handling;
     const { protocol, model, stream } = this.#request;
-    const isStream = type.toLowerCase().startsWith("text/event-stream");
+    const isStream = this.#isStream(attempt, type);
     const told = { id: this.#call.requestId, model, createdMs: this.#ports.clock.now() };
     const meter = isStream ? this.#streamMeter(attempt) : new WholeMeter(attempt.request.protocol);
     attempt.meter = meter;
@@ -209,9 +216,14 @@ export class ModelExchange {
     };
   }
 
+  #isStream({ request }: Try, type: string): boolean {
+    return type.toLowerCase().startsWith(request.protocol.streams.type);
+  }
+
   #streamMeter(attempt: Try): StreamMeter {
     const { protocol, values } = attempt.request;
     return new StreamMeter({
+      splitter: protocol.streams.createSplitter(),
       reader: protocol.createReader(protocol.askForUsage(values) !== undefined),
       stop: () => (attempt.stopped = this.#mustStop(attempt)),
       ending: (fault) => this.#ending(attempt, fault),

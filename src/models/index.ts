@@ -9,6 +9,6 @@ export { createModelBook, type ModelBook } from "./settings/book.ts";
 export type { OpenRoute } from "./settings/catalogue.ts";
 export { type ModelProtocol, platformModelsSchema, tenantGrantSchema, tenantModelsSchema } from "./settings/schema.ts";
 export { ModelStore } from "./settings/store.ts";
-export { EventSplitter } from "./meter/event-stream.ts";
+export { ServerSentSplitter } from "./meter/event-stream.ts";
 export { type Member, MemberScanner, OutlineError, readMembers, valueOf, withMembers } from "./meter/members.ts";
 export { isFields, parseData } from "./protocols/openai-parts.ts";

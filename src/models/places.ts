@@ -1,9 +1,10 @@
 import { type Clock, Fault, type Secret, type StoreTenant } from "../kernel/index.ts";
-import { createHeaderList, type Egress, type Forward, type HeaderEdit, NameResolver, type Origin } from "../wire/index.ts";
-import type { Protocol } from "./protocols/protocol.ts";
+import { awsFields, createHeaderList, type Egress, type Forward, type HeaderEdit, NameResolver, type Origin } from "../wire/index.ts";
+import type { ProviderProtocol } from "./protocols/protocol.ts";
+import type { ProviderRequest } from "./request.ts";
 import type { ModelBook } from "./settings/book.ts";
-import type { Target } from "./settings/catalogue.ts";
-import type { Provider } from "./settings/providers.ts";
+import type { OpenModel, Target } from "./settings/catalogue.ts";
+import { awsCredentials } from "./settings/aws-key.ts";
 
 /** Where a request can be sent: the target with a checked address and its key. */
 export interface Place {
@@ -54,22 +55,34 @@ export class Places {
   }
 }
 
-/** The path of a protocol at a provider. */
-export function targetOf({ base }: Provider, { path }: Pick<Protocol, "path">): string {
+/** Where a request goes at its provider. */
+export function targetOf(
+  { provider: { base }, upstreamName }: Pick<OpenModel, "provider" | "upstreamName">,
+  { protocol, stream }: Pick<ProviderRequest, "protocol" | "stream">,
+): string {
+  const path = protocol.path(upstreamName, stream);
   const prefix = base.pathname;
   let end = prefix.length;
   while (end > 0 && prefix[end - 1] === "/") end--;
   return `${prefix.slice(0, end)}${path}`;
 }
 
+/** What the fields of a request belong to. */
+export interface Addressed {
+  readonly protocol: Pick<ProviderProtocol, "passed" | "needed">;
+  readonly target: string;
+  readonly body: Uint8Array;
+  readonly nowMs: number;
+}
+
 /** Every field that a provider receives, with those of the caller as `fieldOf` gives them. It is a list of what goes out, so that no credential of the caller can get in by being forgotten. */
 export function fieldsFor(
-  { target, key }: Place,
-  { passed, needed }: Protocol,
+  { target: { model }, key }: Place,
+  { protocol: { passed, needed }, target, body, nowMs }: Addressed,
   fieldOf: (name: string) => string | undefined,
   requestId: string,
 ): HeaderEdit {
-  const { provider } = target.model;
+  const { provider } = model;
   const fields: string[] = [
     "host",
     provider.base.host,
@@ -88,8 +101,22 @@ export function fieldsFor(
   fields.push("x-request-id", requestId);
   for (const [name, value] of Object.entries(provider.headers)) fields.push(name, value);
   if (key && provider.auth === "bearer") fields.push("authorization", `Bearer ${key.reveal()}`);
-  else if (key) fields.push(provider.auth, key.reveal());
+  else if (key && provider.auth === "aws") {
+    const scope = { service: "bedrock", region: provider.region, credentials: awsCredentials(key, provider.name) } as const;
+    const request = {
+      method: "POST",
+      url: `${provider.base.origin}${target}`,
+      headers: { "content-type": "application/json" },
+      body,
+    } as const;
+    for (const [name, value] of Object.entries(awsFields(request, scope, nowMs))) if (isOfSignature(name)) fields.push(name, value);
+  } else if (key) fields.push(provider.auth, key.reveal());
   return createHeaderList(fields).edit();
+}
+
+/** Signed fields are these and some that every request has. */
+function isOfSignature(name: string): boolean {
+  return name === "authorization" || name.startsWith("x-amz-");
 }
 
 /** Fields of a provider's answer that go on to the caller. Its account, limits and cookies are its customer's. */
@@ -100,7 +127,7 @@ export function answerFields(from: { all(name: string): readonly string[] }, add
   const fields: string[] = [];
   for (const name of ANSWER_FIELDS) {
     const [value] = from.all(name);
-    if (value !== undefined) fields.push(name, value);
+    if (value !== undefined && added[name] === undefined) fields.push(name, value);
   }
   for (const [name, value] of Object.entries(added)) fields.push(name, value);
   return createHeaderList(fields).edit();

@@ -1,21 +1,26 @@
 import { Fault } from "../kernel/index.ts";
 import { type Member, OutlineError, readMembers, valueOf } from "./meter/members.ts";
 import { isFields } from "./protocols/openai-parts.ts";
-import type { Protocol, RequestValues } from "./protocols/protocol.ts";
+import type { Protocol, ProviderProtocol, RequestValues } from "./protocols/protocol.ts";
 
-/** A request to a model, as far as it is read. */
-export interface ModelRequest {
-  readonly protocol: Protocol;
+/** A request to a provider, as far as it is read. */
+export interface ProviderRequest {
+  readonly protocol: ProviderProtocol;
   readonly body: Uint8Array;
   readonly members: ReadonlyMap<string, Member>;
   readonly values: RequestValues;
-  /** As the caller names it. */
+  /** As whoever made the request names it. */
   readonly model: string;
   readonly stream: boolean;
   /** The longest answer that the caller has asked for, in tokens. */
   readonly outputMax: number | undefined;
   /** Answers that it asks for at once. */
   readonly choices: number;
+}
+
+/** A caller's request to a model. */
+export interface ModelRequest extends ProviderRequest {
+  readonly protocol: Protocol;
 }
 
 const MODEL_LENGTH_MAX = 200;
@@ -40,32 +45,45 @@ export function readRequest(protocol: Protocol, body: Uint8Array): ModelRequest 
   }
 }
 
+/** A request that was made here, whose model and kind of answer stand in its path. */
+export function readSent(protocol: ProviderProtocol, body: Uint8Array, model: string, stream: boolean): ProviderRequest {
+  const members = readMembers(body);
+  const values = Object.fromEntries(protocol.members.map((name) => [name, valueOf(body, members.get(name))]));
+  return { protocol, body, members, values, model, stream, outputMax: outputMaxOf(protocol, values), choices: 1 };
+}
+
 /** The smaller of the bounds that are set. */
-function outputMaxOf({ outputMembers }: Protocol, values: RequestValues): number | undefined {
-  const bounds = outputMembers.flatMap((name) => {
-    const bound = values[name] ?? undefined;
+function outputMaxOf({ outputMembers }: ProviderProtocol, values: RequestValues): number | undefined {
+  const bounds = outputMembers.flatMap((path) => {
+    const bound = valueAt(values, path).value;
     if (bound === undefined) return [];
-    if (!isBound(bound, Number.MAX_SAFE_INTEGER)) throw invalid(name, `${name} is a whole number from 1 on.`);
+    if (!isBound(bound, Number.MAX_SAFE_INTEGER)) throw invalid(path, `${path} is a whole number from 1 on.`);
     return [bound];
   });
   return bounds.length === 0 ? undefined : Math.min(...bounds);
 }
 
 function assertName(values: RequestValues, path: string): void {
-  const { member, inner, outer, name } = callerName(values, path);
+  const { member, inner, outer, value } = valueAt(values, path);
   if (inner !== undefined && outer !== undefined && !isFields(outer)) throw invalid(member, `${member} is an object.`);
-  if (name !== undefined && typeof name !== "string") throw invalid(path, `${path} is text.`);
+  if (value !== undefined && typeof value !== "string") throw invalid(path, `${path} is text.`);
 }
 
-/** What a caller has given at the path of a name, and the member that it stands in; null is nothing. */
-export function callerName(
+/** What stands at this path, `a` or `a.b`, and the member that it stands in; null is nothing. */
+export function valueAt(
   values: RequestValues,
   path: string,
-): { readonly member: string; readonly inner: string | undefined; readonly outer: unknown; readonly name: unknown } {
+): { readonly member: string; readonly inner: string | undefined; readonly outer: unknown; readonly value: unknown } {
   const [member = "", inner] = path.split(".");
   const outer = values[member] ?? undefined;
-  const name = inner === undefined ? outer : isFields(outer) ? (outer[inner] ?? undefined) : undefined;
-  return { member, inner, outer, name };
+  const value = inner === undefined ? outer : isFields(outer) ? (outer[inner] ?? undefined) : undefined;
+  return { member, inner, outer, value };
+}
+
+/** The member that has this value at the path, with what else stands in it. */
+export function memberWith(values: RequestValues, path: string, value: unknown): readonly [member: string, value: unknown] {
+  const { member, inner, outer } = valueAt(values, path);
+  return [member, inner === undefined ? value : { ...Object(outer), [inner]: value }];
 }
 
 function isBound(value: unknown, max: number): value is number {

@@ -1,6 +1,6 @@
 import { Fault } from "../kernel/index.ts";
 import type { Place } from "./places.ts";
-import type { ModelRequest } from "./request.ts";
+import type { ModelRequest, ProviderRequest } from "./request.ts";
 import { protocolAt } from "./settings/catalogue.ts";
 import type { Translation } from "./translation/translation.ts";
 
@@ -8,7 +8,7 @@ import type { Translation } from "./translation/translation.ts";
 export interface Sending {
   readonly place: Place;
   /** In the protocol of the provider. */
-  readonly request: ModelRequest;
+  readonly request: ProviderRequest;
   /** Undefined where the provider speaks the caller's protocol. */
   readonly translation: Translation | undefined;
 }

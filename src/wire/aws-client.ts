@@ -13,12 +13,12 @@ export interface AwsCredentials {
 
 /** What signatures are for. */
 export interface AwsScope {
-  readonly service: "kms" | "s3";
+  readonly service: "kms" | "s3" | "bedrock";
   readonly region: string;
   readonly credentials: AwsCredentials;
 }
 
-/** One request to a service of AWS, or one that speaks the same protocol. Path and query may only have characters that need no encoding. */
+/** One request to a service of AWS, or one that speaks the same protocol. Path and query are encoded; for `s3` they need no encoding. */
 export type AwsRequest = Omit<OutboundRequest, "verify">;
 
 /**
@@ -27,10 +27,15 @@ export type AwsRequest = Omit<OutboundRequest, "verify">;
  */
 export function createAwsClient(scope: AwsScope, { outbound, clock }: { readonly outbound: Outbound; readonly clock: Clock }) {
   return async (request: AwsRequest): Promise<OutboundResponse> =>
-    await outbound.fetch({ ...request, headers: signed(request, scope, clock.now()), verify: true });
+    await outbound.fetch({ ...request, headers: awsFields(request, scope, clock.now()), verify: true });
 }
 
-function signed({ method, url, headers, body }: AwsRequest, scope: AwsScope, nowMs: number): Record<string, string> {
+/** The fields of a request with its signature: those given, the host, and what AWS asks for. */
+export function awsFields(
+  { method, url, headers, body }: Pick<AwsRequest, "method" | "url" | "headers" | "body">,
+  scope: AwsScope,
+  nowMs: number,
+): Record<string, string> {
   const { host, pathname, search } = new URL(url);
   const { accessKeyId, secretAccessKey, sessionToken } = scope.credentials;
   const bytes = body === undefined ? undefined : Buffer.from(body);

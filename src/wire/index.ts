@@ -40,4 +40,4 @@ export { acceptWebSocket, type OwnWebSocket, type WebSocketBounds, type WebSocke
 export { type ApiCall, callApi, downloadFromApi } from "./api-client.ts";
 export { createLiteralClient, type LiteralAnswer, type LiteralClient, type LiteralRequest } from "./literal-client.ts";
 export { createOutbound, type Outbound, type OutboundRequest, type OutboundResponse } from "./outbound.ts";
-export { type AwsCredentials, createAwsClient } from "./aws-client.ts";
+export { type AwsCredentials, awsFields, createAwsClient } from "./aws-client.ts";

@@ -21,7 +21,6 @@ const PINNED = {
   "caller-names": "7f37b3cc7639abc536bd62f5b9d738b8cfb95ebb15bc15f8a7eb78426cc7fd1d",
   "vault-root": "0fe4f1bb2265927c8ec2d5074b7d8d47ce88ca1f653386c557a87cff2b0ddbf3",
   "root-key-check": "17bfd598cd9c9db5f47116409d09343dbc086a26e4ccf2c22c9cbbf9761367ff",
-  cursor: "497829da791044da4826337119b6f0270006bc2f4d25a580b2ec2cee85bc3458",
   "revocation-journal": "78f8bfe3a6592a4f0fb6d7960bfc77598c6b5788167ab49d99f3b20376723fc1",
 } satisfies Record<Purpose, string>;
 const PURPOSES = Object.keys(PINNED) as Purpose[]; // its own keys

@@ -21,7 +21,7 @@ export interface Billed {
 
 /**
  * A server that speaks the protocols of providers in their real shapes. What it does is in the name of the model: `say-12` answers with twelve tokens,
- * `break-5` goes after five, `hang` never answers, `fail-503` refuses, `usage-X` says the JSON of the hexadecimal X for its usage, `drip-20` sends byte by byte,
+ * `break-5` goes after five, `half-5` ends its stream after them without saying so, `hang` never answers, `fail-503` refuses, `usage-X` says the JSON of the hexadecimal X for its usage, `drip-20` sends byte by byte,
  * `stubborn-40` answers with forty tokens whatever it is asked for, `text-X` with the text of the base64 X, in pieces of three characters,
  * `tool-X` calls the tool `look_up` with that text as its arguments.
  */
@@ -98,7 +98,7 @@ async function answer(turn: Turn): Promise<void> {
   const tokens = verb === "stubborn" ? wanted : Math.min(wanted, bound);
   const counts =
     verb === "usage" ? (JSON.parse(Buffer.from(what, "hex").toString()) as [unknown, unknown]) : ([promptTokens(text), tokens] as const);
-  if (verb !== "break" && verb !== "usage") {
+  if (!["break", "half", "usage"].includes(verb)) {
     const output = turn.path.endsWith("/embeddings") ? 0 : tokens;
     billed.requests++;
     billed.input += promptTokens(text);
@@ -217,9 +217,9 @@ async function stream(turn: Turn, verb: string, words: readonly string[], counts
   const events = eventsOf(turn, words, counts);
   for (const [at, event] of events.entries()) {
     if (response.destroyed) return;
-    if (verb === "break" && at === events.length - 3) {
+    if ((verb === "break" || verb === "half") && at === events.length - 3) {
       await turnOfLoop();
-      return void response.destroy();
+      return verb === "half" ? void response.end() : void response.destroy();
     }
     for (const piece of verb === "drip" ? event : [event]) {
       response.write(piece);
@@ -290,6 +290,7 @@ function eventsOf({ path, body }: Turn, words: readonly string[], [input, output
   ];
 }
 
-function turnOfLoop(): Promise<void> {
+/** Lets everything else have its turn. */
+export function turnOfLoop(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }

@@ -32,6 +32,8 @@ await putModels(freehold, provider.url, {
     "claude-tool": model(tool, "claude"),
     "gpt-broken": model("break-5", "main"),
     "claude-broken": model("break-5", "claude"),
+    "gpt-half": model("half-5", "main"),
+    "claude-half": model("half-5", "claude"),
     "gpt-refusing": model("fail-400", "main"),
     "claude-refusing": model("fail-400", "claude"),
     "gpt-failing": model("fail-503", "main"),
@@ -291,12 +293,14 @@ describe("models that speak another protocol", () => {
       });
 
       test(`ends a stream that breaks off as one of the caller's protocol, which does not look whole (${path})`, async () => {
-        const reply = await a.post(path, { model: `${other}-broken`, ...more, stream: true });
-        assert.equal(reply.status, 200);
-        assert.ok(reply.text.includes("upstream_unreachable"), reply.text);
-        assert.ok(!reply.text.includes("[DONE]") && !reply.text.includes("message_stop"));
-        const line = await lineOf(reply.headers["x-request-id"]);
-        assert.deepEqual([line.outcome, line.source], ["broken", "counted"]);
+        for (const name of [`${other}-broken`, `${other}-half`]) {
+          const reply = await a.post(path, { model: name, ...more, stream: true });
+          assert.equal(reply.status, 200);
+          assert.ok(reply.text.includes("upstream_unreachable"), reply.text);
+          assert.ok(!reply.text.includes("[DONE]") && !reply.text.includes("message_stop"));
+          const line = await lineOf(reply.headers["x-request-id"]);
+          assert.deepEqual([line.outcome, line.source], ["broken", "counted"]);
+        }
         const whole = await a.post(path, { model: `${other}-broken`, ...more });
         assert.equal(whole.code, "upstream_invalid", whole.text);
       });

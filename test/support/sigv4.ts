@@ -41,7 +41,7 @@ export function assertSigned(request: IncomingMessage, body: Buffer, identity: S
   for (const name of [...ALWAYS_SIGNED, ...sent]) assert.ok(signed.includes(name), `${name} is not signed`);
   const digest = createHash("sha256").update(body).digest("hex");
   assert.equal(field(request, "x-amz-content-sha256"), digest, "the digest is not that of the body");
-  const canonical = canonicalRequest(request, signed, digest);
+  const canonical = canonicalRequest(request, signed, digest, service);
   const scope = `${day}/${region}/${service}/aws4_request`;
   const text = [ALGORITHM, time, scope, createHash("sha256").update(canonical).digest("hex")].join("\n");
   assert.equal(signature, signatureOf(text, identity.secretAccessKey, [day, region, service]));
@@ -56,8 +56,10 @@ export function signatureOf(text: string, secret: string, scope: readonly [day: 
   return createHmac("sha256", key).update(text).digest("hex");
 }
 
-function canonicalRequest(request: IncomingMessage, signed: readonly string[], digest: string): string {
+function canonicalRequest(request: IncomingMessage, signed: readonly string[], digest: string, service: string): string {
   const [rawPath = "", rawQuery = ""] = (request.url ?? "").split("?");
+  // each piece as it was sent is encoded once more, but for S3
+  const path = service === "s3" ? rawPath : rawPath.split("/").map(encodeURIComponent).join("/");
   const query = rawQuery
     .split("&")
     .filter((pair) => pair !== "")
@@ -65,7 +67,7 @@ function canonicalRequest(request: IncomingMessage, signed: readonly string[], d
     .toSorted()
     .join("&");
   const fields = signed.map((name) => `${name}:${field(request, name).trim().replaceAll(/ +/g, " ")}\n`);
-  return [request.method, rawPath, query, fields.join(""), signed.join(";"), digest].join("\n");
+  return [request.method, path, query, fields.join(""), signed.join(";"), digest].join("\n");
 }
 
 function field(request: IncomingMessage, name: string): string {

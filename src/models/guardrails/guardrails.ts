@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { Fault, type TenantContext, Turns } from "../../kernel/index.ts";
-import { EventSplitter } from "../meter/event-stream.ts";
+import { ServerSentSplitter } from "../meter/event-stream.ts";
 import { parseData } from "../protocols/openai-parts.ts";
 import type { Protocol } from "../protocols/protocol.ts";
 import { type ModelRequest, readRequest } from "../request.ts";
@@ -92,7 +92,7 @@ export class Guardrails {
   async answer(protocol: Protocol, model: string, body: Uint8Array, isStream: boolean, call: GuardedCall): Promise<Uint8Array> {
     const seen = new Seen();
     if (isStream) {
-      const stream = new EventTexts(new EventSplitter().push(body).events);
+      const stream = new EventTexts(new ServerSentSplitter().push(body).events);
       this.#fit(streamedTexts(protocol.name, stream.channels));
       for (const channel of stream.channels) maskChannel(channel, await this.#spansOf("answer", channel.text, seen));
       await this.#judge("answer", model, seen, call);

@@ -1,7 +1,7 @@
 import type { Fault } from "../../kernel/index.ts";
 import type { LastPiece } from "../../wire/index.ts";
-import type { Protocol, StreamReader } from "../protocols/protocol.ts";
-import { EventSplitter } from "./event-stream.ts";
+import type { ProviderProtocol, StreamReader } from "../protocols/protocol.ts";
+import type { EventSplitter } from "./event-stream.ts";
 import { MemberScanner, OutlineError } from "./members.ts";
 import type { ReportedUsage } from "./usage.ts";
 
@@ -20,12 +20,12 @@ const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 /** Reads an answer that comes as a whole, and passes it on byte for byte. */
 export class WholeMeter implements AnswerMeter {
   readonly #scanner = new MemberScanner(() => {}, "usage");
-  readonly #readUsage: Protocol["readUsage"];
+  readonly #readUsage: ProviderProtocol["readUsage"];
   #readable = true;
   readonly pieces = 0;
   bytes = 0;
 
-  constructor({ readUsage }: Pick<Protocol, "readUsage">) {
+  constructor({ readUsage }: Pick<ProviderProtocol, "readUsage">) {
     this.#readUsage = readUsage;
   }
 
@@ -53,6 +53,7 @@ export class WholeMeter implements AnswerMeter {
 
 /** What decides whether a stream goes on. */
 export interface StreamRules {
+  readonly splitter: EventSplitter;
   readonly reader: StreamReader;
   /** Why it may not go on with what has come so far, or undefined. */
   stop(): Fault | undefined;
@@ -65,7 +66,6 @@ export interface StreamRules {
  * own protocol, and the provider's connection with it.
  */
 export class StreamMeter implements AnswerMeter {
-  readonly #splitter = new EventSplitter();
   readonly #rules: StreamRules;
   #bytes = 0;
 
@@ -74,11 +74,11 @@ export class StreamMeter implements AnswerMeter {
   }
 
   map(piece: Uint8Array | undefined): Uint8Array | LastPiece | undefined {
-    if (piece === undefined) return this.#splitter.rest();
+    if (piece === undefined) return this.#rules.splitter.rest();
     this.#bytes += piece.length;
     if (this.#bytes > ANSWER_BYTES_MAX) throw new RangeError(`an answer over ${ANSWER_BYTES_MAX} bytes`);
-    const { reader } = this.#rules;
-    const { events, bytes } = this.#splitter.push(piece);
+    const { reader, splitter } = this.#rules;
+    const { events, bytes } = splitter.push(piece);
     const hidden = events.filter((event) => reader.read(event).hide);
     const fault = events.length > 0 && !reader.complete ? this.#rules.stop() : undefined;
     if (fault) return { last: this.ending(fault) };
@@ -89,6 +89,11 @@ export class StreamMeter implements AnswerMeter {
   /** What ends the stream for this reason. */
   ending(fault: Fault): Uint8Array {
     return Buffer.from(this.#rules.ending(fault));
+  }
+
+  /** Whether the stream has said why it ends. */
+  get ended(): boolean {
+    return this.#rules.reader.ended;
   }
 
   get usage(): ReportedUsage {

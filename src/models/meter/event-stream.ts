@@ -6,16 +6,23 @@ export interface StreamEvent {
 }
 
 /** The longest event. What is longer is not held. */
-const EVENT_BYTES_MAX = 8 * 1024 * 1024;
+export const EVENT_BYTES_MAX = 8 * 1024 * 1024;
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 const NOTHING = Buffer.alloc(0);
 
-/** Takes server-sent events apart while they go by (HTML, 9.2.6). Bytes that belong to no complete event yet are held. */
-export class EventSplitter {
+/** Takes a stream apart while it goes by. Bytes that belong to no complete event yet are held. */
+export interface EventSplitter {
+  /** The events that are complete with these bytes, and the bytes themselves. Throws `RangeError` when one is too long. */
+  push(piece: Uint8Array): { readonly events: readonly StreamEvent[]; readonly bytes: Uint8Array };
+  /** What is left at the end: no event, as nothing closed it. */
+  rest(): Uint8Array;
+}
+
+/** Server-sent events (HTML, 9.2.6). */
+export class ServerSentSplitter implements EventSplitter {
   #held: Buffer = NOTHING;
 
-  /** The events that are complete with these bytes, and the bytes themselves. Throws `RangeError` when one is too long. */
   push(piece: Uint8Array): { readonly events: readonly StreamEvent[]; readonly bytes: Uint8Array } {
     const bytes = this.#held.length === 0 ? Buffer.from(piece.buffer, piece.byteOffset, piece.length) : Buffer.concat([this.#held, piece]);
     const events: StreamEvent[] = [];
@@ -33,11 +40,13 @@ export class EventSplitter {
     return { events, bytes: bytes.subarray(0, begin) };
   }
 
-  /** What is left at the end: no event, as nothing closed it. */
   rest(): Uint8Array {
     return this.#held;
   }
 }
+
+/** How most protocols stream. */
+export const SERVER_SENT = { type: "text/event-stream", createSplitter: (): EventSplitter => new ServerSentSplitter() } as const;
 
 function toEvent(raw: Buffer): StreamEvent {
   let name = "";

@@ -41,6 +41,17 @@ export function readAnthropicUsage(value: unknown): ReportedUsage {
   return check({ input: whole, output: value["output_tokens"], cachedInput: read, cacheWrite: written });
 }
 
+/** The usage of Bedrock's Converse, whose `inputTokens` do not count what the cache took or gave. */
+export function readConverseUsage(value: unknown): ReportedUsage {
+  if (!isFields(value)) return readAnthropicUsage(value);
+  return readAnthropicUsage({
+    input_tokens: value["inputTokens"],
+    output_tokens: value["outputTokens"],
+    cache_creation_input_tokens: value["cacheWriteInputTokens"],
+    cache_read_input_tokens: value["cacheReadInputTokens"],
+  });
+}
+
 function check({ input, output, cachedInput, cacheWrite }: Readonly<Record<keyof TokenUsage, unknown>>): ReportedUsage {
   for (const [name, count] of Object.entries({ input, output, cachedInput, cacheWrite })) {
     if (!isCount(count)) return { kind: "rejected", reason: `${name} is no count of tokens` };

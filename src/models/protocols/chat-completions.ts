@@ -1,4 +1,4 @@
-import type { StreamEvent } from "../meter/event-stream.ts";
+import { SERVER_SENT, type StreamEvent } from "../meter/event-stream.ts";
 import { readOpenaiUsage, type ReportedUsage } from "../meter/usage.ts";
 import { isFields, OPENAI_FIELDS, OPENAI_NAMES, parseData, textBytes } from "./openai-parts.ts";
 import type { Protocol, StreamReader } from "./protocol.ts";
@@ -7,7 +7,7 @@ import { messageOf, openaiRefusal, openaiType } from "./refusals.ts";
 /** OpenAI's Chat Completions: what most providers speak. */
 export const chatCompletions: Protocol = {
   name: "chat-completions",
-  path: "/chat/completions",
+  path: () => "/chat/completions",
   members: ["model", "stream", "stream_options", "max_completion_tokens", "max_tokens", "n", ...OPENAI_NAMES],
   outputMembers: ["max_completion_tokens", "max_tokens"],
   callerNames: OPENAI_NAMES,
@@ -18,6 +18,7 @@ export const chatCompletions: Protocol = {
     if (isFields(options) && options["include_usage"] === true) return undefined;
     return { stream_options: { ...(isFields(options) && options), include_usage: true } };
   },
+  streams: SERVER_SENT,
   createReader: (hideUsage) => new ChatReader(hideUsage),
   endOfStream(fault, { input, output }, model) {
     const usage = { prompt_tokens: input, completion_tokens: output, total_tokens: input + output };
@@ -34,6 +35,7 @@ class ChatReader implements StreamReader {
   pieces = 0;
   bytes = 0;
   complete = false;
+  ended = false;
 
   constructor(hideUsage: boolean) {
     this.#hideUsage = hideUsage;
@@ -42,13 +44,16 @@ class ChatReader implements StreamReader {
   read({ data }: StreamEvent): { readonly hide: boolean } {
     if (data === "[DONE]") {
       this.complete = true;
+      this.ended = true;
       return { hide: false };
     }
     const chunk = parseData(data);
     if (!chunk) return { hide: false };
     const choices = Array.isArray(chunk["choices"]) ? chunk["choices"] : [];
     for (const choice of choices) {
-      const bytes = isFields(choice) ? textBytes(choice["delta"]) : 0;
+      if (!isFields(choice)) continue;
+      if (typeof choice["finish_reason"] === "string") this.ended = true;
+      const bytes = textBytes(choice["delta"]);
       if (bytes > 0) this.pieces++;
       this.bytes += bytes;
     }

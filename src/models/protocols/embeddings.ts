@@ -8,7 +8,7 @@ import { openaiRefusal } from "./refusals.ts";
 export const embeddings: Protocol = {
   ...chatCompletions,
   name: "embeddings",
-  path: "/embeddings",
+  path: () => "/embeddings",
   members: ["model", "user"],
   outputMembers: [],
   callerNames: ["user"],

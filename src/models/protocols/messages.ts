@@ -1,4 +1,4 @@
-import type { StreamEvent } from "../meter/event-stream.ts";
+import { SERVER_SENT, type StreamEvent } from "../meter/event-stream.ts";
 import { readAnthropicUsage, type ReportedUsage } from "../meter/usage.ts";
 import { isFields, parseData, textBytes } from "./openai-parts.ts";
 import type { Protocol, StreamReader } from "./protocol.ts";
@@ -7,7 +7,7 @@ import { anthropicRefusal, anthropicType, messageOf } from "./refusals.ts";
 /** Anthropic's Messages. */
 export const messages: Protocol = {
   name: "messages",
-  path: "/messages",
+  path: () => "/messages",
   members: ["model", "stream", "max_tokens", "metadata"],
   outputMembers: ["max_tokens"],
   callerNames: ["metadata.user_id"],
@@ -15,6 +15,7 @@ export const messages: Protocol = {
   needed: { "anthropic-version": "2023-06-01" },
   readUsage: readAnthropicUsage,
   askForUsage: () => undefined,
+  streams: SERVER_SENT,
   createReader: () => new MessagesReader(),
   endOfStream(fault, { input, output }) {
     const usage = { input_tokens: input, output_tokens: output };
@@ -31,6 +32,10 @@ class MessagesReader implements StreamReader {
   pieces = 0;
   bytes = 0;
   complete = false;
+
+  get ended(): boolean {
+    return this.complete;
+  }
 
   get usage(): ReportedUsage {
     // the beginning counts an answer of one or two tokens, which is not what was used

@@ -1,6 +1,6 @@
 import type { Fault } from "../../kernel/index.ts";
 import type { Answer } from "../../wire/index.ts";
-import type { StreamEvent } from "../meter/event-stream.ts";
+import type { EventSplitter, StreamEvent } from "../meter/event-stream.ts";
 import type { ReportedUsage, TokenUsage } from "../meter/usage.ts";
 import type { ModelProtocol } from "../settings/schema.ts";
 
@@ -17,16 +17,20 @@ export interface StreamReader {
   readonly bytes: number;
   /** Whether the stream has said that it is complete. */
   readonly complete: boolean;
+  /** Whether it has said why its answer ends: one that is over without it has broken off. */
+  readonly ended: boolean;
 }
 
-/** One of the protocols that callers and providers speak. Requests and answers pass through as they are; this is what is read of them. */
-export interface Protocol {
-  readonly name: ModelProtocol;
-  /** After a provider's base address. */
-  readonly path: string;
+/** A protocol of providers. Requests and answers pass through as they are; this is what is read of them. */
+export interface ProviderProtocol {
+  /** After a provider's base address, for the model as the provider names it. */
+  path(model: string, stream: boolean): string;
   /** Members of a request that are read. */
   readonly members: readonly string[];
-  /** Members that bound the length of the answer; the first is put in where none is there. Empty where answers have no length. */
+  /**
+   * Members that bound the length of the answer, `a.b` for one inside another; the first is put in where none is there. Empty where answers have no
+   * length.
+   */
   readonly outputMembers: readonly string[];
   /** Members whose text names a part of a cache or a user, as the caller likes; `metadata.user_id` is one inside another. */
   readonly callerNames: readonly string[];
@@ -37,8 +41,15 @@ export interface Protocol {
   readUsage(value: unknown): ReportedUsage;
   /** What a stream has to be asked for so that it says its usage; undefined where it says it anyway. */
   askForUsage(request: RequestValues): Readonly<Record<string, unknown>> | undefined;
+  /** The media type of its streams, and what takes one apart. */
+  readonly streams: { readonly type: string; createSplitter(): EventSplitter };
   /** `hideUsage`: the caller has not asked for what {@link askForUsage} adds. */
   createReader(hideUsage: boolean): StreamReader;
+}
+
+/** One that callers speak too. */
+export interface Protocol extends ProviderProtocol {
+  readonly name: ModelProtocol;
   /** What ends a stream that may not go on: the usage so far, then an error of this type. */
   endOfStream(fault: Fault, usage: TokenUsage, model: string): string;
   /** A refusal in the shape of this API. */

@@ -1,4 +1,4 @@
-import type { StreamEvent } from "../meter/event-stream.ts";
+import { SERVER_SENT, type StreamEvent } from "../meter/event-stream.ts";
 import { readOpenaiUsage, type ReportedUsage } from "../meter/usage.ts";
 import { isFields, OPENAI_FIELDS, OPENAI_NAMES, parseData } from "./openai-parts.ts";
 import type { Protocol, StreamReader } from "./protocol.ts";
@@ -9,7 +9,7 @@ const ENDS: ReadonlySet<unknown> = new Set(["response.completed", "response.inco
 /** OpenAI's Responses. */
 export const responses: Protocol = {
   name: "responses",
-  path: "/responses",
+  path: () => "/responses",
   members: ["model", "stream", "max_output_tokens", "background", ...OPENAI_NAMES],
   outputMembers: ["max_output_tokens"],
   callerNames: OPENAI_NAMES,
@@ -17,6 +17,7 @@ export const responses: Protocol = {
   needed: {},
   readUsage: readOpenaiUsage,
   askForUsage: () => undefined,
+  streams: SERVER_SENT,
   createReader: () => new ResponsesReader(),
   endOfStream(fault, { input, output }) {
     const usage = { input_tokens: input, output_tokens: output, total_tokens: input + output };
@@ -31,6 +32,10 @@ class ResponsesReader implements StreamReader {
   pieces = 0;
   bytes = 0;
   complete = false;
+
+  get ended(): boolean {
+    return this.complete;
+  }
 
   read({ data }: StreamEvent): { readonly hide: boolean } {
     const event = parseData(data);

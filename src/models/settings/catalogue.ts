@@ -1,5 +1,14 @@
 import type { Tenant } from "../../kernel/index.ts";
-import type { BudgetSettings, ModelProtocol, ModelSettings, PlatformModels, RouteSettings, TenantGrant, TenantModels } from "./schema.ts";
+import type {
+  BudgetSettings,
+  ModelProtocol,
+  ModelSettings,
+  PlatformModels,
+  RouteSettings,
+  SpokenProtocol,
+  TenantGrant,
+  TenantModels,
+} from "./schema.ts";
 import type { Provider } from "./providers.ts";
 
 /** Whose provider it is: its key, its connections and where it may lead depend on it. */
@@ -94,13 +103,13 @@ export function targetsFor(route: OpenRoute, protocol: ModelProtocol): readonly 
 }
 
 /** What a request of this protocol is sent to the provider as: as it is wherever that is spoken. */
-export function protocolAt({ protocols }: Pick<Provider, "protocols">, protocol: ModelProtocol): ModelProtocol | undefined {
-  return [protocol, TRANSLATED_TO[protocol]].find((each) => each !== undefined && protocols.includes(each));
+export function protocolAt({ protocols }: Pick<Provider, "protocols">, protocol: ModelProtocol): SpokenProtocol | undefined {
+  return [protocol, ...(TRANSLATED_TO[protocol] ?? [])].find((each) => protocols.includes(each));
 }
 
-const TRANSLATED_TO: Readonly<Partial<Record<ModelProtocol, ModelProtocol>>> = {
-  messages: "chat-completions",
-  "chat-completions": "messages",
+const TRANSLATED_TO: Readonly<Partial<Record<ModelProtocol, readonly SpokenProtocol[]>>> = {
+  messages: ["chat-completions", "converse"],
+  "chat-completions": ["messages", "converse"],
 };
 
 function openModels(

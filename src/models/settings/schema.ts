@@ -1,9 +1,13 @@
 import { z } from "zod";
 import { guardrailSchema } from "./guardrail-schema.ts";
 
-/** What a provider understands. Each is one path and one shape of request and answer. */
+/** What callers speak. Each is one path and one shape of request and answer. */
 export const MODEL_PROTOCOLS = ["chat-completions", "responses", "embeddings", "messages"] as const;
 export type ModelProtocol = (typeof MODEL_PROTOCOLS)[number];
+
+/** What a provider is spoken to in. `converse` is Amazon Bedrock's, which callers do not speak. */
+const SPOKEN_PROTOCOLS = [...MODEL_PROTOCOLS, "converse"] as const;
+export type SpokenProtocol = (typeof SPOKEN_PROTOCOLS)[number];
 
 /** What budgets count. */
 const BUDGET_UNITS = ["requests", "tokens", "money"] as const;
@@ -46,12 +50,17 @@ const OWN_FIELDS: ReadonlySet<string> = new Set([
 
 const provider = z.strictObject({
   /** A preset for address, credential and protocols; the other members say what differs. */
-  kind: z.enum(["openai", "anthropic", "azure", "gemini", "ollama", "openai-compatible"]),
+  kind: z.enum(["openai", "anthropic", "azure", "bedrock", "gemini", "ollama", "openai-compatible"]),
   /** What the paths of the protocols follow, for example `https://api.openai.com/v1`. */
   baseUrl: z.string().min(1).max(2_048).optional(),
-  protocols: z.array(z.enum(MODEL_PROTOCOLS)).min(1).max(MODEL_PROTOCOLS.length).optional(),
-  /** Where the key goes. */
-  auth: z.enum(["bearer", "x-api-key", "api-key", "none"]).optional(),
+  protocols: z.array(z.enum(SPOKEN_PROTOCOLS)).min(1).max(SPOKEN_PROTOCOLS.length).optional(),
+  /** Where the key goes; `aws` signs each request with it (`<access key id>:<secret access key>`, and `:<session token>` with temporary ones). */
+  auth: z.enum(["bearer", "x-api-key", "api-key", "aws", "none"]).optional(),
+  /** Of AWS: where the models of a provider of the kind `bedrock` are. */
+  region: z
+    .string()
+    .regex(/^[a-z]{2}(?:-[a-z]+){1,3}-\d$/, "use a region such as eu-central-1")
+    .optional(),
   /** The member that tells tenants apart in the provider's prompt cache, sent with every request: OpenAI's, or vLLM's. */
   cacheKey: z.enum(["prompt_cache_key", "cache_salt", "none"]).optional(),
   /** Fields that every request to it has. */
@@ -212,9 +221,11 @@ function checkReferences(
   const problem = (path: PropertyKey[], message: string): void => context.addIssue({ code: "custom", path, message });
   if (value.plans === undefined && Object.hasOwn(value.providers, "moderation"))
     problem(["providers", "moderation"], "the name is for the secret of the moderation service");
-  for (const [key, { kind, baseUrl, cacheKey }] of Object.entries(value.providers)) {
+  for (const [key, { kind, baseUrl, cacheKey, auth, region }] of Object.entries(value.providers)) {
     if (baseUrl === undefined && (kind === "azure" || kind === "openai-compatible"))
       problem(["providers", key, "baseUrl"], `a provider of the kind ${kind} needs one`);
+    if (region === undefined && (kind === "bedrock" || auth === "aws"))
+      problem(["providers", key, "region"], "say in which region of AWS it is");
     if (value.plans === undefined && cacheKey !== undefined)
       problem(["providers", key, "cacheKey"], "a provider of one's own is shared with nobody: leave it out");
   }

@@ -1,9 +1,9 @@
 import type { LanguageModelV4, LanguageModelV4GenerateResult, LanguageModelV4StreamResult } from "@ai-sdk/provider";
 import { Fault } from "../../kernel/index.ts";
 import { PROTOCOLS } from "../protocols/index.ts";
-import { type ModelRequest, readRequest } from "../request.ts";
+import { type ModelRequest, type ProviderRequest, readRequest, readSent } from "../request.ts";
 import type { OpenModel } from "../settings/catalogue.ts";
-import type { ModelProtocol } from "../settings/schema.ts";
+import type { SpokenProtocol } from "../settings/schema.ts";
 import type { AnswerShape, Told } from "./answer-shape.ts";
 import { fromChat } from "./from-chat.ts";
 import { fromMessages } from "./from-messages.ts";
@@ -22,7 +22,7 @@ export type StreamEnding = (isComplete: boolean) => string;
 /** What stands between the two protocols for one request at one provider. */
 export interface Translation {
   /** The request in the provider's protocol. */
-  readonly request: ModelRequest;
+  readonly request: ProviderRequest;
   /** Header fields that belong to it. */
   readonly fields: Readonly<Record<string, string>>;
   /**
@@ -36,7 +36,7 @@ export interface Translation {
  * Says a request in another protocol by the adapter of a library: it makes the provider's request, and reads the provider's answer. What it would have
  * sent is sent by us, to the place that was checked and within the budgets of its tenant. Throws `malformed_request` for what cannot be said.
  */
-export async function translate(request: ModelRequest, to: ModelProtocol, model: OpenModel, outputMax: number): Promise<Translation> {
+export async function translate(request: ModelRequest, to: SpokenProtocol, model: OpenModel, outputMax: number): Promise<Translation> {
   const asked = JSON.parse(Buffer.from(request.body).toString("utf8")) as Record<string, unknown>; // its outline was read
   const options = { ...(request.protocol.name === "messages" ? fromMessages(asked) : fromChat(asked)), maxOutputTokens: outputMax };
   const sent = Promise.withResolvers<RequestInit>();
@@ -49,7 +49,7 @@ export async function translate(request: ModelRequest, to: ModelProtocol, model:
   const init = await Promise.race([sent.promise, running.then(unsent, unsaid)]);
   const fields = new Headers(init.headers);
   return {
-    request: readRequest(PROTOCOLS[to], Buffer.from(typeof init.body === "string" ? init.body : "")),
+    request: await sentRequest(to, Buffer.from(typeof init.body === "string" ? init.body : ""), model.upstreamName, request.stream),
     fields: Object.fromEntries(FIELDS.flatMap((name) => (fields.has(name) ? [[name, fields.get(name) ?? ""]] : []))),
     async answer(body, type, told, ending) {
       came.resolve(new Response(ReadableStream.from(body), { status: 200, headers: { "content-type": type } }));
@@ -67,9 +67,15 @@ export async function translate(request: ModelRequest, to: ModelProtocol, model:
   };
 }
 
+async function sentRequest(to: SpokenProtocol, body: Uint8Array, model: string, stream: boolean): Promise<ProviderRequest> {
+  if (to !== "converse") return readRequest(PROTOCOLS[to], body);
+  return readSent((await import("./converse.ts")).converse, body, model, stream);
+}
+
 /** Loaded when somebody needs it. */
-async function adapterFor(to: ModelProtocol, name: string, fetch: typeof globalThis.fetch): Promise<LanguageModelV4> {
+async function adapterFor(to: SpokenProtocol, name: string, fetch: typeof globalThis.fetch): Promise<LanguageModelV4> {
   const settings = { apiKey: "none", baseURL: NOWHERE, fetch };
+  if (to === "converse") return (await import("@ai-sdk/amazon-bedrock")).createAmazonBedrock({ ...settings, region: "none" })(name);
   if (to === "messages") return (await import("@ai-sdk/anthropic")).createAnthropic(settings)(name);
   return (await import("@ai-sdk/openai")).createOpenAI(settings).chat(name);
 }

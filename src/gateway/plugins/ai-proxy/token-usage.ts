@@ -1,4 +1,4 @@
-import { EventSplitter, isFields, MemberScanner, OutlineError, parseData } from "../../../models/index.ts";
+import { ServerSentSplitter, isFields, MemberScanner, OutlineError, parseData } from "../../../models/index.ts";
 
 /** What a provider has said was used, member by member as it calls them; nothing that is no count is in it. */
 export type TokenCounts = ReadonlyMap<string, number>;
@@ -8,13 +8,13 @@ const TOKENS_MAX = 20_000_000;
 
 /** Reads usage while an answer goes by. */
 export class UsageWatch {
-  readonly #splitter: EventSplitter | undefined;
+  readonly #splitter: ServerSentSplitter | undefined;
   readonly #scanner: MemberScanner | undefined;
   readonly #counts = new Map<string, number>();
   #broken = false;
 
   constructor(isStream: boolean) {
-    if (isStream) this.#splitter = new EventSplitter();
+    if (isStream) this.#splitter = new ServerSentSplitter();
     else this.#scanner = new MemberScanner(() => {}, "usage");
   }
 
