@@ -3,7 +3,7 @@ import type { Answer, Forward, ForwardFailure, HeaderEdit, ResponseHead, Respons
 import { type AnswerSteps, planFor } from "./answer-plans.ts";
 import type { AnswerKeeper } from "./answer-cache.ts";
 import type { Attempt, Outcome } from "./attempts.ts";
-import type { Hold } from "./budgets/hold.ts";
+import type { Hold, Used } from "./budgets/hold.ts";
 import type { ExchangePorts } from "./gateway.ts";
 import { type AnswerMeter, StreamMeter, WholeMeter } from "./meter/answer-meter.ts";
 import { SERVER_SENT } from "./meter/event-stream.ts";
@@ -64,7 +64,7 @@ export class ModelExchange {
   readonly #hold: Hold;
   readonly #handling: AnswerHandling;
   /** Over all tries. */
-  #used = { requests: 0, usage: { input: 0, output: 0 }, cost: 0 };
+  #used: Used = { requests: 0, usage: { input: 0, output: 0 }, cost: 0, platformCost: 0 };
   #tries = 0;
   #current: Try | undefined;
 
@@ -317,11 +317,13 @@ export class ModelExchange {
     };
     ledger.record(line);
     measures.tried(context.tenant, line, then === "last");
-    const { requests, usage: before, cost } = this.#used;
+    const { requests, usage: before, cost, platformCost } = this.#used;
+    const lineCost = line.cost ?? 0;
     this.#used = {
       requests: requests === 1 || !UNCHARGED.has(outcome) ? 1 : 0,
       usage: { input: before.input + usage.input, output: before.output + usage.output },
-      cost: cost + (line.cost ?? 0),
+      cost: cost + lineCost,
+      platformCost: platformCost + (model.owner === "platform" ? lineCost : 0),
     };
     // with its lines, so that both are written together
     if (then === "last") this.#hold.settle(this.#used);

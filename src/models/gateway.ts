@@ -188,7 +188,6 @@ async function holdFor(ports: ExchangePorts, call: ModelCall, request: ModelRequ
   const { budgets: all } = await book.catalogue(context.tenant);
   const due = budgets.due(all, context, request.model);
   const models = sendings.map(({ place }) => place.target.model);
-  const prices = models.map(({ settings }) => priceAt(settings.prices, clock.now()));
   const { uuid } = context.tenant;
   const hasAnswer = request.protocol.outputMembers.length > 0;
   const most = (of: (name: string) => number): number => Math.max(...models.map(({ name }) => of(name)));
@@ -199,7 +198,7 @@ async function holdFor(ports: ExchangePorts, call: ModelCall, request: ModelRequ
     outputMax: hasAnswer ? longest * request.choices : 0,
     output: hasAnswer ? most((name) => estimates.output(uuid, name)) * request.choices : 0,
     stream: request.stream,
-    prices: prices.every((price) => price !== undefined) ? prices : undefined,
+    targets: models.map(({ owner, settings }) => ({ owner, price: priceAt(settings.prices, clock.now()) })),
   });
   try {
     return await taking;

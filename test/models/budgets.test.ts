@@ -4,7 +4,7 @@ import OpenAI from "openai";
 import type { App } from "../../src/cli/app.ts";
 import { guard, startFreehold } from "../support/freehold.ts";
 import { until } from "../support/until.ts";
-import { apiKey, startModels } from "./models-under-test.ts";
+import { apiKey, PROVIDER_KEY, startModels } from "./models-under-test.ts";
 
 const SEED = Number(process.env["FREEHOLD_TEST_SEED"] ?? Date.now() % 1_000_000);
 const freehold = await startFreehold();
@@ -12,6 +12,7 @@ const provider = await startModels(freehold);
 const others: readonly App[] = [await freehold.second(), await freehold.second()];
 const gateways = [freehold.app, ...others].map(({ url }) => url);
 const operator = freehold.trusted(freehold.platform.admin);
+const admin = freehold.as(freehold.credentials.a.admin);
 const key = await apiKey(freehold, "a");
 const messages = [{ role: "user", content: "Say something." }];
 
@@ -150,6 +151,34 @@ describe("budgets of models", () => {
     assert.deepEqual([unpriced.status, (JSON.parse(unpriced.text) as { error: { policy: string } }).error.policy], [422, budget.name]);
     const { usage } = JSON.parse((await ask(freehold.app.url, { model: "say-3" })).text) as { usage: { prompt_tokens: number } };
     assert.equal((await settledUse(budget.name)).settled, usage.prompt_tokens * 2_000 + 3 * 8_000);
+  });
+
+  test("of money that an operator gives are not about a tenant's own provider, whose cost counts for the tenant's own", async () => {
+    const [given, own] = [fresh({ unit: "money", per: "day", limit: 1 }), fresh({ unit: "money", per: "day", limit: 1 })];
+    await give(given);
+    const set = async (document: object): Promise<void> =>
+      assert.equal((await admin.send("PUT", "/tenant/v1/models", { json: { document } })).status, 200);
+    const providers = { mine: { kind: "openai-compatible", baseUrl: provider.url } };
+    const mine = { provider: "mine", model: "say-3" };
+    await set({ providers, models: { mine } });
+    await admin.send("PUT", "/tenant/v1/models/keys/mine", { json: { key: PROVIDER_KEY } });
+    assert.equal((await ask(freehold.app.url, { model: "mine" })).status, 200);
+    await set({ providers, models: { mine }, budgets: [own] });
+    assert.equal((await ask(freehold.app.url, { model: "mine" })).status, 422);
+    const priced = { ...mine, prices: [{ from: "2026-01-01", input: 1, output: 5 }] };
+    await set({
+      providers,
+      models: { mine: priced },
+      routes: { both: { targets: [{ model: "mine" }, { model: "say-3" }] } },
+      budgets: [own],
+    });
+    for (const model of ["mine", "both"]) {
+      const { usage } = JSON.parse((await ask(freehold.app.url, { model })).text) as { usage: { prompt_tokens: number } };
+      const times = model === "both" ? 2 : 1;
+      assert.equal((await settledUse(`own:${own.name}`)).settled, times * (usage.prompt_tokens * 1_000 + 3 * 5_000));
+    }
+    assert.equal((await settledUse(given.name)).settled, 0);
+    await set({});
   });
 
   test("end a stream that goes on past them, with what was used and an error that the client understands", async () => {

@@ -1,8 +1,7 @@
 import { type Clock, Fault, type TenantContext } from "../../kernel/index.ts";
 import { type Queryable, sql, type SystemData } from "../../stores/data/index.ts";
-import { matchesModel } from "../settings/catalogue.ts";
+import { matchesModel, type OpenBudget } from "../settings/catalogue.ts";
 import { NANO } from "../settings/prices.ts";
-import type { BudgetSettings } from "../settings/schema.ts";
 import { Account, type AccountKey, LEASE_MS, type LeaseAnswer, type LeaseAsk, type Settlement } from "./account.ts";
 import { periodAt } from "./periods.ts";
 
@@ -16,7 +15,7 @@ export interface BudgetBookPorts {
 
 /** A budget that a request counts for, with its account of now. */
 export interface DueBudget {
-  readonly budget: BudgetSettings;
+  readonly budget: OpenBudget;
   readonly account: Account;
   /** Of its period, and when it was looked at. */
   readonly endMs: number;
@@ -38,7 +37,7 @@ export class BudgetBook {
   }
 
   /** The budgets that a request of this caller to this model counts for. */
-  due(budgets: readonly BudgetSettings[], { tenant, principal }: TenantContext, model: string): readonly DueBudget[] {
+  due(budgets: readonly OpenBudget[], { tenant, principal }: TenantContext, model: string): readonly DueBudget[] {
     const nowMs = this.#ports.clock.now();
     return budgets.flatMap((budget): DueBudget[] => {
       if (budget.models && !budget.models.some((pattern) => matchesModel(pattern, model))) return [];
@@ -110,7 +109,7 @@ function textOf({ tenant, budget, subject, periodMs }: AccountKey): string {
 }
 
 /** Whose use it is, or undefined where the budget is not about this caller. */
-function subjectOf({ for: whose }: BudgetSettings, { kind, id }: TenantContext["principal"], model: string): string | undefined {
+function subjectOf({ for: whose }: OpenBudget, { kind, id }: TenantContext["principal"], model: string): string | undefined {
   switch (whose) {
     case "tenant":
       return "";

@@ -1,7 +1,8 @@
 import { Fault } from "../../kernel/index.ts";
 import type { TokenUsage } from "../meter/usage.ts";
 import { outputFor, worstCostOf } from "../settings/prices.ts";
-import type { BudgetSettings, PriceSettings } from "../settings/schema.ts";
+import type { OpenBudget, Owner } from "../settings/catalogue.ts";
+import type { PriceSettings } from "../settings/schema.ts";
 import type { UnitsWanted } from "./account.ts";
 import type { DueBudget } from "./budget-book.ts";
 
@@ -14,8 +15,17 @@ export interface Expected {
   readonly outputMax: number;
   readonly output: number;
   readonly stream: boolean;
-  /** The prices of all targets that it may go to; undefined where one has none. */
-  readonly prices: readonly PriceSettings[] | undefined;
+  /** All targets that it may go to: whose provider each is, and its price of today. */
+  readonly targets: readonly { readonly owner: Owner; readonly price: PriceSettings | undefined }[];
+}
+
+/** What was used, over all tries. */
+export interface Used {
+  readonly requests: number;
+  readonly usage: Pick<TokenUsage, "input" | "output">;
+  /** In billionths of the currency's unit: of all, and of what the platform's providers cost. */
+  readonly cost: number;
+  readonly platformCost: number;
 }
 
 /** With so many times the most that a request can use left, the most is held: nothing is scarce. */
@@ -33,6 +43,7 @@ const RETRY_MS_MAX = 60_000;
 class Part {
   readonly due: DueBudget;
   readonly #expected: Expected;
+  readonly #prices: readonly PriceSettings[];
   granted = 0;
   /** Tokens of the prompt that are held. */
   input: number;
@@ -44,6 +55,7 @@ class Part {
     this.due = due;
     this.#expected = expected;
     this.input = expected.inputMax;
+    this.#prices = targetsOf(due.budget, expected).flatMap(({ price }) => price ?? []);
   }
 
   /** Units of the budget for so many tokens. */
@@ -54,7 +66,7 @@ class Part {
       case "tokens":
         return input + output;
       case "money":
-        return Math.max(...(this.#expected.prices ?? []).map((price) => worstCostOf(price, input, output)));
+        return Math.max(0, ...this.#prices.map((price) => worstCostOf(price, input, output)));
       default:
         return this.due.budget.unit satisfies never;
     }
@@ -68,7 +80,7 @@ class Part {
       case "tokens":
         return Math.max(0, this.granted - this.input);
       case "money":
-        return Math.min(...(this.#expected.prices ?? []).map((price) => outputFor(price, this.input, this.granted)));
+        return Math.min(...this.#prices.map((price) => outputFor(price, this.input, this.granted)));
       default:
         return this.due.budget.unit satisfies never;
     }
@@ -144,7 +156,7 @@ export class Hold {
 
   /** Takes from every budget or from none. Throws `insufficient_quota` or `rate_limited` with the budget's name, `invalid_settings` without a price. */
   static async take(due: readonly DueBudget[], expected: Expected): Promise<Hold> {
-    if (!expected.prices) assertNoMoney(due);
+    assertPriced(due, expected);
     // what costs nothing needs nothing
     const parts = due.map((each) => new Part(each, expected)).filter((part) => part.unitsFor(expected.inputMax, expected.outputMax) > 0);
     const taken = await Promise.allSettled(parts.map(async (part) => (part.granted = await part.due.account.take(part.wanted))));
@@ -172,30 +184,35 @@ export class Hold {
   }
 
   /** What was really used, over all tries. */
-  settle(used: { readonly requests: number; readonly usage: Pick<TokenUsage, "input" | "output">; readonly cost: number }): void {
+  settle(used: Used): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
     for (const part of this.#parts) part.settle(usedOf(part.due.budget, used));
   }
 }
 
-function usedOf({ unit }: BudgetSettings, { requests, usage, cost }: Parameters<Hold["settle"]>[0]): number {
+/** The targets that a budget is about. */
+function targetsOf({ owner, unit }: OpenBudget, { targets }: Expected): Expected["targets"] {
+  return unit === "money" && owner === "platform" ? targets.filter((target) => target.owner === "platform") : targets;
+}
+
+function usedOf({ unit, owner }: OpenBudget, { requests, usage, cost, platformCost }: Used): number {
   switch (unit) {
     case "requests":
       return requests;
     case "tokens":
       return usage.input + usage.output;
     case "money":
-      return cost;
+      return owner === "platform" ? platformCost : cost;
     default:
       return unit satisfies never;
   }
 }
 
-function assertNoMoney(due: readonly DueBudget[]): void {
-  const money = due.find(({ budget }) => budget.unit === "money");
+function assertPriced(due: readonly DueBudget[], expected: Expected): void {
+  const money = due.find(({ budget }) => budget.unit === "money" && targetsOf(budget, expected).some(({ price }) => !price));
   if (!money) return;
-  const detail = `The model has no price today, so that nothing can be held of the budget ${money.budget.name}. Ask the operator to set one.`;
+  const detail = `The model has no price today, so that nothing can be held of the budget ${money.budget.name}. ${money.budget.owner === "platform" ? "Ask the operator to set one." : "Set one."}`;
   throw new Fault("invalid_settings", detail, { public: { detail, policy: money.budget.name } });
 }
 

@@ -39,11 +39,17 @@ export interface OpenRoute {
   readonly targets: readonly Target[];
 }
 
+/** A budget, and who has set it. */
+export interface OpenBudget extends BudgetSettings {
+  /** Money of the platform's budgets is what its own providers cost; a tenant pays its providers itself. */
+  readonly owner: Owner;
+}
+
 /** What one tenant may use at the moment. */
 export interface Catalogue {
   /** By name. A tenant's own names come before the platform's. */
   readonly routes: ReadonlyMap<string, OpenRoute>;
-  readonly budgets: readonly BudgetSettings[];
+  readonly budgets: readonly OpenBudget[];
   readonly cache: TenantModels["cache"];
   readonly guardrails: TenantModels["guardrails"];
   readonly currency: string;
@@ -130,11 +136,7 @@ function alone(model: OpenModel): OpenRoute {
 }
 
 /** Of two budgets given under one name the later counts; what a tenant sets itself comes beside, whatever it is called. */
-function budgetsOf(
-  tenant: Tenant,
-  given: readonly (readonly BudgetSettings[])[],
-  own: readonly BudgetSettings[],
-): readonly BudgetSettings[] {
+function budgetsOf(tenant: Tenant, given: readonly (readonly BudgetSettings[])[], own: readonly BudgetSettings[]): readonly OpenBudget[] {
   const quota: BudgetSettings = {
     name: QUOTA,
     unit: "requests",
@@ -144,5 +146,8 @@ function budgetsOf(
     strict: false,
   };
   const byName = new Map(given.flat().map((budget) => [budget.name, budget]));
-  return [quota, ...byName.values(), ...own.map((budget) => ({ ...budget, name: `own:${budget.name}` }))];
+  return [
+    ...[quota, ...byName.values()].map((budget) => ({ ...budget, owner: "platform" as const })),
+    ...own.map((budget) => ({ ...budget, name: `own:${budget.name}`, owner: "tenant" as const })),
+  ];
 }
