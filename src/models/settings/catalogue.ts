@@ -116,6 +116,7 @@ export function protocolAt({ protocols }: Pick<Provider, "protocols">, protocol:
 const TRANSLATED_TO: Readonly<Partial<Record<ModelProtocol, readonly SpokenProtocol[]>>> = {
   messages: ["chat-completions", "converse"],
   "chat-completions": ["messages", "converse"],
+  responses: ["chat-completions", "messages", "converse"],
 };
 
 function openModels(

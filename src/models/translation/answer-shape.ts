@@ -9,6 +9,9 @@ export interface Told {
   readonly createdMs: number;
 }
 
+/** The caller's request, of which some answers repeat a part. */
+export type Asked = Readonly<Record<string, unknown>>;
+
 /** The events of one stream, in the order of its parts. */
 export interface AnswerEvents {
   begin(): string;
@@ -18,6 +21,6 @@ export interface AnswerEvents {
 
 /** Answers in the shape of one protocol. */
 export interface AnswerShape {
-  whole(told: Told, result: LanguageModelV4GenerateResult): object;
-  createEvents(told: Told, request: Readonly<Record<string, unknown>>): AnswerEvents;
+  whole(told: Told, result: LanguageModelV4GenerateResult, request: Asked): object;
+  createEvents(told: Told, request: Asked): AnswerEvents;
 }

@@ -1,6 +1,18 @@
 import type { LanguageModelV4Message, LanguageModelV4ToolChoice } from "@ai-sdk/provider";
 import { z } from "zod";
-import { type CallOptions, filePart, ignored, jsonSchema, number, readShape, untranslatable, type UserPart } from "./request-shape.ts";
+import {
+  type CallOptions,
+  filePart,
+  given,
+  ignored,
+  joined,
+  jsonSchema,
+  number,
+  parsed,
+  readShape,
+  untranslatable,
+  type UserPart,
+} from "./request-shape.ts";
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
 const text = z.union([z.string(), z.array(textPart)]);
@@ -141,21 +153,4 @@ function formatOf({ response_format: format }: Shape): Pick<CallOptions, "respon
   if (format.type === "json_object") return { responseFormat: { type: "json" } };
   const { name, schema } = format.json_schema;
   return { responseFormat: { type: "json", name, ...given({ schema }) } };
-}
-
-function joined(content: string | readonly { readonly text: string }[]): string {
-  return typeof content === "string" ? content : content.map(({ text: each }) => each).join("");
-}
-
-function parsed(input: string, field: string): unknown {
-  try {
-    return JSON.parse(input === "" ? "{}" : input);
-  } catch {
-    throw untranslatable(field);
-  }
-}
-
-/** Without what was not said. */
-function given<T extends object>(values: T): { [Name in keyof T]?: NonNullable<T[Name]> } {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== null)) as never; // the same members
 }

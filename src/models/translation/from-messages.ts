@@ -6,7 +6,7 @@ import type {
   LanguageModelV4ToolResultPart,
 } from "@ai-sdk/provider";
 import { z } from "zod";
-import { type CallOptions, filePart, ignored, jsonSchema, readShape, untranslatable, type UserPart } from "./request-shape.ts";
+import { type CallOptions, filePart, ignored, joined, jsonSchema, readShape, untranslatable, type UserPart } from "./request-shape.ts";
 
 const textBlock = z.object({ type: z.literal("text"), text: z.string() });
 const source = z.discriminatedUnion("type", [
@@ -136,8 +136,4 @@ function toolsOf({ tools, tool_choice: choice }: Shape): Pick<CallOptions, "tool
 function choiceOf({ type, name = "" }: NonNullable<Shape["tool_choice"]>): LanguageModelV4ToolChoice {
   if (type === "tool") return { type, toolName: name };
   return { type: type === "any" ? "required" : type };
-}
-
-function joined(content: string | readonly { readonly text: string }[]): string {
-  return typeof content === "string" ? content : content.map(({ text }) => text).join("");
 }

@@ -33,6 +33,25 @@ export function filePart(url: string, mediaType: string, field: string, filename
   return { type: "file", mediaType, data: { type: "url", url: address }, ...name };
 }
 
+/** All texts of a content, one behind the other. */
+export function joined(content: string | readonly { readonly text: string }[]): string {
+  return typeof content === "string" ? content : content.map(({ text }) => text).join("");
+}
+
+/** The arguments of a call, which callers send as text. Throws `malformed_request` where they are no JSON. */
+export function parsed(input: string, field: string): unknown {
+  try {
+    return JSON.parse(input === "" ? "{}" : input);
+  } catch {
+    throw untranslatable(field);
+  }
+}
+
+/** Without what was not said. */
+export function given<T extends object>(values: T): { [Name in keyof T]?: NonNullable<T[Name]> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && value !== null)) as never; // the same members
+}
+
 /** A schema of JSON as callers send it: the provider checks it. */
 export const jsonSchema = z.record(z.string(), z.unknown());
 /** A bound or a share that may be left out, or null. */

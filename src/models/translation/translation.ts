@@ -3,18 +3,27 @@ import { Fault } from "../../kernel/index.ts";
 import { PROTOCOLS } from "../protocols/index.ts";
 import { type ModelRequest, type ProviderRequest, readRequest, readSent } from "../request.ts";
 import type { OpenModel } from "../settings/catalogue.ts";
-import type { SpokenProtocol } from "../settings/schema.ts";
-import type { AnswerShape, Told } from "./answer-shape.ts";
+import type { ModelProtocol, SpokenProtocol } from "../settings/schema.ts";
+import type { AnswerShape, Asked, Told } from "./answer-shape.ts";
 import { fromChat } from "./from-chat.ts";
 import { fromMessages } from "./from-messages.ts";
+import { fromResponses } from "./from-responses.ts";
 import type { CallOptions } from "./request-shape.ts";
 import { toChat } from "./to-chat.ts";
 import { toMessages } from "./to-messages.ts";
+import { toResponses } from "./to-responses.ts";
 
 /** Where the adapter thinks that it sends to: it is never called. */
 const NOWHERE = "https://provider.invalid/v1";
 /** Fields of the adapter's that the provider has to get. */
 const FIELDS = ["anthropic-beta", "anthropic-version"] as const;
+
+/** How a caller's protocol is read, and answered in. Those that are not here are not translated. */
+const CALLERS: Readonly<Partial<Record<ModelProtocol, { readonly read: (body: unknown) => CallOptions; readonly shape: AnswerShape }>>> = {
+  "chat-completions": { read: fromChat, shape: toChat },
+  messages: { read: fromMessages, shape: toMessages },
+  responses: { read: fromResponses, shape: toResponses },
+};
 
 /** What ends a stream that may not end as its provider has ended it. */
 export type StreamEnding = (isComplete: boolean) => string;
@@ -37,8 +46,11 @@ export interface Translation {
  * sent is sent by us, to the place that was checked and within the budgets of its tenant. Throws `malformed_request` for what cannot be said.
  */
 export async function translate(request: ModelRequest, to: SpokenProtocol, model: OpenModel, outputMax: number): Promise<Translation> {
-  const asked = JSON.parse(Buffer.from(request.body).toString("utf8")) as Record<string, unknown>; // its outline was read
-  const options = { ...(request.protocol.name === "messages" ? fromMessages(asked) : fromChat(asked)), maxOutputTokens: outputMax };
+  const caller = CALLERS[request.protocol.name];
+  if (!caller) throw new Fault("internal", `${request.protocol.name} is not translated`);
+  const { shape } = caller;
+  const asked = JSON.parse(Buffer.from(request.body).toString("utf8")) as Asked; // its outline was read
+  const options = { ...caller.read(asked), maxOutputTokens: outputMax };
   const sent = Promise.withResolvers<RequestInit>();
   const came = Promise.withResolvers<Response>();
   const fetch: typeof globalThis.fetch = async (_url, init = {}) => {
@@ -53,7 +65,6 @@ export async function translate(request: ModelRequest, to: SpokenProtocol, model
     fields: Object.fromEntries(FIELDS.flatMap((name) => (fields.has(name) ? [[name, fields.get(name) ?? ""]] : []))),
     async answer(body, type, told, ending) {
       came.resolve(new Response(ReadableStream.from(body), { status: 200, headers: { "content-type": type } }));
-      const shape = request.protocol.name === "messages" ? toMessages : toChat;
       let result: Awaited<typeof running>;
       try {
         result = await running;
@@ -62,7 +73,7 @@ export async function translate(request: ModelRequest, to: SpokenProtocol, model
         throw new Fault("upstream_invalid", "the answer cannot be translated", { public: { detail }, cause });
       }
       if ("stream" in result) return eventsOf(result.stream, shape, told, asked, ending);
-      return Buffer.from(JSON.stringify(shape.whole(told, result)));
+      return Buffer.from(JSON.stringify(shape.whole(told, result, asked)));
     },
   };
 }
@@ -103,7 +114,7 @@ async function* eventsOf(
   stream: LanguageModelV4StreamResult["stream"],
   shape: AnswerShape,
   told: Told,
-  asked: Readonly<Record<string, unknown>>,
+  asked: Asked,
   ending: StreamEnding,
 ): AsyncGenerator<string, void, undefined> {
   const events = shape.createEvents(told, asked);
