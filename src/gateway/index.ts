@@ -40,6 +40,7 @@ export {
   type GatewayConfig,
   type GatewayConfigPorts,
   type GatewayDocument,
+  isKind,
   type ObjectKind,
   readGatewayText,
   splitDocument,

@@ -1,5 +1,13 @@
-import { Fault, type FaultCode, toFault } from "../kernel/index.ts";
-import type { Answer, Forward, ForwardFailure, HeaderEdit, ResponseHead, ResponsePlan } from "../wire/index.ts";
+import { Fault, toFault } from "../kernel/index.ts";
+import {
+  type Answer,
+  FAILURE_CODES,
+  type Forward,
+  type ForwardFailure,
+  type HeaderEdit,
+  type ResponseHead,
+  type ResponsePlan,
+} from "../wire/index.ts";
 import { type AnswerSteps, planFor } from "./answer-plans.ts";
 import type { AnswerKeeper } from "./answer-cache.ts";
 import type { Attempt, Outcome } from "./attempts.ts";
@@ -32,14 +40,6 @@ const UPSTREAM_IDS = ["x-request-id", "request-id", "x-amzn-requestid"] as const
 /** Ways to end in which nothing was got for a request. */
 const UNCHARGED: ReadonlySet<Outcome> = new Set(["failed", "refused"]);
 const SEND_TIMEOUT_MS = 30_000;
-const FAILURE_CODES: Readonly<Record<ForwardFailure["kind"], FaultCode>> = {
-  connect: "upstream_unreachable",
-  connect_timeout: "upstream_timeout",
-  send_timeout: "upstream_timeout",
-  read_timeout: "upstream_timeout",
-  closed: "upstream_unreachable",
-  invalid: "upstream_invalid",
-};
 
 /** A try that is under way. */
 interface Try extends Sending {

@@ -1,5 +1,6 @@
 export { createEgress, type Egress, type EgressOptions, type EgressRequest, type EgressResponse } from "./egress.ts";
 export type { EgressPolicy } from "./egress-url.ts";
+export { FAILURE_CODES } from "./failure-codes.ts";
 export { answerInside, type InsideAnswer, type InsideCall } from "./inside.ts";
 export { INTERNAL_FIELDS, isForgedInternal } from "./headers.ts";
 export { createHeaderList } from "./http1/fields.ts";

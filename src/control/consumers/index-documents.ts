@@ -17,7 +17,7 @@ export function indexDocuments(stores: Stores): EventConsumer {
       const row = await findDocument(data, context, id);
       if (!row) return async (tx) => await search.remove(tx, "document", id);
       const { title, body, metadata, createdBy, version } = row;
-      const item = toSearchItem(id, { title, text: body, metadata, by: createdBy });
+      const item = toSearchItem({ id, title, text: body, metadata }, createdBy);
       for await (const part of search.prepareParts(item, await search.countCurrent(item), signal)) {
         const isOurs = await data.transaction(async (tx) => {
           const still = await isStill(tx, context, id, version);

@@ -1,6 +1,7 @@
 import type { DocumentVerdict } from "./document-work.ts";
 import type { FittedDocument } from "./fit-stored.ts";
 import type { GatewayDocument } from "./objects.ts";
+import { KINDS, MAPPINGS } from "./schemas/kinds.ts";
 
 /** A value in pieces that are small enough to be taken in one at a time: what is not a list, and lists by name. */
 export interface Pieces {
@@ -11,18 +12,8 @@ export interface Pieces {
 /** Items of one piece: of tenants, a millisecond's work. */
 export const PIECE_ITEMS = 200;
 
-const MAPS = [
-  "services",
-  "upstreams",
-  "consumers",
-  "consumer_groups",
-  "plugin_configs",
-  "global_rules",
-  "ssls",
-  "plugin_metadata",
-  "tenants",
-  "plans",
-] as const satisfies readonly (keyof GatewayDocument)[];
+/** Parts of a document that are maps by id: all that are no list. */
+const MAPS = [...KINDS.filter((kind) => kind !== "routes"), ...MAPPINGS] satisfies readonly (keyof GatewayDocument)[];
 const TEXTS = ["warnings", "refused", "doubts", "hidden"] as const satisfies readonly (keyof DocumentVerdict)[];
 
 /** A verdict in pieces. */

@@ -6,6 +6,7 @@ export type * from "./objects.ts";
 export { checkGatewayDocument, type DocumentOptions, parseGatewayDocument, type ParsedDocument } from "./parse-document.ts";
 export { readGatewayText, type TextFormat } from "./read-text.ts";
 export type { SchemaCheck, SchemaOptions } from "./schema/compiler.ts";
+export { isKind } from "./schemas/kinds.ts";
 export { createSchemaCheck } from "./schema/schema-check.ts";
 export { findTenantGaps } from "./tenant-gaps.ts";
 export { type SourceDocument, type SourceObject, splitDocument } from "./source-document.ts";

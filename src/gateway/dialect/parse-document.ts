@@ -14,7 +14,7 @@ import type {
 } from "./objects.ts";
 import { partOf } from "./place.ts";
 import { isRecord } from "./schema/compiler.ts";
-import { type Kind, KINDS, OTHER_KINDS } from "./schemas/kinds.ts";
+import { type Kind, KINDS, MAPPINGS, OTHER_KINDS } from "./schemas/kinds.ts";
 import { readTenantLines } from "./tenant-lines.ts";
 
 /** How a document is read. */
@@ -35,7 +35,7 @@ export interface ParsedDocument {
   readonly doubts: readonly string[];
 }
 
-const NAMES: ReadonlySet<string> = new Set([...KINDS, ...OTHER_KINDS, "tenants", "plans", "plugins"]);
+const NAMES: ReadonlySet<string> = new Set([...KINDS, ...OTHER_KINDS, ...MAPPINGS, "plugins"]);
 
 /**
  * Reads a whole document. In the strict profile everything that is unknown, invalid, ambiguous or dangling refuses it, all of it said at

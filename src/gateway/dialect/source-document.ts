@@ -1,14 +1,12 @@
 import { parseCredentialId } from "./document-items.ts";
 import { toId } from "./object-checks.ts";
 import { isRecord } from "./schema/compiler.ts";
-import { KINDS } from "./schemas/kinds.ts";
+import { isKind, KINDS, MAPPINGS } from "./schemas/kinds.ts";
 
 /** A whole document as it is written, before it is read. */
 export type SourceDocument = Readonly<Record<string, unknown>>;
 
-/** Parts of a document that are mappings of names to settings. */
-const MAPPINGS: readonly string[] = ["tenants", "plans"];
-/** The one part that is neither: it is kept as a whole, under this id. */
+/** The one part that is neither a list nor a mapping: it is kept as a whole, under this id. */
 const PLUGIN_LIST = "plugins";
 const WHOLE = "list";
 
@@ -70,10 +68,10 @@ export function mergeDocuments(
 function add(document: Record<string, unknown>, { kind, id, value }: SourceObject, own: Set<string>): void {
   const part = document[kind];
   if (kind === PLUGIN_LIST) document[kind] = value;
-  else if (MAPPINGS.includes(kind)) {
+  else if (MAPPINGS.some((each) => each === kind)) {
     if (!own.has(kind)) document[kind] = { ...(isRecord(part) && part) };
     (document[kind] as Record<string, unknown>)[id] = value; // made above
-  } else if (KINDS.some((each) => each === kind)) {
+  } else if (isKind(kind)) {
     if (!own.has(kind)) document[kind] = Array.isArray(part) ? [...(part as unknown[])] : [];
     (document[kind] as unknown[]).push(value); // made above
   }

@@ -1,15 +1,16 @@
 import { Fault, FAULTS, type FaultCode } from "../../kernel/index.ts";
 import type { FairTicket, RetryBudget } from "../../tenancy/limits/index.ts";
-import type {
-  Answer,
-  Forward,
-  ForwardFailure,
-  ForwardTimeouts,
-  HeaderEdit,
-  NameResolver,
-  Origin,
-  ResponseHead,
-  ResponsePlan,
+import {
+  type Answer,
+  FAILURE_CODES,
+  type Forward,
+  type ForwardFailure,
+  type ForwardTimeouts,
+  type HeaderEdit,
+  type NameResolver,
+  type Origin,
+  type ResponseHead,
+  type ResponsePlan,
 } from "../../wire/index.ts";
 import type { Node } from "../upstreams/node.ts";
 import type { Upstream } from "../upstreams/upstream.ts";
@@ -129,15 +130,6 @@ function withUpstreamStatus(call: ProxyCall, answer: Answer): Answer {
   return { ...answer, headers: { ...answer.headers, "x-apisix-upstream-status": call.upstreamStatuses.join(", ") } };
 }
 
-const FAILURES: Readonly<Record<ForwardFailure["kind"], FaultCode>> = {
-  connect: "upstream_unreachable",
-  connect_timeout: "upstream_timeout",
-  send_timeout: "upstream_timeout",
-  read_timeout: "upstream_timeout",
-  closed: "upstream_unreachable",
-  invalid: "upstream_invalid",
-};
-
 /** One try at one node. */
 class Attempt implements Forward {
   readonly pool: Forward["pool"];
@@ -207,7 +199,7 @@ class Attempt implements Forward {
 
   onFailure(failure: ForwardFailure): Forward | Answer {
     const call = this.#call;
-    const code = FAILURES[failure.kind];
+    const code = FAILURE_CODES[failure.kind];
     const nowMs = call.outer.clock.monotonic();
     this.#node.busy--;
     call.node = undefined;

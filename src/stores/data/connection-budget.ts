@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { Fault } from "../../kernel/index.ts";
+import { stateOf } from "./client-state.ts";
 import { TurnLine } from "./turn-line.ts";
 
 /** A set of connections that log in alike. A set that belongs to one tenant is given to nobody else. */
@@ -295,7 +296,7 @@ export class ConnectionBudget {
 
   /** Closes it; its room is free when it is closed, which takes no longer than {@link END_MS}: somebody may wait for the room. */
   async #end({ client, pool }: Connection): Promise<void> {
-    const late = setTimeout(() => streamOf(client).destroy(), END_MS);
+    const late = setTimeout(() => stateOf(client).connection.stream.destroy(), END_MS);
     try {
       await client.end();
     } catch (error) {
@@ -310,11 +311,6 @@ export class ConnectionBudget {
     this.#open--;
     if (--pool.open === 0) this.#pools.delete(pool.spec.key);
   }
-}
-
-/** The socket of a client, which its types leave out. */
-function streamOf(client: pg.Client): { destroy(): void } {
-  return (client as unknown as { readonly connection: { readonly stream: { destroy(): void } } }).connection.stream;
 }
 
 function clearTimers({ timers }: Waiter): void {

@@ -1,10 +1,11 @@
 import pg from "pg";
 import { type DataModel, Fault } from "../../kernel/index.ts";
+import { stateOf } from "./client-state.ts";
 import type { Lease } from "./connection-budget.ts";
 import type { Home } from "./home.ts";
 import { hasLeftHome, isRetryable, NotEntered, sqlState, toDataFault, wasNotEntered } from "./data-fault.ts";
 import type { Queryable, Rows } from "./port.ts";
-import { Preparation, PreparedQuery, type ProtocolConnection } from "./prepared-query.ts";
+import { Preparation, PreparedQuery } from "./prepared-query.ts";
 import type { Statement } from "./sql.ts";
 
 /** How long one transaction may stay open. */
@@ -200,22 +201,6 @@ async function rollback(client: pg.Client): Promise<void> {
 function submit<R>(client: pg.ClientBase, query: PreparedQuery<R> | Preparation): void {
   // node-postgres takes any object with `submit` and the handlers; its type knows only its own classes
   client.query(query as unknown as pg.Submittable);
-}
-
-interface ClientState {
-  readonly readyForQuery: boolean;
-  /** False from the moment when the connection was lost: what it said last may still look as if it were ready. */
-  readonly _queryable: boolean;
-  readonly connection: ProtocolConnection & {
-    readonly stream: { readonly destroyed: boolean };
-    once(event: string, listener: () => void): void;
-    off(event: string, listener: () => void): void;
-  };
-  getTransactionStatus(): string | null;
-}
-
-function stateOf(client: pg.ClientBase): ClientState {
-  return client as unknown as ClientState; // public behaviour of node-postgres 8.23 that its types leave out
 }
 
 function isIdle(client: pg.ClientBase): boolean {

@@ -17,4 +17,5 @@ export {
   type TenantUpdate,
   tenantUpdateSchema,
 } from "./tenant-settings.ts";
-export { MCP_SECRET, type ResealReport, type SecretName } from "./tenant-secrets.ts";
+export type { ResealReport } from "./reseal.ts";
+export { MCP_SECRET, type SecretName } from "./tenant-secrets.ts";

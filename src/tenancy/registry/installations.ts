@@ -1,8 +1,8 @@
-import { type Clock, Fault, type Json, type Platform, type StoreTenant, type TenantId, toFault } from "../../kernel/index.ts";
+import { type Clock, Fault, type Json, type Platform, type StoreTenant, type TenantId } from "../../kernel/index.ts";
 import { type Queryable, sql, type SystemData } from "../../stores/data/index.ts";
 import type { SealPlace, VaultStore } from "../../stores/vault/index.ts";
 import { CachedLookup } from "./cached-lookup.ts";
-import type { ResealReport } from "./tenant-secrets.ts";
+import { type ResealReport, resealTable, sealSecret } from "./reseal.ts";
 
 /** One app of one tenant on one platform, without its secrets. Frozen. */
 export interface Installation {
@@ -52,9 +52,14 @@ interface Stored extends Installation {
   readonly sealed: Buffer;
 }
 
+interface SealedRow {
+  readonly id: string;
+  readonly uuid: string;
+  readonly keyVersion: number;
+}
+
 const INSTALLATIONS_MAX = 50_000;
 const PER_TENANT_MAX = 100;
-const PURPOSE = "secrets";
 const PAGE = 100;
 
 /** The installations of the registry. `catchUp` resolves when what was committed before it is seen here. */
@@ -85,7 +90,7 @@ export class InstallationBook implements Installations {
 
   async add({ tenant, secrets, ...installation }: InstallationInsert): Promise<Installation> {
     const { id, platform, name, app, workspace, settings, createdBy } = installation;
-    const { bytes, keyVersion } = await this.#seal(tenant, id, Buffer.from(JSON.stringify(secrets), "utf8"));
+    const { bytes, keyVersion } = await sealSecret(this.#ports.vault, tenant, placeOf(id), Buffer.from(JSON.stringify(secrets), "utf8"));
     try {
       const { count } = await this.#ports.system.query(sql`
         insert into freehold.channel_installations (id, tenant_id, platform, name, app, workspace, settings, sealed, key_version, created_by)
@@ -127,32 +132,19 @@ export class InstallationBook implements Installations {
   /** Seals with the tenants' newest keys what older ones sealed. */
   async reseal(report: (fault: Fault) => void, signal?: AbortSignal): Promise<ResealReport> {
     const { system, vault } = this.#ports;
-    let [resealed, failed, after] = [0, 0, ""];
-    for (;;) {
-      const { rows } = await system.query<{ id: string; uuid: string; keyVersion: number }>(sql`
+    const page = async (after: SealedRow | undefined): Promise<readonly SealedRow[]> => {
+      const { rows } = await system.query<SealedRow>(sql`
         select id, tenant_id as uuid, key_version as "keyVersion" from freehold.channel_installations
-        where id > ${after} order by id limit ${PAGE}`);
-      const newest = await vault.newestVersions(PURPOSE, [...new Set(rows.map(({ uuid }) => uuid))]);
-      for (const { id, uuid, keyVersion } of rows) {
-        if (signal?.aborted === true) return { resealed, failed };
-        if (keyVersion >= (newest.get(uuid) ?? 0)) continue;
-        try {
-          if (await this.#resealOne(id)) resealed++;
-        } catch (error) {
-          failed++;
-          report(toFault(error)); // one tenant's key keeps no other secret from going on
-        }
-      }
-      const last = rows.at(-1);
-      if (!last) return { resealed, failed };
-      after = last.id;
-    }
+        where id > ${after?.id ?? ""} order by id limit ${PAGE}`);
+      return rows;
+    };
+    return await resealTable({ page, reseal: ({ id }) => this.#resealOne(id) }, vault, report, signal);
   }
 
   async #resealOne(id: string): Promise<boolean> {
     const stored = (await readInstallations(this.#ports.system, [id])).get(id);
     if (!stored) return false;
-    const { bytes, keyVersion } = await this.#seal(tenantOf(stored), id, await this.#open(stored));
+    const { bytes, keyVersion } = await sealSecret(this.#ports.vault, tenantOf(stored), placeOf(id), await this.#open(stored));
     const { count } = await this.#ports.system.query(sql`
       update freehold.channel_installations set sealed = ${bytes}, key_version = ${keyVersion}
       where id = ${id} and sealed = ${stored.sealed}`);
@@ -161,13 +153,6 @@ export class InstallationBook implements Installations {
 
   async #open(stored: Stored): Promise<Buffer> {
     return await this.#ports.vault.forTenant(tenantOf(stored)).open(placeOf(stored.id), stored.sealed);
-  }
-
-  async #seal(tenant: StoreTenant, id: string, value: Buffer) {
-    const own = this.#ports.vault.forTenant(tenant);
-    // asked first: a key that comes in between makes the row look older than it is, and it is sealed once more
-    const keyVersion = await own.version(PURPOSE);
-    return { bytes: await own.seal(placeOf(id), value), keyVersion };
   }
 }
 
@@ -186,7 +171,7 @@ export function tenantOf({ tenantId, tenantUuid }: Installation): StoreTenant {
 }
 
 function placeOf(id: string): SealPlace {
-  return { purpose: PURPOSE, table: "channel_installations", column: "sealed", row: [id] };
+  return { purpose: "secrets", table: "channel_installations", column: "sealed", row: [id] };
 }
 
 function taken(detail: string): Fault {

@@ -26,7 +26,8 @@ import {
   replacePlan,
   type TenantStorePorts,
 } from "./tenant-store.ts";
-import { openTenantSecret, resealTenantSecrets, type ResealReport, type SecretName } from "./tenant-secrets.ts";
+import type { ResealReport } from "./reseal.ts";
+import { openTenantSecret, resealTenantSecrets, type SecretName } from "./tenant-secrets.ts";
 import type { Plan, PlanDocument, TenantCreate, TenantUpdate } from "./tenant-settings.ts";
 
 /** How many snapshots and keys are held in memory; the rest is read when it is asked for. A snapshot takes about 1 KiB. */

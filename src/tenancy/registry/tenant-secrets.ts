@@ -1,6 +1,7 @@
-import { type Fault, type Keyring, Secret, type StoreTenant, toFault } from "../../kernel/index.ts";
+import { type Fault, type Keyring, Secret, type StoreTenant } from "../../kernel/index.ts";
 import { type Queryable, sql, type SystemData } from "../../stores/data/index.ts";
 import type { SealPlace, VaultStore } from "../../stores/vault/index.ts";
+import { type ResealReport, resealTable, sealSecret } from "./reseal.ts";
 import { openSecret } from "./sealed-secret.ts";
 import type { TenantUpdate } from "./tenant-settings.ts";
 
@@ -24,7 +25,6 @@ export type SealedSecrets = readonly {
   readonly sealed: { readonly bytes: Buffer; readonly keyVersion: number } | null;
 }[];
 
-const PURPOSE = "secrets";
 const PAGE = 100;
 
 /** Seals what is given. It may ask a key management service, so it is done before a transaction and not inside. */
@@ -41,7 +41,7 @@ export async function sealTenantSecrets(
   const sealed: SealedSecrets[number][] = [];
   for (const [name, value] of given) {
     if (value === null) sealed.push({ name, sealed: null });
-    else if (value !== undefined) sealed.push({ name, sealed: await seal(vault, tenant, name, Buffer.from(value, "utf8")) });
+    else if (value !== undefined) sealed.push({ name, sealed: await sealSecret(vault, tenant, placeOf(name), Buffer.from(value, "utf8")) });
   }
   return sealed;
 }
@@ -66,40 +66,25 @@ export async function openTenantSecret(ports: SecretPorts, tenant: StoreTenant, 
   return rows[0] && (await open(ports, tenant, name, rows[0]));
 }
 
-/** What a pass over the sealed secrets did. */
-export interface ResealReport {
-  readonly resealed: number;
-  /** Secrets that stayed as they were. */
-  readonly failed: number;
+/** Seals every secret that was sealed before there was a vault, or with an older key of its tenant, with the key in force. */
+export async function resealTenantSecrets(ports: SecretPorts, report: (fault: Fault) => void, signal?: AbortSignal): Promise<ResealReport> {
+  return await resealTable<SecretRow>(
+    { page: (after) => readPage(ports, after), reseal: (row) => resealOne(ports, row) },
+    ports.vault,
+    report,
+    signal,
+  );
 }
 
-/**
- * Seals every secret that was sealed before there was a vault, or with an older key of its tenant, with the key in force. What is done is in
- * the table alone: after a kill the next pass finds the rest. A secret that was changed meanwhile is left as it is now.
- */
-export async function resealTenantSecrets(ports: SecretPorts, report: (fault: Fault) => void, signal?: AbortSignal): Promise<ResealReport> {
-  let [resealed, failed] = [0, 0];
-  let after = { uuid: "00000000-0000-0000-0000-000000000000", name: "" };
-  for (;;) {
-    const { rows } = await ports.system.query<SealedRow & StoreTenant & { readonly name: SecretName }>(sql`
-      select t.uuid, t.id, s.name, s.sealed, s.key_version as "keyVersion"
-      from freehold.tenant_secrets s join freehold.tenants t on t.uuid = s.tenant_id
-      where (s.tenant_id, s.name) > (${after.uuid}::uuid, ${after.name}::text) order by s.tenant_id, s.name limit ${PAGE}`);
-    const newest = await ports.vault.newestVersions(PURPOSE, [...new Set(rows.map(({ uuid }) => uuid))]);
-    for (const row of rows) {
-      if (signal?.aborted === true) return { resealed, failed };
-      if (row.keyVersion !== null && row.keyVersion >= (newest.get(row.uuid) ?? 0)) continue;
-      try {
-        if (await resealOne(ports, row)) resealed++;
-      } catch (error) {
-        failed++;
-        report(toFault(error)); // one tenant's key keeps no other secret from going on
-      }
-    }
-    const last = rows.at(-1);
-    if (!last) return { resealed, failed };
-    after = last;
-  }
+type SecretRow = SealedRow & StoreTenant & { readonly name: SecretName };
+
+async function readPage({ system }: SecretPorts, after: SecretRow | undefined): Promise<readonly SecretRow[]> {
+  const { uuid, name } = after ?? { uuid: "00000000-0000-0000-0000-000000000000", name: "" };
+  const { rows } = await system.query<SecretRow>(sql`
+    select t.uuid, t.id, s.name, s.sealed, s.key_version as "keyVersion"
+    from freehold.tenant_secrets s join freehold.tenants t on t.uuid = s.tenant_id
+    where (s.tenant_id, s.name) > (${uuid}::uuid, ${name}::text) order by s.tenant_id, s.name limit ${PAGE}`);
+  return rows;
 }
 
 interface SealedRow {
@@ -108,9 +93,9 @@ interface SealedRow {
   readonly keyVersion: number | null;
 }
 
-async function resealOne(ports: SecretPorts, row: SealedRow & StoreTenant & { readonly name: SecretName }): Promise<boolean> {
+async function resealOne(ports: SecretPorts, row: SecretRow): Promise<boolean> {
   const secret = await open(ports, row, row.name, row);
-  const { bytes, keyVersion } = await seal(ports.vault, row, row.name, Buffer.from(secret.reveal(), "utf8"));
+  const { bytes, keyVersion } = await sealSecret(ports.vault, row, placeOf(row.name), Buffer.from(secret.reveal(), "utf8"));
   const { count } = await ports.system.query(sql`
     update freehold.tenant_secrets set sealed = ${bytes}, key_version = ${keyVersion}
     where tenant_id = ${row.uuid} and name = ${row.name} and sealed = ${row.sealed}`);
@@ -122,13 +107,6 @@ async function open(ports: SecretPorts, tenant: StoreTenant, name: SecretName, {
   return new Secret((await ports.vault.forTenant(tenant).open(placeOf(name), sealed)).toString("utf8"));
 }
 
-async function seal(vault: SecretPorts["vault"], tenant: StoreTenant, name: SecretName, value: Buffer) {
-  const own = vault.forTenant(tenant);
-  // asked first: a key that comes in between makes the row look older than it is, and it is sealed once more
-  const keyVersion = await own.version(PURPOSE);
-  return { bytes: await own.seal(placeOf(name), value), keyVersion };
-}
-
 function placeOf(name: SecretName): SealPlace {
-  return { purpose: PURPOSE, table: "tenant_secrets", column: "sealed", row: [name] };
+  return { purpose: "secrets", table: "tenant_secrets", column: "sealed", row: [name] };
 }

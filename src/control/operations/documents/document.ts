@@ -14,7 +14,7 @@ export interface NewDocument {
   readonly title: string;
   readonly text: string;
   /** Values that the caller keeps with it; those of the document before stay when there are none. */
-  readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly metadata?: SearchItem["payload"];
 }
 
 /** A document's row. */
@@ -28,10 +28,10 @@ export interface DocumentRow {
 }
 
 /**
- * Writes the document in the place of whatever has its id, and counts its bytes: throws `insufficient_quota` when there would be too many. Until
- * the transaction ends nobody else writes it.
+ * Writes the document in the place of whatever has its id, counts its bytes and publishes that it is stored: throws `insufficient_quota` when there
+ * would be too many. Until the transaction ends nobody else writes it.
  */
-export async function writeDocument(tx: Queryable, context: TenantContext, document: NewDocument): Promise<void> {
+export async function writeDocument(tx: Queryable, { context, events }: TenantScope, document: NewDocument): Promise<void> {
   const { tenant, principal } = context;
   const { id, title, text, metadata } = document;
   const old = await tx.query<{ size: number }>(
@@ -44,6 +44,19 @@ export async function writeDocument(tx: Queryable, context: TenantContext, docum
     values (${tenant.uuid}, ${id}, ${title}, ${text}, coalesce(${kept}::jsonb, '{}'), ${principal.id})
     on conflict (tenant_id, id) do update set title = excluded.title, body = excluded.body,
       metadata = coalesce(${kept}::jsonb, d.metadata), updated_at = now()`);
+  await events.publish(tx, { topic: "document.events", type: "document.stored", key: id, data: { documentId: id } });
+}
+
+/** Stores the document and its search points in one transaction: it is found as soon as this is done. Throws as {@link writeDocument}. */
+export async function storeAtOnce(scope: TenantScope, given: NewDocument, signal: AbortSignal): Promise<void> {
+  const { context, data, search } = scope;
+  const metadata = given.metadata ?? (await findDocument(data, context, given.id))?.metadata ?? {};
+  const document = { ...given, metadata };
+  const item = await search.prepare(toSearchItem(document, context.principal.id), signal);
+  await data.transaction(async (tx) => {
+    await writeDocument(tx, scope, document);
+    await search.put(tx, item);
+  });
 }
 
 /** The document's row as it is, if it is there. */
@@ -61,19 +74,8 @@ export async function isStill(tx: Queryable, { tenant }: TenantContext, id: stri
   return rows.length > 0;
 }
 
-/** What is found of a document. */
-export function toSearchItem(
-  id: string,
-  {
-    title,
-    text,
-    metadata,
-    by,
-  }: Omit<NewDocument, "id" | "metadata"> & {
-    readonly metadata: SearchItem["payload"];
-    readonly by: string;
-  },
-): SearchItem {
+/** What is found of a document that this user has stored. */
+export function toSearchItem({ id, title, text, metadata }: NewDocument, by: string): SearchItem {
   return { kind: "document", ref: id, title, text, payload: { ...metadata, userId: by } };
 }
 

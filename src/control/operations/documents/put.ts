@@ -3,7 +3,7 @@ import { uuidV7 } from "../../../kernel/index.ts";
 import { json, type Operation, tenantOperation } from "../../../gateway/index.ts";
 import { agreeingTenantId, entityId, metadata, text } from "../../schemas.ts";
 import type { Services } from "../../services.ts";
-import { firstLine, TEXT_LENGTH_MAX, toSearchItem, writeDocument } from "./document.ts";
+import { firstLine, storeAtOnce, TEXT_LENGTH_MAX } from "./document.ts";
 
 const BODY_BYTES_MAX = 2 * 1024 * 1024;
 
@@ -30,13 +30,7 @@ export function putDocument({ identity, clock, random }: Services): Operation {
         const { text: content, metadata: extra } = body;
         const id = body.id ?? uuidV7(clock, random);
         const title = body.title ?? firstLine(content);
-        const by = context.principal.id;
-        const item = await scope.search.prepare(toSearchItem(id, { title, text: content, metadata: extra, by }), signal);
-        await scope.data.transaction(async (tx) => {
-          await writeDocument(tx, context, { id, title, text: content, metadata: extra });
-          await scope.search.put(tx, item);
-          await scope.events.publish(tx, { topic: "document.events", type: "document.stored", key: id, data: { documentId: id } });
-        });
+        await storeAtOnce(scope, { id, title, text: content, metadata: extra }, signal);
         return json(201, { id, title, bytes: Buffer.byteLength(content) }, { location: `/documents/${encodeURIComponent(id)}` });
       },
     },

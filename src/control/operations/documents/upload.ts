@@ -1,12 +1,13 @@
 import { z } from "zod";
 import { Fault } from "../../../kernel/index.ts";
-import { json, type Operation, rawTenantOperation, type TenantCall } from "../../../gateway/index.ts";
-import { passagesOf, type SearchItem } from "../../../stores/search/index.ts";
+import { json, type Operation, rawTenantOperation } from "../../../gateway/index.ts";
+import type { TenantScope } from "../../../stores/index.ts";
+import { passagesOf } from "../../../stores/search/index.ts";
 import { createDocumentReader } from "../../reading/document-reader.ts";
 import { DOCUMENT_TYPES, type ReadDocument } from "../../reading/document-types.ts";
 import { agreeingTenantId, entityId, text } from "../../schemas.ts";
 import type { Services } from "../../services.ts";
-import { askForIndex, findDocument, firstLine, type NewDocument, TEXT_LENGTH_MAX, toSearchItem, writeDocument } from "./document.ts";
+import { askForIndex, firstLine, type NewDocument, storeAtOnce, TEXT_LENGTH_MAX, writeDocument } from "./document.ts";
 
 const UPLOAD_BYTES_MAX = 16 * 1024 * 1024;
 const TITLE_LENGTH_MAX = 500;
@@ -14,7 +15,6 @@ const TITLE_LENGTH_MAX = 500;
 const AT_ONCE_MAX = 100;
 
 const uploadQuery = z.strictObject({ title: text(TITLE_LENGTH_MAX).optional(), tenantId: agreeingTenantId });
-type Upload = TenantCall<Uint8Array, z.infer<typeof uploadQuery>>;
 
 /**
  * `PUT /documents/{id}`: stores what was uploaded, as plain text, Markdown, HTML or PDF. 201: it is found at once. 202: it is long, and will be found soon;
@@ -32,15 +32,14 @@ export function uploadDocument({ identity }: Services): Operation {
       query: uploadQuery,
       bodyTypes: DOCUMENT_TYPES,
       bytesMax: UPLOAD_BYTES_MAX,
-      async run(call) {
-        const { context, head, query, body, signal } = call;
+      async run({ params, context, scope, head, query, body, signal }) {
         identity.agree(context, query.tenantId, head.remoteAddress);
-        const id = checkId(call.params["id"]);
+        const id = checkId(params["id"]);
         const read = await reader.read(context.tenant.uuid, head.headers.one("content-type"), body, signal);
         const document = toDocument(id, query.title, read);
         const passages = passagesOf(document.text).length;
         const later = passages > AT_ONCE_MAX;
-        await (later ? storeForLater(call, document) : storeAtOnce(call, document));
+        await (later ? storeForLater(scope, document) : storeAtOnce(scope, document, signal));
         const shown = { id, title: document.title, bytes: Buffer.byteLength(document.text), passages };
         return json(later ? 202 : 201, shown, { location: `/documents/${encodeURIComponent(id)}` });
       },
@@ -64,29 +63,10 @@ function toDocument(id: string, title: string | undefined, read: ReadDocument): 
   return { id, title: title ?? firstLine(read.title ?? content), text: content };
 }
 
-async function storeAtOnce({ context, scope, signal }: Upload, document: NewDocument): Promise<void> {
-  const { id, title, text: content } = document;
-  const by = context.principal.id;
-  const before = await findDocument(scope.data, context, id);
-  const metadata: SearchItem["payload"] = before?.metadata ?? {};
-  const item = await scope.search.prepare(toSearchItem(id, { title, text: content, metadata, by }), signal);
+async function storeForLater(scope: TenantScope, document: NewDocument): Promise<void> {
   await scope.data.transaction(async (tx) => {
-    await writeDocument(tx, context, { ...document, metadata });
-    await scope.search.put(tx, item);
-    await scope.events.publish(tx, { topic: "document.events", type: "document.stored", key: id, data: { documentId: id } });
-  });
-}
-
-async function storeForLater({ context, scope }: Upload, document: NewDocument): Promise<void> {
-  await scope.data.transaction(async (tx) => {
-    await writeDocument(tx, context, document);
+    await writeDocument(tx, scope, document);
     await scope.search.remove(tx, "document", document.id); // what the one before said is no longer found
-    await scope.events.publish(tx, {
-      topic: "document.events",
-      type: "document.stored",
-      key: document.id,
-      data: { documentId: document.id },
-    });
     await askForIndex(tx, scope, document.id);
   });
 }

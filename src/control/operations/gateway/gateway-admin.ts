@@ -1,21 +1,7 @@
-import type { ObjectKind } from "../../../gateway/index.ts";
-import { json } from "../../../gateway/index.ts";
+import { isKind, json, type ObjectKind } from "../../../gateway/index.ts";
 import { Fault, FAULTS, type Json, JSON_BOUNDS, parseJson } from "../../../kernel/index.ts";
 import type { Confirmation, GatewayObject } from "../../../tenancy/registry/index.ts";
 import type { Answer } from "../../../wire/index.ts";
-
-/** The kinds of objects that have a path of their own. */
-const KINDS: ReadonlySet<string> = new Set([
-  "routes",
-  "services",
-  "upstreams",
-  "consumers",
-  "consumer_groups",
-  "plugin_configs",
-  "global_rules",
-  "ssls",
-  "plugin_metadata",
-]);
 
 /** What one object of a list is called. */
 const SINGULARS: Readonly<Record<string, string>> = {
@@ -87,7 +73,7 @@ export function confirmedBy({ serving, processes }: Confirmation): Readonly<Reco
 
 /** The list that a path names. Throws `not_found` for what there is not. */
 export function kindOf(name: string | undefined): ObjectKind {
-  if (name !== undefined && KINDS.has(name)) return name as ObjectKind; // the set has nothing else
+  if (name !== undefined && isKind(name)) return name;
   const detail = `Unsupported resource type: ${name ?? ""}`;
   throw new Fault("not_found", detail, { public: { detail } });
 }

@@ -173,6 +173,14 @@ export const KINDS = [
 ] as const;
 export type Kind = (typeof KINDS)[number];
 
+/** Ours: parts of a document that are mappings of names to lines. */
+export const MAPPINGS = ["tenants", "plans"] as const;
+
+/** Whether a list of a document has this name. */
+export function isKind(name: string): name is Kind {
+  return KINDS.some((kind) => kind === name);
+}
+
 /** Kinds of APISIX that say nothing here: they are about transports or stores that there are not. */
 export const OTHER_KINDS: readonly string[] = ["stream_routes", "protos", "secrets"];
 
