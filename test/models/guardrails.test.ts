@@ -125,6 +125,8 @@ describe("guardrails", () => {
       [{ deny: { patterns: ["(a"] } }, "invalid_json", "document.guardrails.deny.patterns.0"],
       [{ deny: { patterns: ["(?=a)"] } }, "invalid_json", "document.guardrails.deny.patterns.0"],
       [{ deny: {} }, "invalid_json", "document.guardrails.deny"],
+      [{ deny: { words: ["halibut", "\u200B"] } }, "invalid_settings", "guardrails.deny.words.1"],
+      [{ deny: { words: ["\u00AD \u2060"] } }, "invalid_settings", "guardrails.deny.words.0"],
       [{ personalData: { kinds: ["shoe"] } }, "invalid_json", "document.guardrails.personalData.kinds.0"],
       [{ answerSchema: { type: "strange" } }, "invalid_settings", "guardrails.answerSchema"],
       [{ moderation: { url: "http://169.254.169.254/" } }, "egress_denied", undefined],

@@ -25,6 +25,11 @@ export function createDenyList({ words, patterns }: NonNullable<GuardrailSetting
   };
 }
 
+/** Whether anything of this word is looked for: one of blanks and marks that are not seen would match nothing, or every text. */
+export function isWord(word: string): boolean {
+  return plain(word).trim() !== "";
+}
+
 function plain(text: string): string {
   return text.normalize("NFKC").replaceAll(UNSEEN, "");
 }

@@ -1,4 +1,5 @@
 import { BoundedMap, Fault, type Secret, type StoreTenant, type Tenant, toFault } from "../../kernel/index.ts";
+import { isWord } from "../guardrails/deny-list.ts";
 import { MODERATION_SECRET } from "../guardrails/moderation.ts";
 import { SIGNING_SECRET } from "../../wire/index.ts";
 import { type Catalogue, type CatalogueParts, createCatalogue, type Owner } from "./catalogue.ts";
@@ -126,7 +127,8 @@ class LiveBook implements ModelBook {
 
   async putOwn(tenant: StoreTenant, document: TenantModels, version: number | undefined): Promise<void> {
     for (const settings of Object.values(document.providers)) this.#ports.checkUrl(baseUrlOf(settings));
-    const { moderation, answerSchema } = document.guardrails ?? {};
+    const { deny, moderation, answerSchema } = document.guardrails ?? {};
+    if (deny) assertWords(deny.words);
     if (moderation) this.#ports.checkUrl(moderation.url);
     if (answerSchema) this.#checkSchema(answerSchema);
     await this.#ports.store.putTenant(tenant, "own", document, version);
@@ -264,6 +266,14 @@ function platformUrl(name: string, settings: ProviderSettings): URL {
     return url;
   const detail = `providers.${name}.baseUrl: use https:// and a host, without credentials, query and fragment`;
   throw new Fault("invalid_settings", detail, { public: { detail, field: `providers.${name}.baseUrl` } });
+}
+
+function assertWords(words: readonly string[]): void {
+  const at = words.findIndex((word) => !isWord(word));
+  if (at < 0) return;
+  const field = `guardrails.deny.words.${at}`;
+  const detail = `${field}: the word has only blanks and marks that are not seen, so that nothing is looked for; write letters, digits or signs`;
+  throw new Fault("invalid_settings", detail, { public: { detail, field } });
 }
 
 function assertSigningSecret(key: string): void {
