@@ -10,6 +10,7 @@ import { PRIVILEGE_RULES } from "./rules/privileges.ts";
 import { RELATION_RULES } from "./rules/relations.ts";
 import { ROLE_RULES } from "./rules/roles.ts";
 import { ROUTINE_RULES } from "./rules/routines.ts";
+import { SERVER_RULES } from "./rules/server.ts";
 import { TABLE_RULES } from "./rules/tables.ts";
 import { Subject } from "./subject.ts";
 
@@ -22,6 +23,7 @@ export const DATABASE_RULES: readonly CheckedRule<Subject>[] = [
   ...ROLE_RULES,
   ...ROUTINE_RULES,
   ...RELATION_RULES,
+  ...SERVER_RULES,
 ].toSorted((a, b) => a.id.localeCompare(b.id));
 
 /** What the rules found in a database, and what they could not see. */
