@@ -85,6 +85,9 @@ class LiveConfig implements GatewayConfig {
   /** What the file had when it was last good. */
   #text: DocumentText | undefined;
   #state: GatewayState = { objects: [], revision: 0, fresh: 0 };
+  /** How often a write was told of, and how many of these times were before the last reading. */
+  #told = 0;
+  #seen = 0;
   #announced = false;
   #parsed: FittedDocument;
   /** Changes are taken in one after the other. */
@@ -107,7 +110,10 @@ class LiveConfig implements GatewayConfig {
     const report = (error: unknown): void => {
       if (!this.#closed) this.#ports.report(toFault(error)); // what a reading that is given up says helps nobody
     };
-    this.#ports.objects.onChange(() => void this.#inTurn(() => this.#reload()).catch(report));
+    this.#ports.objects.onChange(() => {
+      const told = ++this.#told;
+      void this.#inTurn(() => this.#reloadSince(told)).catch(report);
+    });
     await this.#inTurn(() => this.#begin(report));
     for (const warning of this.#parsed.warnings) this.#ports.warn(warning);
     this.#file?.watch(async () => await this.#inTurn(() => this.#fileChanged()), report);
@@ -223,13 +229,20 @@ class LiveConfig implements GatewayConfig {
     this.#text = text; // where anything failed, the last good one is served on
   }
 
+  /** What this process has written itself was read by whoever wrote it. */
+  async #reloadSince(told: number): Promise<void> {
+    if (this.#seen < told) await this.#reload();
+  }
+
   async #reload(): Promise<void> {
+    const told = this.#told;
     const state = await this.#ports.objects.read();
     this.#freshNext ||= state.fresh !== this.#state.fresh;
     if (this.#freshNext || !isSame(state.objects, this.#state.objects))
       await this.#apply(await this.#reader.fit(this.#text, state.objects));
     const isNew = state.revision !== this.#state.revision;
     this.#state = state;
+    this.#seen = told;
     if (isNew && this.#announced) await this.#ports.objects.serves(state.revision);
   }
 
