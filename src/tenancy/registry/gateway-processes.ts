@@ -73,11 +73,11 @@ export class GatewayProcesses {
     this.#writing = this.#writing.then(() =>
       this.#run(async () => {
         await system.query(sql`
+          with gone as (
+            delete from freehold.gateway_processes
+            where id <> ${this.#id} and seen_at < clock_timestamp() - make_interval(mins => ${KEPT_MINUTES}))
           insert into freehold.gateway_processes (id, served) values (${this.#id}, ${this.#served})
           on conflict (id) do update set served = excluded.served, seen_at = clock_timestamp()`);
-        await system.query(
-          sql`delete from freehold.gateway_processes where seen_at < clock_timestamp() - make_interval(mins => ${KEPT_MINUTES})`,
-        );
       }),
     );
     return this.#writing;
