@@ -1,4 +1,4 @@
-import { Fault, toFault } from "../../kernel/index.ts";
+import { Fault, SerialQueue, toFault } from "../../kernel/index.ts";
 import type { Confirmation, GatewayObject, GatewayObjects, GatewayState, GatewayWrite } from "../../tenancy/registry/index.ts";
 import type { Plugin, Profile } from "../proxy/plugin.ts";
 import { type DocumentFile, openDocumentFile } from "./document-file.ts";
@@ -91,7 +91,7 @@ class LiveConfig implements GatewayConfig {
   #announced = false;
   #parsed: FittedDocument;
   /** Changes are taken in one after the other. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #queue = new SerialQueue();
   #freshNext = false;
   #closed = false;
 
@@ -112,11 +112,11 @@ class LiveConfig implements GatewayConfig {
     };
     this.#ports.objects.onChange(() => {
       const told = ++this.#told;
-      void this.#inTurn(() => this.#reloadSince(told)).catch(report);
+      void this.#queue.run(() => this.#reloadSince(told)).catch(report);
     });
-    await this.#inTurn(() => this.#begin(report));
+    await this.#queue.run(() => this.#begin(report));
     for (const warning of this.#parsed.warnings) this.#ports.warn(warning);
-    this.#file?.watch(async () => await this.#inTurn(() => this.#fileChanged()), report);
+    this.#file?.watch(async () => await this.#queue.run(() => this.#fileChanged()), report);
   }
 
   /** Stored objects that cannot be read, or not together, hinder no start: the file is served. */
@@ -174,7 +174,7 @@ class LiveConfig implements GatewayConfig {
   }
 
   async write(change: GatewayWrite, options: WriteOptions = {}): Promise<Confirmation> {
-    const revision = await this.#inTurn(async () => {
+    const revision = await this.#queue.run(async () => {
       await this.check(change, options);
       const written = await this.#ports.objects.write(change);
       await this.#reload();
@@ -185,11 +185,11 @@ class LiveConfig implements GatewayConfig {
 
   async announce(): Promise<void> {
     this.#announced = true;
-    await this.#inTurn(() => this.#ports.objects.serves(this.#state.revision));
+    await this.#queue.run(() => this.#ports.objects.serves(this.#state.revision));
   }
 
   async reload({ fresh = false }: { readonly fresh?: boolean } = {}): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#queue.run(async () => {
       this.#freshNext ||= fresh;
       await this.#fileChanged();
     });
@@ -199,13 +199,7 @@ class LiveConfig implements GatewayConfig {
     this.#closed = true;
     this.#file?.close();
     await this.#reader.close();
-    await Promise.allSettled([this.#last]);
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(work);
-    this.#last = turn.catch(() => undefined); // whoever asked for it is told
-    return turn;
+    await this.#queue.idle();
   }
 
   /** A change may not leave out what is served, nor what it brings itself. */
