@@ -44,7 +44,7 @@ export class DocumentTenants {
 
   async #registerUnknown(ids: readonly TenantId[], tenants: GatewayDocument["tenants"]): Promise<TenantId[]> {
     if (ids.length === 0) return [];
-    const unknown = new Set(await this.#ports.registry.unknown(ids));
+    const unknown = await this.#ports.registry.unknown(ids);
     for (const id of ids) if (!unknown.has(id) || (await this.#create(id, tenants.get(id)?.plan ?? USUAL_PLAN))) this.#known.add(id);
     return [];
   }

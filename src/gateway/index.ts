@@ -1,6 +1,5 @@
 export { checkInput } from "./input.ts";
 export {
-  type ForwardCall,
   json,
   type Method,
   NO_CONTENT,
@@ -13,7 +12,6 @@ export {
   type SocketCall,
   streamingTenantOperation,
   type TenantCall,
-  tenantForward,
   tenantOperation,
   tenantSocket,
 } from "./operation.ts";

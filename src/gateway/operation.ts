@@ -34,8 +34,8 @@ export interface SocketCall extends TenantCall<undefined, undefined> {
   readonly admit: () => Promise<TenantCall<undefined, undefined>>;
 }
 
-/** A tenant's call whose answer an upstream makes. */
-export interface ForwardCall extends TenantCall<Uint8Array, undefined> {
+/** A tenant's call with the bytes of its body, whose answer an upstream may make. */
+interface RawTenantCall<Query> extends TenantCall<Uint8Array, Query> {
   /** Called once, when the exchange is over, however it ends. */
   readonly onEnd: (listener: (end: ExchangeEnd) => void) => void;
 }
@@ -87,7 +87,7 @@ export interface AnyCall extends Call<unknown, unknown> {
   readonly context: TenantContext | undefined;
   readonly scope: TenantScope | undefined;
   readonly principal: PlatformPrincipal | undefined;
-  readonly onEnd: ForwardCall["onEnd"];
+  readonly onEnd: RawTenantCall<unknown>["onEnd"];
 }
 
 /** A socket's call, checked in the same way. */
@@ -139,15 +139,15 @@ export function streamingTenantOperation<Query = undefined>(
 }
 
 /**
- * A call inside a tenant that is sent on: `run` is given the bytes of the body as they came, and says where the answer comes from. The answer
- * goes from connection to connection, with the fields that every answer of the platform has.
+ * A call inside a tenant that reads the bytes of its body itself, as they came. Where `run` says that the answer comes from elsewhere, it goes
+ * from connection to connection, with the fields that every answer of the platform has.
  */
-export function tenantForward(
+export function rawTenantOperation<Query = undefined>(
   access: Omit<Extract<Access, { realm: "tenant" }>, "realm">,
-  parts: OperationParts<Uint8Array, undefined> & { run(call: ForwardCall): Promise<Outcome> | Outcome },
+  parts: OperationParts<Uint8Array, Query> & { run(call: RawTenantCall<Query>): Promise<Outcome> | Outcome },
 ): Operation {
   // context and scope are there as in `tenantOperation`, and the bytes where `rawBody` says so
-  const made = operation(parts, { realm: "tenant", ...access }, (call) => parts.run(call as ForwardCall));
+  const made = operation(parts, { realm: "tenant", ...access }, (call) => parts.run(call as RawTenantCall<Query>));
   return { ...made, rawBody: "whole" };
 }
 
@@ -159,22 +159,12 @@ export function platformOperation<Body = undefined, Query = undefined>(
   return operation(parts, { realm: "platform", ...access }, (call) => parts.run(call as PlatformCall<Body, Query>));
 }
 
-/** A call inside a tenant that reads the bytes of its body itself. */
-export function rawTenantOperation<Query = undefined>(
-  access: Omit<Extract<Access, { realm: "tenant" }>, "realm">,
-  parts: OperationParts<Uint8Array, Query> & { run(call: TenantCall<Uint8Array, Query>): Promise<Answer> | Answer },
-): Operation {
-  return { ...tenantOperation(access, parts), rawBody: "whole" };
-}
-
 /** A call of the platform's operators that reads the bytes of its body itself: its clients send other things than JSON. */
 export function rawPlatformOperation<Query = undefined>(
   access: Omit<Extract<Access, { realm: "platform" }>, "realm">,
   parts: OperationParts<Uint8Array, Query> & { run(call: PlatformCall<Uint8Array, Query>): Promise<Answer> | Answer },
 ): Operation {
-  // the pipeline fills in the principal for the realm "platform", and the bytes where `rawBody` says so
-  const made = operation(parts, { realm: "platform", ...access }, (call) => parts.run(call as PlatformCall<Uint8Array, Query>));
-  return { ...made, rawBody: "whole" };
+  return { ...platformOperation(access, parts), rawBody: "whole" };
 }
 
 /** A call that anybody may make, and that proves by the bytes of its body who makes it. */

@@ -12,7 +12,7 @@ import {
 import type { Stores } from "../stores/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import { type Identified, type Identity, SESSION_COOKIE, unauthenticated } from "../tenancy/identity/index.ts";
-import { type RateDecision, rateHeaders, type RateLimiter } from "../tenancy/limits/index.ts";
+import { overRate, type RateDecision, rateHeaders, type RateLimiter } from "../tenancy/limits/index.ts";
 import { authorise } from "../tenancy/policy/index.ts";
 import {
   acceptWebSocket,
@@ -210,10 +210,7 @@ class Handler implements HttpHandler {
   #take(passage: Passage, tenant: Tenant): void {
     const rate = this.#ports.limiter.take(tenant);
     passage.rate = rate;
-    if (rate.allow) return;
-    throw new Fault("rate_limited", `${tenant.id} is over ${rate.rate.requestsPerSecond}/s`, {
-      public: { policy: rate.policy, retryAfterMs: rate.retryAfterMs },
-    });
+    if (!rate.allow) throw overRate(tenant, rate);
   }
 
   #assertMay(passage: Passage, head: RequestHead, operation: Operation): void {

@@ -23,6 +23,7 @@ export { type HeapItem, IndexedHeap } from "./indexed-heap.ts";
 export { type Json, JSON_BOUNDS, type JsonBounds, parseJson } from "./json.ts";
 export { createKeyring, type Keyring, ROOT_KEY_BYTES } from "./keyring.ts";
 export { Secret } from "./secret.ts";
+export { SerialQueue } from "./serial-queue.ts";
 export { type StoreLifecycle, type StoreRecord, type StoreRemainder, type StoreTenant, type StoreUse } from "./store-lifecycle.ts";
 export {
   type MovableStore,

@@ -35,8 +35,7 @@ export class Forwarding implements AnswerSource, Seeker {
   /** The caller gets a head only. */
   #bodyless = false;
   #sent = false;
-  #failed = false;
-  /** The function was at its end before the upstream was. */
+  /** The answer was ended or broken off here, before the upstream was at its end. */
   #over = false;
 
   constructor(exchange: WireExchange) {
@@ -115,7 +114,7 @@ export class Forwarding implements AnswerSource, Seeker {
     if (plan.kind === "remake") return this.#remade?.end();
     if (plan.kind === "map" && !this.#bodyless) this.#map(plan, undefined);
     // a function that failed has broken the answer off, and one that was at its end has ended it
-    if (this.wanted && !this.#failed && !this.#over) this.#exchange.finish(this.#trailers);
+    if (this.wanted && !this.#over) this.#exchange.finish(this.#trailers);
   }
 
   onRead(): void {
@@ -311,7 +310,7 @@ export class Forwarding implements AnswerSource, Seeker {
 
   /** The head is out, so nothing else can be said. */
   #breakOff(): void {
-    this.#failed = true;
+    this.#over = true;
     this.#exchange.port.reset();
   }
 

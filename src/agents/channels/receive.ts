@@ -11,8 +11,8 @@ import {
 } from "../../kernel/index.ts";
 import type { Stores } from "../../stores/index.ts";
 import type { Audit } from "../../tenancy/audit/index.ts";
-import { asServed, type FailureNote, unauthenticated } from "../../tenancy/identity/index.ts";
-import type { Limits, RateLimiter } from "../../tenancy/limits/index.ts";
+import { asServed, type FailureNote, settleFailure, unauthenticated } from "../../tenancy/identity/index.ts";
+import { type Limits, overRate, type RateLimiter } from "../../tenancy/limits/index.ts";
 import type { Installation, Installations } from "../../tenancy/registry/index.ts";
 import type { Acknowledgement, AdmittedReading, Channel, Delivery, OpenInstallation } from "./channel.ts";
 import { conversationKey } from "./conversations.ts";
@@ -133,10 +133,7 @@ export class Receiver {
 
   #pay(tenant: Tenant): void {
     const rate = this.#ports.limiter.take(tenant);
-    if (rate.allow) return;
-    throw new Fault("rate_limited", `${tenant.id} is over ${rate.rate.requestsPerSecond}/s`, {
-      public: { policy: rate.policy, retryAfterMs: rate.retryAfterMs },
-    });
+    if (!rate.allow) throw overRate(tenant, rate);
   }
 
   /** The platform does not take the app over the connection that it opens: somebody has to mend that. */
@@ -146,9 +143,8 @@ export class Receiver {
 
   /** The refusal, written down one by one up to the bound of its address, and once for those above it. */
   #refused(installation: Installation | undefined, reason: string, source: Source): Fault {
-    const note = this.#ports.noteFailure(source.remoteAddress);
-    if (note.kind !== "over") this.#audit("channel_signature_rejected", reason, installation, source);
-    return note.kind === "counted" ? unauthenticated(reason) : note.fault;
+    const write = (): void => this.#audit("channel_signature_rejected", reason, installation, source);
+    return settleFailure(this.#ports.noteFailure(source.remoteAddress), write) ?? unauthenticated(reason);
   }
 
   /** Nobody was proved to be of the tenant: the entry is the platform's. */

@@ -1,5 +1,5 @@
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
-import { Fault, type FaultCode, Turns } from "../../kernel/index.ts";
+import { Fault, type FaultCode, SerialQueue, Turns } from "../../kernel/index.ts";
 import { Assembly, PIECE_ITEMS } from "./document-pieces.ts";
 import type { ReaderOptions } from "./document-reader.ts";
 import type { DocumentText } from "./document-text.ts";
@@ -44,8 +44,7 @@ export class DocumentThread {
   readonly #options: ReaderOptions;
   #worker: Worker | undefined;
   #waiting: PromiseWithResolvers<FromDocumentThread> | undefined;
-  /** One after the other. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #queue = new SerialQueue();
 
   constructor(options: ReaderOptions) {
     this.#options = options;
@@ -77,7 +76,7 @@ export class DocumentThread {
     stored: readonly StoredObject[],
     finish: (assembly: Assembly, rest: unknown) => Result,
   ): Promise<Result> {
-    const turn = this.#last.then(async () => {
+    return this.#queue.run(async () => {
       const worker = this.#start();
       worker.ref(); // the work is waited for
       try {
@@ -87,8 +86,6 @@ export class DocumentThread {
         worker.unref();
       }
     });
-    this.#last = turn.catch(() => undefined); // whoever asked for it is told
-    return turn;
   }
 
   async #exchange(

@@ -22,15 +22,14 @@ export class DocumentWork {
 
   /** The document of the text with the stored objects that fit. Throws `invalid_settings` for what is wrong with the text. */
   fit(text: DocumentText | undefined, stored: readonly StoredObject[]): FittedDocument {
-    const checked = this.#checked;
-    this.#checked = undefined;
-    return checked?.key === keyOf(text, stored) ? checked.fitted : fitStored(this.#parse(text), stored, this.#options);
+    return this.#fit(text, stored, this.#checked && keyOf(text, stored));
   }
 
   /** The same without the document. */
   check(text: DocumentText | undefined, stored: readonly StoredObject[]): DocumentVerdict {
-    const fitted = this.fit(text, stored);
-    this.#checked = { key: keyOf(text, stored), fitted };
+    const key = keyOf(text, stored);
+    const fitted = this.#fit(text, stored, key);
+    this.#checked = { key, fitted };
     const { document: _, ...verdict } = fitted;
     return verdict;
   }
@@ -46,6 +45,13 @@ export class DocumentWork {
     const objects = splitDocument(document);
     assertParts(document, objects);
     return objects;
+  }
+
+  /** What was checked under this key, or is fitted now; what was checked is given once. */
+  #fit(text: DocumentText | undefined, stored: readonly StoredObject[], key: string | undefined): FittedDocument {
+    const checked = this.#checked;
+    this.#checked = undefined;
+    return checked && checked.key === key ? checked.fitted : fitStored(this.#parse(text), stored, this.#options);
   }
 
   #parse(text: DocumentText | undefined): SourceDocument {

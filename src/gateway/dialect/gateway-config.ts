@@ -1,4 +1,4 @@
-import { Fault, toFault } from "../../kernel/index.ts";
+import { Fault, SerialQueue, toFault } from "../../kernel/index.ts";
 import type { Confirmation, GatewayObject, GatewayObjects, GatewayState, GatewayWrite } from "../../tenancy/registry/index.ts";
 import type { Plugin, Profile } from "../proxy/plugin.ts";
 import { type DocumentFile, openDocumentFile } from "./document-file.ts";
@@ -85,10 +85,13 @@ class LiveConfig implements GatewayConfig {
   /** What the file had when it was last good. */
   #text: DocumentText | undefined;
   #state: GatewayState = { objects: [], revision: 0, fresh: 0 };
+  /** How often a write was told of, and how many of these times were before the last reading. */
+  #told = 0;
+  #seen = 0;
   #announced = false;
   #parsed: FittedDocument;
   /** Changes are taken in one after the other. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #queue = new SerialQueue();
   #freshNext = false;
   #closed = false;
 
@@ -107,10 +110,13 @@ class LiveConfig implements GatewayConfig {
     const report = (error: unknown): void => {
       if (!this.#closed) this.#ports.report(toFault(error)); // what a reading that is given up says helps nobody
     };
-    this.#ports.objects.onChange(() => void this.#inTurn(() => this.#reload()).catch(report));
-    await this.#inTurn(() => this.#begin(report));
+    this.#ports.objects.onChange(() => {
+      const told = ++this.#told;
+      void this.#queue.run(() => this.#reloadSince(told)).catch(report);
+    });
+    await this.#queue.run(() => this.#begin(report));
     for (const warning of this.#parsed.warnings) this.#ports.warn(warning);
-    this.#file?.watch(async () => await this.#inTurn(() => this.#fileChanged()), report);
+    this.#file?.watch(async () => await this.#queue.run(() => this.#fileChanged()), report);
   }
 
   /** Stored objects that cannot be read, or not together, hinder no start: the file is served. */
@@ -168,7 +174,7 @@ class LiveConfig implements GatewayConfig {
   }
 
   async write(change: GatewayWrite, options: WriteOptions = {}): Promise<Confirmation> {
-    const revision = await this.#inTurn(async () => {
+    const revision = await this.#queue.run(async () => {
       await this.check(change, options);
       const written = await this.#ports.objects.write(change);
       await this.#reload();
@@ -179,11 +185,11 @@ class LiveConfig implements GatewayConfig {
 
   async announce(): Promise<void> {
     this.#announced = true;
-    await this.#inTurn(() => this.#ports.objects.serves(this.#state.revision));
+    await this.#queue.run(() => this.#ports.objects.serves(this.#state.revision));
   }
 
   async reload({ fresh = false }: { readonly fresh?: boolean } = {}): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#queue.run(async () => {
       this.#freshNext ||= fresh;
       await this.#fileChanged();
     });
@@ -193,13 +199,7 @@ class LiveConfig implements GatewayConfig {
     this.#closed = true;
     this.#file?.close();
     await this.#reader.close();
-    await Promise.allSettled([this.#last]);
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(work);
-    this.#last = turn.catch(() => undefined); // whoever asked for it is told
-    return turn;
+    await this.#queue.idle();
   }
 
   /** A change may not leave out what is served, nor what it brings itself. */
@@ -223,13 +223,20 @@ class LiveConfig implements GatewayConfig {
     this.#text = text; // where anything failed, the last good one is served on
   }
 
+  /** What this process has written itself was read by whoever wrote it. */
+  async #reloadSince(told: number): Promise<void> {
+    if (this.#seen < told) await this.#reload();
+  }
+
   async #reload(): Promise<void> {
+    const told = this.#told;
     const state = await this.#ports.objects.read();
     this.#freshNext ||= state.fresh !== this.#state.fresh;
     if (this.#freshNext || !isSame(state.objects, this.#state.objects))
       await this.#apply(await this.#reader.fit(this.#text, state.objects));
     const isNew = state.revision !== this.#state.revision;
     this.#state = state;
+    this.#seen = told;
     if (isNew && this.#announced) await this.#ports.objects.serves(state.revision);
   }
 

@@ -62,12 +62,6 @@ export class ConsumerIndex {
     return this.#document.plans.get(plan)?.weight ?? 1;
   }
 
-  /** Every layer there is, for instances that are to be kept. */
-  *layers(): Iterable<PluginLayer> {
-    yield* this.#layers.values();
-    yield* this.#groups.values();
-  }
-
   /** The layer whose plugins have this owner. */
   layerOfOwner(owner: string): PluginLayer | undefined {
     const name = owner.slice(owner.indexOf(":") + 1);

@@ -1,4 +1,4 @@
-import { toFault } from "../../kernel/index.ts";
+import { SerialQueue, toFault } from "../../kernel/index.ts";
 import { RetryBudget } from "../../tenancy/limits/index.ts";
 import {
   type Answer,
@@ -53,7 +53,7 @@ class RunningDataPlane implements DataPlane {
   #generation = 0;
   #generationsMade = 0;
   /** Documents are taken in one after the other. */
-  #last: Promise<void> = Promise.resolve();
+  readonly #queue = new SerialQueue();
 
   constructor(ports: DataPlanePorts) {
     this.#ports = ports;
@@ -108,7 +108,7 @@ class RunningDataPlane implements DataPlane {
   }
 
   apply(document: GatewayDocument, { fresh = false }: { readonly fresh?: boolean } = {}): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#queue.run(async () => {
       const before = this.#program;
       const generation = fresh ? ++this.#generationsMade : this.#generation;
       try {
@@ -148,18 +148,12 @@ class RunningDataPlane implements DataPlane {
   }
 
   async close(): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#queue.run(async () => {
       const program = this.#program;
       this.#program = undefined;
       await program?.retire();
     });
     this.#health.close();
-  }
-
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const turn = this.#last.then(work);
-    this.#last = turn.catch(() => undefined); // whoever asked for it is told
-    return turn;
   }
 
   #begin(exchange: Exchange, isUpgrade: boolean): Answer | undefined | Promise<Answer | undefined> {

@@ -44,6 +44,7 @@ export class OwnTarget implements UpstreamTarget {
 }
 
 interface Entry {
+  readonly owner: string;
   readonly instances: PluginInstance[];
   readonly upstreams: Upstream[];
   /** How many documents use it. */
@@ -57,8 +58,6 @@ interface Entry {
 export class PluginInstances {
   readonly #entries = new Map<string, Entry>();
   readonly #ports: InstancePorts;
-  /** Those who are told of each instance that is made. */
-  readonly #watchers = new Set<InstanceRequest[]>();
 
   constructor(ports: InstancePorts) {
     this.#ports = ports;
@@ -91,16 +90,9 @@ export class PluginInstances {
     }
   }
 
-  /** Takes down what is made from now on, until `stop` gives it. */
-  watch(): { stop(): readonly InstanceRequest[] } {
-    const made: InstanceRequest[] = [];
-    this.#watchers.add(made);
-    return {
-      stop: () => {
-        this.#watchers.delete(made);
-        return made;
-      },
-    };
+  /** The owners of what is not taken, also of what is made while they are being looked through. */
+  *ownersBesides(taken: ReadonlySet<string>): Iterable<string> {
+    for (const [key, { owner }] of this.#entries) if (!taken.has(key)) yield owner; // a map gives what is added to it meanwhile
   }
 
   #keyOf({ scope, plugin, owner, settings, metadata }: InstanceRequest): string {
@@ -119,10 +111,9 @@ export class PluginInstances {
   }
 
   #create(request: InstanceRequest, key: string): Entry {
-    const entry: Entry = { instances: [], upstreams: [], users: 0 };
+    const entry: Entry = { owner: request.owner, instances: [], upstreams: [], users: 0 };
     entry.instances.unshift(this.#open(request, entry));
     this.#entries.set(key, entry);
-    for (const made of this.#watchers) made.push(request);
     return entry;
   }
 

@@ -1,6 +1,6 @@
 import { createTenantContext, type Tenant, type TenantContext, type TenantId } from "../../kernel/index.ts";
 import type { AuditEvent } from "../../tenancy/audit/index.ts";
-import { settleFailure, unauthenticated } from "../../tenancy/identity/index.ts";
+import { settleFailure } from "../../tenancy/identity/index.ts";
 import type { PatternCompiler } from "../routing/pattern.ts";
 import type { Call, PluginPorts } from "./plugin.ts";
 import type { DataPlanePorts } from "./ports.ts";
@@ -36,12 +36,8 @@ export function createPluginPorts(ports: DataPlanePorts, pattern: PatternCompile
     delay,
     warn: (message, facts) => ports.warn(message, facts),
     audit: record,
-    authFailed: (reason, call, claimed) => {
-      const refusal = unauthenticated(reason);
-      const note = ports.noteFailure(call.head.remoteAddress);
-      const said = settleFailure(note, refusal, (tooMany) => record("auth_failed", tooMany ?? reason, call, claimed));
-      return said === refusal ? undefined : said;
-    },
+    authFailed: (reason, call, claimed) =>
+      settleFailure(ports.noteFailure(call.head.remoteAddress), (tooMany) => record("auth_failed", tooMany ?? reason, call, claimed)),
     pattern,
     metrics: ports.metrics,
   };

@@ -268,14 +268,9 @@ export class Program {
    * requests make while they are being looked through.
    */
   async #keepInstances(turns: Turns): Promise<void> {
-    const meanwhile = this.#ports.instances.watch();
-    try {
-      for (const layer of this.consumers.layers()) {
-        this.#keepLayer(layer);
-        await turns.give();
-      }
-    } finally {
-      for (const { owner } of meanwhile.stop()) this.#keepLayer(this.consumers.layerOfOwner(owner));
+    for (const owner of this.#ports.instances.ownersBesides(this.#taken)) {
+      this.#keepLayer(this.consumers.layerOfOwner(owner));
+      await turns.give();
     }
   }
 

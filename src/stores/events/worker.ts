@@ -1,4 +1,4 @@
-import { type Clock, Fault, type Keyring, type Random, toFault } from "../../kernel/index.ts";
+import { type Clock, Fault, type Keyring, type Random, SerialQueue, toFault } from "../../kernel/index.ts";
 import type { DataStore } from "../data/index.ts";
 import type { Delivery, EventBus } from "./bus.ts";
 import type { ContextOpener, EventConsumer, WorkerReport } from "./consumer.ts";
@@ -78,7 +78,7 @@ class Loop {
   readonly #held = new Set<Delivery>();
   #extending: NodeJS.Timeout | undefined;
   /** Steps run one after the other, whoever asks for them. */
-  #steps: Promise<unknown> = Promise.resolve();
+  readonly #steps = new SerialQueue();
   #firstConsumer = 0;
   /** Counts the deliveries that are no longer under way. */
   #ended = 0;
@@ -125,7 +125,7 @@ class Loop {
     this.#nudge();
     await this.#stopListening?.();
     await this.#looping;
-    await this.#steps;
+    await this.#steps.idle();
     await Promise.all(this.#running);
   }
 
@@ -156,14 +156,12 @@ class Loop {
 
   /** Relays a batch and takes on what there is room for. False when there was nothing to do, or no room. */
   #step(): Promise<boolean> {
-    const step = this.#steps.then(async () => {
+    return this.#steps.run(async () => {
       if (this.#closed) return false;
       const relayed = await this.#settings.bus.relay();
       const claimed = await this.#claim();
       return relayed + claimed > 0;
     });
-    this.#steps = step.catch(() => {}); // whoever asked for the step is told
-    return step;
   }
 
   async #claim(): Promise<number> {

@@ -59,13 +59,13 @@ export function createFailureLimit(
 }
 
 /**
- * What a failed credential is answered with: its refusal, or where its address has failed too often that. `write` takes it down: one by one up to
- * the bound, then once (`TOO_MANY_FAILURES`) for the rest of the window, so that whoever guesses does not fill the trail.
+ * What is said instead of the refusal of a failed credential, where its address has failed too often. `write` takes it down: one by one up to the
+ * bound, then once (`TOO_MANY_FAILURES`) for the rest of the window, so that whoever guesses does not fill the trail.
  */
-export function settleFailure(note: FailureNote, refusal: Fault, write: (tooMany?: typeof TOO_MANY_FAILURES) => void): Fault {
+export function settleFailure(note: FailureNote, write: (tooMany?: typeof TOO_MANY_FAILURES) => void): Fault | undefined {
   if (note.kind === "counted") write();
   else if (note.kind === "crossed") write(TOO_MANY_FAILURES);
-  return note.kind === "counted" ? refusal : note.fault;
+  return note.kind === "counted" ? undefined : note.fault;
 }
 
 /** Who is counted as one: an IPv4 address, or the network of an IPv6 address. */

@@ -260,9 +260,10 @@ class IdentifiedRequest {
 
   /** What a failed credential is answered with, written down. */
   #failed(fault: Fault, reason: string, who: Attempted): Fault {
-    return settleFailure(this.#failures.note(this.#head.remoteAddress), fault, (tooMany) =>
-      tooMany === undefined ? this.#audit("auth_failed", reason, who) : this.#audit("auth_failed", tooMany, {}),
+    const tooMany = settleFailure(this.#failures.note(this.#head.remoteAddress), (over) =>
+      over === undefined ? this.#audit("auth_failed", reason, who) : this.#audit("auth_failed", over, {}),
     );
+    return tooMany ?? fault;
   }
 
   #audit(action: IdentityAudit["action"], reason: string, who: Attempted): void {

@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { mkdir, open, readFile } from "node:fs/promises";
 import path from "node:path";
-import { type Clock, Fault, isUuid, type Keyring, parseTenantId, type StoreTenant, toFault } from "../../kernel/index.ts";
+import { type Clock, Fault, isUuid, type Keyring, parseTenantId, SerialQueue, type StoreTenant, toFault } from "../../kernel/index.ts";
 import type { RevocationNotes } from "../registry/index.ts";
 
 /** What the journal says is so now, whatever a restored database says. */
@@ -40,16 +40,16 @@ type Line = Note & { readonly at: string };
 /** A journal over these files, which are made with the first line. */
 export function createRevocationJournal({ files, keyring, clock }: RevocationJournalPorts): RevocationJournal {
   const key = keyring.key("revocation-journal");
-  let writing: Promise<unknown> = Promise.resolve();
+  const writing = new SerialQueue();
   const note = async (said: Note): Promise<void> => {
     const text = seal(key, { at: new Date(clock.now()).toISOString(), ...said });
-    const written = writing.then(async () => {
-      for (const file of files) await append(file, [text]);
-    });
-    writing = written.catch(() => undefined); // whoever asked is told
-    await written.catch((error: unknown) => {
+    try {
+      await writing.run(async () => {
+        for (const file of files) await append(file, [text]);
+      });
+    } catch (error) {
       throw notKept(error);
-    });
+    }
   };
   const ofTenant =
     (kind: "tenant_erased" | "tenant_suspended" | "tenant_resumed") =>

@@ -4,7 +4,7 @@ export type { LimitLedger } from "./ledger.ts";
 export { createLagVerdict, createLoopWatch, type LoopWatch } from "./loop-watch.ts";
 export { createMemoryLedger, type MemoryLedger } from "./memory-ledger.ts";
 export { createMessageLedger, type MessageEnd, serveLedger } from "./message-ledger.ts";
-export { createRateLimiter, type RateDecision, rateHeaders, type RateLimiter } from "./rate-limiter.ts";
+export { createRateLimiter, overRate, type RateDecision, rateHeaders, type RateLimiter } from "./rate-limiter.ts";
 export { createRedisLedger, type RedisLedgerOptions } from "./redis-ledger.ts";
 export { RetryBudget } from "./retry-budget.ts";
 export type {

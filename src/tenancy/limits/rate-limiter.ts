@@ -1,4 +1,4 @@
-import { BoundedMap, type Clock, type RequestRate, type Tenant } from "../../kernel/index.ts";
+import { BoundedMap, type Clock, Fault, type RequestRate, type Tenant } from "../../kernel/index.ts";
 
 /** Tenants whose recent rate is remembered. One that was evicted begins with a full allowance. */
 const TENANTS_MAX = 200_000;
@@ -60,6 +60,11 @@ export function createRateLimiter(clock: Clock, tenantsMax = TENANTS_MAX): RateL
       };
     },
   };
+}
+
+/** What a tenant is told whose request does not go on. */
+export function overRate({ id }: Tenant, { rate, policy, retryAfterMs }: RateDecision): Fault {
+  return new Fault("rate_limited", `${id} is over ${rate.requestsPerSecond}/s`, { public: { policy, retryAfterMs } });
 }
 
 /** In requests. Sums of fractions drift by far less. */

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { type Clock, type Fault, type Random, toFault, uuidV7 } from "../../kernel/index.ts";
+import { type Clock, type Fault, type Random, SerialQueue, toFault, uuidV7 } from "../../kernel/index.ts";
 import { sql, type SystemData } from "../../stores/data/index.ts";
 
 /** What the processes are kept with. `report` takes what no caller can be told of. */
@@ -31,7 +31,8 @@ export class GatewayProcesses {
   readonly #id: string;
   #served = 0;
   #beat: NodeJS.Timeout | undefined;
-  #writing: Promise<void> = Promise.resolve();
+  /** One after the other, so that no older number comes last. */
+  readonly #writing = new SerialQueue();
 
   constructor(ports: GatewayProcessesPorts) {
     this.#ports = ports;
@@ -63,30 +64,24 @@ export class GatewayProcesses {
   async close(): Promise<void> {
     if (!this.#beat) return;
     clearInterval(this.#beat);
-    await this.#writing;
-    await this.#run(() => this.#ports.system.query(sql`delete from freehold.gateway_processes where id = ${this.#id}`));
+    await this.#write(() => this.#ports.system.query(sql`delete from freehold.gateway_processes where id = ${this.#id}`));
   }
 
-  /** One after the other, so that no older number comes last. */
   #tell(): Promise<void> {
-    const { system } = this.#ports;
-    this.#writing = this.#writing.then(() =>
-      this.#run(async () => {
-        await system.query(sql`
-          insert into freehold.gateway_processes (id, served) values (${this.#id}, ${this.#served})
-          on conflict (id) do update set served = excluded.served, seen_at = clock_timestamp()`);
-        await system.query(
-          sql`delete from freehold.gateway_processes where seen_at < clock_timestamp() - make_interval(mins => ${KEPT_MINUTES})`,
-        );
-      }),
+    return this.#write(() =>
+      this.#ports.system.query(sql`
+        with gone as (
+          delete from freehold.gateway_processes
+          where id <> ${this.#id} and seen_at < clock_timestamp() - make_interval(mins => ${KEPT_MINUTES}))
+        insert into freehold.gateway_processes (id, served) values (${this.#id}, ${this.#served})
+        on conflict (id) do update set served = excluded.served, seen_at = clock_timestamp()`),
     );
-    return this.#writing;
   }
 
   /** Whoever writes meanwhile is told that this process has not confirmed; nothing else depends on it. */
-  async #run(work: () => Promise<unknown>): Promise<void> {
+  async #write(work: () => Promise<unknown>): Promise<void> {
     try {
-      await work();
+      await this.#writing.run(work);
     } catch (error) {
       this.#ports.report(toFault(error));
     }

@@ -60,7 +60,7 @@ export interface Registry {
   tenantOfHost(host: string): TenantId | undefined;
   list(after: string, limit: number): Promise<readonly Tenant[]>;
   /** Those of these ids that no tenant has or ever had, as the database has it. */
-  unknown(ids: readonly TenantId[]): Promise<readonly TenantId[]>;
+  unknown(ids: readonly TenantId[]): Promise<ReadonlySet<string>>;
   /** Registers a tenant, which is active at once unless `options` say otherwise. */
   create(input: TenantCreate, options?: CreateOptions): Promise<Tenant>;
   update(id: TenantId, input: TenantUpdate): Promise<Tenant>;
@@ -181,9 +181,8 @@ class LiveRegistry implements Registry {
     return entries.map(({ tenant }) => tenant);
   }
 
-  async unknown(ids: readonly TenantId[]): Promise<readonly TenantId[]> {
-    const unknown = new Set(await readUnknown(this.#ports.system, ids));
-    return ids.filter((id) => unknown.has(id));
+  async unknown(ids: readonly TenantId[]): Promise<ReadonlySet<string>> {
+    return await readUnknown(this.#ports.system, ids);
   }
 
   async create(input: TenantCreate, options?: CreateOptions): Promise<Tenant> {

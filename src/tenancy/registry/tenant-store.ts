@@ -44,10 +44,10 @@ export async function readTenants(system: Queryable, ids: readonly string[]): Pr
 }
 
 /** Those of these ids that no tenant has or ever had. */
-export async function readUnknown(system: Queryable, ids: readonly string[]): Promise<readonly string[]> {
+export async function readUnknown(system: Queryable, ids: readonly string[]): Promise<ReadonlySet<string>> {
   const { rows } = await system.query<{ id: string }>(sql`
     select w.id from unnest(${ids}::text[]) w(id) where not exists (select from freehold.tenants t where t.id = w.id)`);
-  return rows.map(({ id }) => id);
+  return new Set(rows.map(({ id }) => id));
 }
 
 /** The rows after `after` in the order of their ids. */

@@ -115,6 +115,40 @@ test("consumers that are gone open nothing any more, new ones do at once", async
   assert.deepEqual([await status("acme"), await status("globex")], [401, 200]);
 });
 
+test("what requests make for consumers while a document is taken in is kept by it", async (t) => {
+  const [made, closed]: [string[], string[]] = [[], []];
+  const mark = markPlugin("mark", 1, closed);
+  const counted: typeof mark = {
+    ...mark,
+    create: ({ text: _, ...settings }, owner, ports) => {
+      made.push(owner.id);
+      return mark.create(settings, owner, ports);
+    },
+  };
+  // settings so long that looking at those of all consumers takes several turns
+  const plugins = (name: string): object => ({ "key-auth": { key: `key-of-${name}` }, mark: { text: "x".repeat(500_000), stop: 200 } });
+  const [known, others] = ["known", "other"].map((kind) => Array.from({ length: 50 }, (_, at) => `${kind}${at}`));
+  assert.ok(known && others);
+  const consumers = [...known, ...others].map((username) => ({ username, plugins: plugins(username) }));
+  const upstream = { type: "roundrobin", nodes: { "127.0.0.1:1": 1 } };
+  const routes = [{ id: "1", uri: "/x", upstream, plugins: { "key-auth": {} } }];
+  const gone = { id: "gone", uri: "/gone", upstream, plugins: { mark: {} } };
+  const plane = await startPlane(t, { routes: [...routes, gone], consumers }, { profile: "apisix", plugins: [...PLUGINS, counted] });
+  const ask = async (name: string): Promise<void> => {
+    assert.equal((await plane.send("/x", { headers: { apikey: `key-of-${name}` } })).text, "stopped");
+  };
+  for (const name of known) await ask(name);
+  const before = made.length;
+  const asked = others.map(ask);
+  await plane.apply({ routes, consumers });
+  assert.ok(made.length > before, "nothing was made meanwhile");
+  await Promise.all(asked);
+  await until("what only the document before had is closed", () => closed.length > 0);
+  for (const name of [...known, ...others]) await ask(name);
+  assert.deepEqual(closed, ["mark@route:gone"]);
+  assert.equal(made.length, new Set(made).size);
+});
+
 test("a data plane knows which requests are its own", async (t) => {
   const echo = await startEcho(t);
   const heads: boolean[] = [];

@@ -1,4 +1,4 @@
-import { json, type Operation, tenantForward, tenantOperation } from "../../../gateway/index.ts";
+import { json, type Operation, rawTenantOperation, tenantOperation } from "../../../gateway/index.ts";
 import { type ModelProtocol, type OpenRoute, PROTOCOLS } from "../../../models/index.ts";
 import { Fault } from "../../../kernel/index.ts";
 import type { Services } from "../../services.ts";
@@ -19,7 +19,7 @@ export function inference({ modelGateway }: Services): readonly Operation[] {
   const refusal = (fault: Fault, requestId: string) => PROTOCOLS["chat-completions"].refusal(fault, requestId);
   return [
     ...Object.values(PROTOCOLS).map((protocol) =>
-      tenantForward(ACCESS, {
+      rawTenantOperation(ACCESS, {
         method: "POST",
         ...PATHS[protocol.name],
         bytesMax: BODY_BYTES_MAX,
