@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createConnection, createServer, type Socket } from "node:net";
 import { after, before, describe, test } from "node:test";
 import pg from "pg";
 import { createDataStore, type DataStore, sql, type TenantData } from "../../src/stores/data/index.ts";
@@ -134,6 +136,40 @@ describe("a budget of connections", () => {
     }
     kept.release(true);
     await budget.close();
+    await engine.close();
+  });
+
+  test("gives its room to who waits, also where the other side of the connection that is closed for it no longer answers", async () => {
+    const engine = createEngine("PostgreSQL");
+    const { location } = await engine.place();
+    assert.ok(location.kind === "postgres");
+    const { hostname, port } = new URL(location.url);
+    const sockets: Socket[] = [];
+    // once it is silent it passes nothing on, and closes nothing: a firewall that has forgotten the connection
+    const between = createServer({ allowHalfOpen: true }, (from) => {
+      const to = createConnection({ host: hostname, port: Number(port), allowHalfOpen: true });
+      sockets.push(from, to);
+      from.pipe(to);
+      to.pipe(from);
+    });
+    await once(between.listen(0, "127.0.0.1"), "listening");
+    const through = new URL(location.url);
+    through.port = String((between.address() as AddressInfo).port);
+    const budget = new ConnectionBudget({ connectionsMax: 1, perTenantMax: 1, acquireTimeoutMs: 1000, idleTimeoutMs: 0, report: () => {} });
+    const connectTo = (url: string) => async (): Promise<pg.Client> => {
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      return client;
+    };
+    (await budget.acquire({ key: "own", tenant: "b", connect: connectTo(through.href) }, "b")).release(true);
+    for (const socket of sockets) socket.unpipe().pause();
+    const lease = await budget.acquire({ key: "shared", tenant: undefined, connect: connectTo(location.url) }, "a");
+    assert.deepEqual((await lease.client.query("select 1 as one")).rows, [{ one: 1 }]);
+    assert.deepEqual(budget.use, { connections: 1, pools: 1 });
+    lease.release(true);
+    await budget.close();
+    for (const socket of sockets) socket.destroy();
+    between.close();
     await engine.close();
   });
 

@@ -31,6 +31,7 @@ function severable(system: SystemData): SystemData & { cut: boolean } {
     },
     transaction: <T>(work: (tx: Queryable) => Promise<T>) => system.transaction(work),
     listen: system.listen,
+    keep: system.keep,
   };
   return handle;
 }

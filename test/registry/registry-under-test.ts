@@ -118,6 +118,7 @@ export function watch(system: SystemData): WatchedSystem {
     },
     transaction: (work) => system.transaction(work),
     listen: (channel, onMessage, onGap) => system.listen(channel, onMessage, onGap),
+    keep: (text) => system.keep(text),
     hold: (matches) => {
       const reached = Promise.withResolvers<void>();
       const opened = Promise.withResolvers<void>();

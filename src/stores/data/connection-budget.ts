@@ -41,7 +41,7 @@ const TURNS_BEFORE_HANDOVER = 16;
  * Whose set has connections waits so long for one of them before another set's is closed for it: most statements are done sooner than a login.
  */
 const PATIENCE_MS = 25;
-/** A farewell that is not answered by then is not waited for. */
+/** A farewell that is not answered by then is not waited for: by itself a connection whose other side is gone would end after a quarter of an hour. */
 const END_MS = 1_000;
 const SWEEP_MS = 15_000;
 

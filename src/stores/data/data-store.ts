@@ -49,6 +49,7 @@ export async function createDataStore(location: DataLocation, ports: DataPorts):
     query: (statement) => platform.query(statement),
     transaction: (work) => platform.transaction(work),
     listen: (channel, onMessage, onGap) => engine.listener.listen(channel, onMessage, onGap),
+    keep: (text) => engine.listener.keep(text),
   };
   const homes = new HomeMap(system);
   const tables = ports.tables ?? NO_TABLES;

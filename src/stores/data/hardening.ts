@@ -65,7 +65,8 @@ revoke all on pg_catalog.pg_largeobject_metadata from public;
 revoke usage on language plpgsql from public;
 grant usage on language plpgsql to ${roles.owner};
 grant execute on function pg_catalog.set_config(text, text, boolean), pg_catalog.pg_notify(text, text),
-  pg_catalog.pg_advisory_lock(bigint), pg_catalog.pg_advisory_xact_lock_shared(bigint), pg_catalog.pg_sequence_last_value(regclass)
+  pg_catalog.pg_advisory_lock(bigint), pg_catalog.pg_advisory_lock_shared(bigint), pg_catalog.pg_advisory_xact_lock_shared(bigint),
+  pg_catalog.pg_try_advisory_xact_lock(bigint), pg_catalog.pg_sequence_last_value(regclass)
   to ${roles.owner};
 `;
 }

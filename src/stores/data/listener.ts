@@ -12,6 +12,8 @@ interface Subscription {
 /** Hears NOTIFY for the whole process. */
 export interface Listener {
   listen(channel: string, onMessage: (payload: string) => void, onGap: () => void): Promise<() => Promise<void>>;
+  /** Runs this on the connection, and on each that takes its place. */
+  keep(text: string): Promise<void>;
   /** Listens on this connection from now on (embedded engine: its one connection). */
   attach(client: pg.ClientBase): Promise<void>;
   close(): Promise<void>;
@@ -34,6 +36,7 @@ export type ListenerSource =
  */
 export function createListener(source: ListenerSource): Listener {
   const channels = new Map<string, Set<Subscription>>();
+  const kept: string[] = [];
   const dedicated =
     source.kind === "dedicated" ? new DedicatedConnection(source.url, source.report, (client) => attach(client)) : undefined;
 
@@ -41,20 +44,28 @@ export function createListener(source: ListenerSource): Listener {
     client.on("notification", ({ channel, payload }) => {
       for (const { onMessage } of channels.get(channel) ?? []) onMessage(payload ?? "");
     });
-    for (const channel of channels.keys()) await client.query(`listen ${channel}`);
+    for (const text of [...kept, ...[...channels.keys()].map((channel) => `listen ${channel}`)]) await client.query(text);
     for (const subscriptions of channels.values()) for (const { onGap, established } of subscriptions) if (established) onGap();
+  };
+
+  const run = async (text: string): Promise<void> => {
+    if (source.kind === "shared") await source.run(text);
+    else await dedicated?.run(text);
   };
 
   return {
     attach,
+    async keep(text) {
+      kept.push(text);
+      await run(text);
+    },
     async listen(channel, onMessage, onGap) {
       if (!CHANNEL.test(channel)) throw new RangeError(`not a channel name: ${channel}`);
       const subscription: Subscription = { onMessage, onGap, established: false };
       const subscriptions = channels.get(channel) ?? new Set();
       subscriptions.add(subscription);
       channels.set(channel, subscriptions);
-      if (source.kind === "shared") await source.run(`listen ${channel}`);
-      else await dedicated?.listen(channel);
+      await run(`listen ${channel}`);
       subscription.established = true;
       return async () => {
         subscriptions.delete(subscription);
@@ -80,10 +91,10 @@ class DedicatedConnection {
     this.#attach = attach;
   }
 
-  async listen(channel: string): Promise<void> {
+  async run(text: string): Promise<void> {
     if (!this.#client) await this.#reconnect();
-    // the connection may have come up before this channel was known; one that is lost meanwhile listens again when it is back
-    await this.#client?.query(`listen ${channel}`).catch((error: unknown) => this.#report(toDataFault(error)));
+    // the connection may have come up before this was known; one that is lost meanwhile does it again when it is back
+    await this.#client?.query(text).catch((error: unknown) => this.#report(toDataFault(error)));
   }
 
   async close(): Promise<void> {

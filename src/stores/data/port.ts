@@ -57,6 +57,11 @@ export interface SystemData extends Queryable {
    * notifications may have been missed.
    */
   listen(channel: string, onMessage: (payload: string) => void, onGap: () => void): Promise<() => Promise<void>>;
+  /**
+   * Runs this on the connection that is open as long as the process runs, and again on each that takes its place: what it holds is let go
+   * of when the process ends, however it ends. To be safe to run twice.
+   */
+  keep(text: string): Promise<void>;
 }
 
 /** What an engine offers to the search store. */

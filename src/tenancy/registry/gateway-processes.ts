@@ -17,7 +17,7 @@ export interface Confirmation {
 }
 
 const BEAT_MS = 5_000;
-/** A process that was not heard of for so long is taken for gone. */
+/** A process that was not heard of for so long is taken for gone, also where its connection still seems to be open. */
 const GONE_SECONDS = 15;
 /** Rows of processes that were killed. */
 const KEPT_MINUTES = 60;
@@ -25,11 +25,15 @@ const KEPT_MINUTES = 60;
 const WAIT_MS = 2_000;
 const LOOK_MS = 25;
 
-/** What each gateway on this database serves, as the numbers of writings. */
+/**
+ * What each gateway on this database serves, as the numbers of writings. A gateway is there while its connection is open; that of a killed
+ * one is closed by its machine at once.
+ */
 export class GatewayProcesses {
   readonly #ports: GatewayProcessesPorts;
   readonly #id: string;
   #served = 0;
+  #holding: Promise<void> | undefined;
   #beat: NodeJS.Timeout | undefined;
   /** One after the other, so that no older number comes last. */
   readonly #writing = new SerialQueue();
@@ -42,18 +46,21 @@ export class GatewayProcesses {
   /** From now on this process counts as a gateway, which serves everything up to this number. */
   async serves(revision: number): Promise<void> {
     this.#served = revision;
+    const { system } = this.#ports;
+    await (this.#holding ??= this.#run(() => system.keep(`select freehold.hold_gateway('${this.#id}')`)));
     this.#beat ??= setInterval(() => void this.#tell(), BEAT_MS).unref();
     await this.#tell();
   }
 
-  /** Waits, for a bounded time, until all that are alive serve everything up to this number. */
+  /** Waits, for a bounded time, until all that are there serve everything up to this number. */
   async confirmed(revision: number): Promise<Confirmation> {
     const { system, clock } = this.#ports;
     const endMs = clock.monotonic() + WAIT_MS;
     for (;;) {
       const { rows } = await system.query<Confirmation>(sql`
         select count(*)::int as processes, count(*) filter (where served >= ${revision})::int as serving
-        from freehold.gateway_processes where seen_at > clock_timestamp() - make_interval(secs => ${GONE_SECONDS})`);
+        from freehold.gateway_processes where seen_at > clock_timestamp() - make_interval(secs => ${GONE_SECONDS})
+          and (id = ${this.#id} or not freehold.gateway_is_gone(id))`);
       const { processes, serving } = rows[0] ?? { processes: 0, serving: 0 };
       if (serving === processes || clock.monotonic() > endMs) return { processes, serving };
       await pause(LOOK_MS);
