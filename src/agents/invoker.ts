@@ -9,6 +9,7 @@ import { createBuiltinProtocol } from "./protocols/builtin.ts";
 import { createOpenaiProtocol } from "./protocols/openai.ts";
 import type { AnswerPiece, Plan, Protocol } from "./protocols/protocol.ts";
 import { createWebhookProtocol } from "./protocols/webhook.ts";
+import { createMcpPool } from "./tools/mcp-pool.ts";
 import type { ToolLoopPorts } from "./tools/tool-loop.ts";
 import { upstreamInvalid } from "./upstream-invalid.ts";
 
@@ -17,7 +18,7 @@ const POLICY = "agent-concurrency";
 const CONCURRENCY_RETRY_MS = 1_000;
 
 /** What an invoker is built from. */
-export interface InvokerOptions extends ToolLoopPorts {
+export interface InvokerOptions extends Omit<ToolLoopPorts, "mcpPool"> {
   readonly clock: Clock;
   readonly agentSecret: AgentLine["secret"];
   /** Counts the answers under way. */
@@ -40,15 +41,18 @@ export interface Invoker {
   invoke(context: TenantContext, message: NormalizedMessage, signal: AbortSignal, options?: InvokeOptions): AsyncIterable<AgentEvent>;
   /** Answers under way for the tenant. */
   inUse(tenantUuid: string): number;
+  /** Says goodbye to servers that are kept for the next answer. */
+  close(): Promise<void>;
 }
 
 /** An invoker with closed circuits and all slots free. Slots, circuits and connections are the tenant's own. */
 export function createInvoker(ports: InvokerOptions): Invoker {
   const { egress, clock, agentSecret, limits } = ports;
   const breaker = createBreaker(clock);
+  const mcpPool = createMcpPool({ clock, breaker });
   const line: AgentLine = { egress, clock, secret: agentSecret };
   const protocols: Readonly<Record<AgentProtocol, Protocol>> = {
-    builtin: createBuiltinProtocol(ports),
+    builtin: createBuiltinProtocol({ ...ports, mcpPool }),
     webhook: createWebhookProtocol(line),
     openai: createOpenaiProtocol(line),
     a2a: createA2aProtocol(line),
@@ -73,6 +77,7 @@ export function createInvoker(ports: InvokerOptions): Invoker {
       yield* eventsOf(plan, begin(context, plan, signal));
     },
     inUse: (tenantUuid) => limits.inUse(keyOf(tenantUuid)),
+    close: () => mcpPool.close(),
   };
 }
 

@@ -111,6 +111,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const identity = openIdentity(settings, keyring, registry, audit, egress, telemetry, limits);
   const models = await openModels({ data, vault, keyring, egress, audit, telemetry }, closing);
   const invoker = openInvoker({ egress, registry, limits, stores, audit, telemetry, modelGateway: models.modelGateway });
+  closing.add(() => invoker.close());
   const limiter = createRateLimiter(systemClock);
   const channels = await openChannels({ ...tenancy, settings, keyring, identity, limiter, limits, invoker, egress, telemetry }, closing);
   const services: Services = {

@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { createHmac, createSecretKey } from "node:crypto";
 import { type Keyring, partsToBytes, type Tenant } from "../kernel/index.ts";
 import type { RequestHead } from "../wire/index.ts";
 import { memberWith, type ProviderRequest, valueAt } from "./request.ts";
@@ -20,7 +20,8 @@ export interface CallerNames {
  * two tenants is two, nobody can write another's, and the provider learns no name of a user. At a tenant's own provider names stay as they are.
  */
 export function createCallerNames(keyring: Keyring): CallerNames {
-  const key = keyring.key("caller-names");
+  // bytes would be looked at each time, whether they are a key
+  const key = createSecretKey(keyring.key("caller-names"));
   const mac = (...parts: readonly string[]): string => createHmac("sha256", key).update(partsToBytes(parts)).digest("base64url");
   return {
     membersFor({ uuid }, { protocol, values }, { owner, provider: { cacheKey } }) {

@@ -1,5 +1,5 @@
 import type { TestContext } from "node:test";
-import { createInvoker, type Invoker, type SearchPassages } from "../../src/agents/index.ts";
+import { createInvoker, type Invoker, type InvokerOptions, type SearchPassages } from "../../src/agents/index.ts";
 import { type Clock, systemClock } from "../../src/kernel/index.ts";
 import { createLimits } from "../../src/tenancy/limits/index.ts";
 import { createEgress, type Lookup } from "../../src/wire/index.ts";
@@ -8,6 +8,8 @@ export interface TestInvokerOptions {
   readonly clock?: Clock;
   readonly searchPassages?: SearchPassages;
   readonly lookup?: Lookup;
+  /** What the built-in agent has tools with. */
+  readonly tools?: Partial<Pick<InvokerOptions, "askModel" | "mcpSecret" | "noteToolCall">>;
 }
 
 /** An invoker over the real outbound client, which may call loopback addresses and closes after the test. */
@@ -23,6 +25,7 @@ export function createTestInvoker(t: TestContext, options: TestInvokerOptions = 
     mcpSecret: () => Promise.resolve(undefined),
     noteToolCall: () => undefined,
     askModel: () => Promise.reject(new Error("no model was set up")),
+    ...options.tools,
   });
 }
 

@@ -15,7 +15,10 @@ export interface ToolCall {
 export interface ToolServer extends StubServer {
   readonly calls: ToolCall[];
   readonly headers: IncomingHttpHeaders[];
-  readonly methods: string[];
+  /** What it was asked, in order: a method of the protocol, or DELETE for the end of a session. */
+  readonly asked: string[];
+  /** Forgets all sessions. */
+  forget(): void;
 }
 
 /** What its tool `look_up` answers. */
@@ -29,7 +32,8 @@ export async function startToolServer(
 ): Promise<ToolServer> {
   const calls: ToolCall[] = [];
   const headers: IncomingHttpHeaders[] = [];
-  const methods: string[] = [];
+  const asked: string[] = [];
+  const open: Sessions = new Map();
   const make = (): McpServer => {
     const server = new McpServer({ name: "of a test", version: "1" });
     const inputSchema = z.object({ id: z.string() });
@@ -41,21 +45,22 @@ export async function startToolServer(
     }
     return server;
   };
-  const handle = sessions ? withSessions(make) : createMcpHandler(make, { keepAliveMs: 0 }).fetch;
+  const handle = sessions ? withSessions(make, open) : createMcpHandler(make, { keepAliveMs: 0 }).fetch;
   const stub = await startStub((request, body, response) => {
     headers.push(request.headers);
-    methods.push(request.method ?? "");
+    asked.push(request.method === "POST" ? (JSON.parse(body.toString()) as { method: string }).method : (request.method ?? ""));
     if (request.headers["x-crm-key"] !== secret) return void response.writeHead(401).end();
     handle(toRequest(request, body)).then(
       (answered) => sendAnswer(answered, response),
       () => response.writeHead(500).end(),
     );
   });
-  return withParts(stub, { calls, headers, methods });
+  return withParts(stub, { calls, headers, asked, forget: () => open.clear() });
 }
 
-function withSessions(make: () => McpServer): (request: Request) => Promise<Response> {
-  const open = new Map<string, WebStandardStreamableHTTPServerTransport>();
+type Sessions = Map<string, WebStandardStreamableHTTPServerTransport>;
+
+function withSessions(make: () => McpServer, open: Sessions): (request: Request) => Promise<Response> {
   return async (request) => {
     const known = open.get(request.headers.get("mcp-session-id") ?? "");
     if (known) return await known.handleRequest(request);

@@ -171,13 +171,13 @@ describe("tools of a tenant's own servers", () => {
     assert.equal((await ask()).json()["response"], String(32_768 + "\n[cut here]".length));
   });
 
-  test("a server of 2025 is spoken to as well, and its session is ended", async (t) => {
+  test("a server of 2025 is spoken to as well, and its session goes on", async (t) => {
     const server = await startToolServer("k", () => "from a session", { sessions: true });
     t.after(() => server.close());
     await useServer("a", server, "k");
     model.behave((question, round) => (round === 0 ? [{ name: "crm__look_up", input: { id: "1" } }] : resultsIn(question).join("|")));
-    assert.equal((await ask()).json()["response"], "from a session");
-    await until("its session is ended", () => server.methods.includes("DELETE"));
+    for (let n = 0; n < 2; n++) assert.equal((await ask()).json()["response"], "from a session");
+    assert.equal(server.asked.filter((method) => method === "initialize").length, 1);
   });
 
   test("a server that has its secret changed or taken away is not called without it", async () => {

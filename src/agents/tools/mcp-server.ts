@@ -5,16 +5,18 @@ import { cutText, toOneLine } from "../protocols/sentences.ts";
 import type { McpFetch } from "./mcp-fetch.ts";
 import type { Tool, ToolResult } from "./tool.ts";
 
-/** A server that is connected to for one answer. */
-export interface ConnectedServer {
-  /** Those of the allowed tools that it has and that can be offered. */
-  readonly tools: readonly Omit<McpTool, "server">[];
-  /** Says goodbye. What the server says to that changes nothing. */
+/** A server that was greeted and can be asked, for one answer after the other. */
+export interface McpLink {
+  /** Whether the server keeps a session, in which it can remember who has asked what. */
+  readonly hasSession: boolean;
+  /** Asks anew which of the allowed tools it has that can be offered. They are called over this answer's connection, as is whatever follows. */
+  tools(connection: McpConnection): Promise<readonly McpTool[]>;
+  /** Says goodbye over the last answer's connection. What the server says to that changes nothing. */
   close(): Promise<void>;
 }
 
 /** A tool as its server describes it, without its place among the others. */
-export interface McpTool extends Pick<Tool, "tool" | "server" | "run"> {
+export interface McpTool extends Pick<Tool, "tool" | "run"> {
   readonly description: string;
   readonly parameters: Json;
 }
@@ -25,7 +27,7 @@ export interface McpConnection {
   readonly fetch: McpFetch;
   /** What a call carries besides: for whom it is. */
   readonly about: Readonly<Record<string, string>>;
-  /** To say what it has, and for one call of a tool. */
+  /** To be greeted or to say what it has, and for one call of a tool. */
   readonly connectMs: number;
   readonly callMs: number;
   /** Aborts with the answer, and when the server can be of no more use. */
@@ -39,13 +41,13 @@ const DESCRIPTION_MAX = 1_024;
 /** Characters of a tool's schema. */
 const PARAMETERS_MAX = 16_384;
 
-/** Connects to a server and asks for its tools. Throws what the guarded client throws, and `upstream_invalid` for whatever is not the protocol. */
-export async function connectToServer(connection: McpConnection): Promise<ConnectedServer> {
-  const { server, fetch, connectMs, signal } = connection;
+/** Greets a server. Throws what the guarded client throws, and `upstream_invalid` for whatever is not the protocol. */
+export async function greetServer(first: McpConnection): Promise<McpLink> {
   // read when a tenant first has tools, since it takes its time
   const library = await import("@modelcontextprotocol/client");
-  const transport = new library.StreamableHTTPClientTransport(new URL(server.url), {
-    fetch,
+  let { fetch } = first;
+  const transport = new library.StreamableHTTPClientTransport(new URL(first.server.url), {
+    fetch: (url, init) => fetch(url, init),
     requestInit: { redirect: "manual" },
     // a stream that breaks off has failed
     reconnectionOptions: { maxRetries: 0, initialReconnectionDelay: 1, maxReconnectionDelay: 1, reconnectionDelayGrowFactor: 1 },
@@ -62,25 +64,37 @@ export async function connectToServer(connection: McpConnection): Promise<Connec
       jsonSchemaValidator: { getValidator: () => (data) => ({ valid: true, data: data as never, errorMessage: undefined }) },
     },
   );
-  const options = { signal, timeout: connectMs, maxTotalTimeout: connectMs };
-  try {
-    await usable(signal, () => client.connect(transport, options));
-    const { tools } = await usable(signal, () => client.listTools(undefined, options));
-    const allowed = tools.filter(({ name }) => server.tools.includes(name));
-    const once = [...new Map(allowed.map((tool) => [tool.name, tool])).values()];
-    return {
-      tools: once.flatMap(({ name, description = "", inputSchema }) => {
+  const isRefusal = (error: unknown): boolean => error instanceof library.ProtocolError;
+  const link: McpLink = {
+    get hasSession() {
+      return transport.sessionId !== undefined;
+    },
+    async tools(connection) {
+      ({ fetch } = connection);
+      const { server, signal } = connection;
+      const { tools } = await usable(signal, () => client.listTools(undefined, { ...timesOf(connection), cacheMode: "refresh" }));
+      const allowed = tools.filter(({ name }) => server.tools.includes(name));
+      const once = [...new Map(allowed.map((tool) => [tool.name, tool])).values()];
+      return once.flatMap(({ name, description = "", inputSchema }) => {
         const parameters = parametersOf(inputSchema);
         if (parameters === undefined) return [];
-        const run: Tool["run"] = (input) => callTool(client, connection, name, input);
+        const run: Tool["run"] = (input) => callTool(client, connection, { name, arguments: { ...input } }, isRefusal);
         return [{ tool: name, description: cutText(toOneLine(description), DESCRIPTION_MAX), parameters, run }];
-      }),
-      close: () => close(client, transport),
-    };
+      });
+    },
+    close: () => close(client, transport),
+  };
+  try {
+    await usable(first.signal, () => client.connect(transport, timesOf(first)));
+    return link;
   } catch (error) {
-    await close(client, transport);
+    await link.close();
     throw error;
   }
+}
+
+function timesOf({ signal, connectMs }: McpConnection): { signal: AbortSignal; timeout: number; maxTotalTimeout: number } {
+  return { signal, timeout: connectMs, maxTotalTimeout: connectMs };
 }
 
 /** For whom a call is: the tenant's own server can then keep its users apart. */
@@ -91,12 +105,20 @@ export function aboutCall({ tenant, requestId }: TenantContext, userId: string):
 async function callTool(
   client: Client,
   { about, callMs, signal }: McpConnection,
-  name: string,
-  input: { readonly [name: string]: Json },
+  call: { readonly name: string; readonly arguments: { [name: string]: Json } },
+  isRefusal: (error: unknown) => boolean,
 ): Promise<ToolResult> {
-  const result = await usable(signal, () =>
-    client.callTool({ name, arguments: { ...input }, _meta: about }, { signal, timeout: callMs, maxTotalTimeout: callMs }),
-  );
+  const options = { signal, timeout: callMs, maxTotalTimeout: callMs };
+  const result = await usable(signal, async () => {
+    try {
+      return await client.callTool({ ...call, _meta: about }, options);
+    } catch (error) {
+      if (isRefusal(error)) return undefined;
+      throw error;
+    }
+  });
+  // it does not take the arguments, for example: that is an answer, and no failure of the server
+  if (!result) return { failed: true, text: "The server refuses this call.", citations: [] };
   const texts = result.content.map((part) => (part.type === "text" ? part.text : `[${part.type}, which cannot be shown]`));
   return { failed: result.isError === true, text: texts.join("\n"), citations: [] };
 }

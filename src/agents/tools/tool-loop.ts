@@ -53,8 +53,7 @@ export async function* answerWithTools(
     const loop = new ToolLoop(ports, invocation, toolbox, signal);
     yield* loop.run(model);
   } finally {
-    // not waited for: the answer is there, or nobody wants it any more
-    void toolbox.close();
+    toolbox.close();
   }
 }
 

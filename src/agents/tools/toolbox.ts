@@ -4,7 +4,8 @@ import { contextFields } from "../protocols/agent-request.ts";
 import type { Invocation } from "../protocols/protocol.ts";
 import { type SearchPassages, toCitation } from "../protocols/passages.ts";
 import { createMcpFetch } from "./mcp-fetch.ts";
-import { aboutCall, type ConnectedServer, connectToServer } from "./mcp-server.ts";
+import type { LentServer, McpPool } from "./mcp-pool.ts";
+import { aboutCall, type McpConnection } from "./mcp-server.ts";
 import type { NoteToolCall, Tool } from "./tool.ts";
 
 /** What tools are found with. */
@@ -14,6 +15,7 @@ export interface ToolPorts {
   /** The header field's value that one of the tenant's MCP servers is called with; undefined where it has none. */
   readonly mcpSecret: (tenant: Tenant, server: string) => Promise<Secret | undefined>;
   readonly noteToolCall: NoteToolCall;
+  readonly mcpPool: McpPool;
 }
 
 /** The tools of one answer. */
@@ -21,7 +23,8 @@ export interface Toolbox {
   readonly tools: ReadonlyMap<string, Tool>;
   /** Servers that have given none. */
   readonly missing: readonly string[];
-  close(): Promise<void>;
+  /** Gives the servers back. */
+  close(): void;
 }
 
 const CONNECT_MS_MAX = 10_000;
@@ -49,36 +52,40 @@ export async function openToolbox(ports: ToolPorts, invocation: Invocation, sign
   return {
     tools,
     missing: mcpServers.flatMap(({ name }, at) => (opened[at] ? [] : [name])),
-    async close() {
-      await Promise.all(connected.map((server) => server.close()));
+    close() {
+      for (const server of connected) server.giveBack();
     },
   };
 }
 
 async function openServer(
-  { egress, mcpSecret, noteToolCall }: ToolPorts,
+  { egress, mcpSecret, mcpPool, noteToolCall }: ToolPorts,
   { context, message }: Invocation,
   server: McpServer,
   signal: AbortSignal,
-): Promise<ConnectedServer | undefined> {
+): Promise<LentServer | undefined> {
   const { tenant } = context;
   const { timeout } = tenant.agentConfig;
-  const broken = new AbortController();
   try {
     const url = egress.check(server.url);
     // one that has a secret is never called without it
     const secret = tenant.agentSecrets.mcp.includes(server.name) ? await mcpSecret(tenant, server.name) : undefined;
-    const headers = { ...contextFields(context), ...(secret && { [server.secretHeader]: secret.reveal() }) };
-    const onBroken = (reason: unknown): void => broken.abort(reason);
-    return await connectToServer({
-      server,
-      fetch: createMcpFetch({ egress, tenant, url, headers, timeoutMs: timeout, onBroken }),
-      about: aboutCall(context, message.userId),
-      // parts of the answer's own time, so that something is left to answer in
-      connectMs: Math.min(CONNECT_MS_MAX, timeout / 4),
-      callMs: Math.min(CALL_MS_MAX, timeout / 2),
-      signal: AbortSignal.any([signal, broken.signal]),
-    });
+    const own = { ...(secret && { [server.secretHeader]: secret.reveal() }) };
+    const headers = { ...contextFields(context), ...own };
+    const connect = (): McpConnection => {
+      const broken = new AbortController();
+      const onBroken = (reason: unknown): void => broken.abort(reason);
+      return {
+        server,
+        fetch: createMcpFetch({ egress, tenant, url, headers, timeoutMs: timeout, onBroken }),
+        about: aboutCall(context, message.userId),
+        // parts of the answer's own time, so that something is left to answer in
+        connectMs: Math.min(CONNECT_MS_MAX, timeout / 4),
+        callMs: Math.min(CALL_MS_MAX, timeout / 2),
+        signal: AbortSignal.any([signal, broken.signal]),
+      };
+    };
+    return await mcpPool.lend({ tenantUuid: tenant.uuid, userId: message.userId, server, credentials: own, connect });
   } catch (error) {
     signal.throwIfAborted();
     noteToolCall({ context, server: server.name, tool: "", outcome: toFault(error).code, bytes: 0 });

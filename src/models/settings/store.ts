@@ -57,6 +57,8 @@ export async function readTenantModels(system: SystemData, uuid: string): Promis
 /** The settings of models in the database, with providers' keys sealed: the platform's with the root key, a tenant's in its vault. */
 export class ModelStore {
   readonly #ports: ModelStorePorts;
+  /** The platform's keys as they were last read and opened: a change is read as new bytes. */
+  readonly #opened = new WeakMap<Buffer, Secret>();
 
   constructor(ports: ModelStorePorts) {
     this.#ports = ports;
@@ -149,11 +151,15 @@ export class ModelStore {
 
   /** The platform's key for a provider. Throws `dependency_unavailable` when it was sealed with another root key. */
   openPlatformKey(provider: string, sealed: Buffer): Secret {
+    const known = this.#opened.get(sealed);
+    if (known) return known;
     const key = this.#ports.keyring.key("model-providers");
     const nonce = sealed.subarray(0, AEAD_NONCE_BYTES);
     const text = aeadOpen({ key, nonce, about: partsToBytes(["provider", provider]) }, sealed.subarray(AEAD_NONCE_BYTES));
     if (!text) throw new Fault("dependency_unavailable", `the key of the provider ${provider} cannot be opened with this root key`);
-    return new Secret(text.toString("utf8"));
+    const opened = new Secret(text.toString("utf8"));
+    this.#opened.set(sealed, opened);
+    return opened;
   }
 
   async openTenantKey(tenant: StoreTenant, provider: string, sealed: Buffer): Promise<Secret> {
