@@ -19,7 +19,7 @@ import {
   type Pipeline,
   PLUGINS,
 } from "../gateway/index.ts";
-import { createKeyring, type Keyring, Secret, systemClock, systemRandom, type Tenant, toFault } from "../kernel/index.ts";
+import { createKeyring, type Keyring, parseTenantId, Secret, systemClock, systemRandom, type Tenant, toFault } from "../kernel/index.ts";
 import type { DataStore } from "../stores/data/index.ts";
 import type { EventWorker } from "../stores/events/index.ts";
 import type { Stores, TenantScope } from "../stores/index.ts";
@@ -35,7 +35,7 @@ import { DocumentTenants } from "./document-tenants.ts";
 import { openChannels } from "./open-channels.ts";
 import { prepareTables } from "./open-data.ts";
 import { openIdentity } from "./open-identity.ts";
-import { carryOutJournal, openJournal, openLifecycle, resealAllColumns } from "./open-lifecycle.ts";
+import { asItself, carryOutJournal, openJournal, openLifecycle, resealAllColumns } from "./open-lifecycle.ts";
 import { openInvoker } from "./open-invoker.ts";
 import { openRetention } from "./open-retention.ts";
 import { openWorker } from "./open-worker.ts";
@@ -139,6 +139,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   openRetention({ registry, stores, report: telemetry.report }, closing);
   const live = createLiveRequests();
   endWithTenants(live, registry, telemetry);
+  forgetSuspended(stores, registry, telemetry);
   const rooms = { settings, identity, registry, lifecycle, audit, telemetry, live, limits };
   const gateway = await openGateway(inputs, rooms, closing);
   const { servers, pipeline } = await listen(settings, services, { stores, telemetry, limiter }, gateway, live);
@@ -299,6 +300,18 @@ function endWithTenants(live: LiveRequests, registry: Registry, { report }: Tele
     const changed = new Set(ids);
     for (const tenant of live.tenants().values())
       if (changed.has(tenant.id)) endIfNotServed(tenant).catch((error: unknown) => report(toFault(error)));
+  });
+}
+
+/** What is cached of a tenant goes as soon as this process knows that it is suspended. */
+function forgetSuspended(stores: Stores, registry: Registry, { report }: Telemetry): void {
+  const forget = async (text: string): Promise<void> => {
+    const id = parseTenantId(text);
+    const tenant = id && (await registry.find(id));
+    if (tenant?.status === "suspended") await stores.scope(asItself(tenant, tenant)).cache.clear();
+  };
+  registry.onTenantChange((ids) => {
+    for (const text of ids) forget(text).catch((error: unknown) => report(toFault(error)));
   });
 }
 

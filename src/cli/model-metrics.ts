@@ -20,6 +20,11 @@ export function createModelMetrics(registry: Registry, { tenantsMax, modelsMax }
   const requests = tallies("freehold_model_requests_total", "Requests to models that are over, by how they ended.", "outcome");
   const retries = tallies("freehold_model_retries_total", "Tries at a model that failed, after which another target was asked.");
   const refusals = tallies("freehold_model_budget_refusals_total", "Requests to models that a budget has refused.");
+  const looks = tallies(
+    "freehold_model_cache_total",
+    "Requests for which the tenant's cache of answers was asked, by its answer.",
+    "result",
+  );
   const tokens = tallies("freehold_model_tokens_total", "Tokens used; the kinds of the prompt add up to it.", "kind");
   const cost = tallies("freehold_model_cost_total", "What was used costs so much, in the currency of the prices.");
   const firstByte = createDurations(
@@ -41,6 +46,9 @@ export function createModelMetrics(registry: Registry, { tenantsMax, modelsMax }
       for (const [kind, count] of Object.entries(counts)) if (count > 0) tokens(...labels, kind).count += count;
       if (nano > 0) cost(...labels).count += nano / NANO;
       if (status > 0 && outcome !== "cached") firstByte(labels[1]).observe(firstByteMs / 1_000);
+    },
+    looked({ id }, model, result) {
+      looks(tenants(id), nameOf(model), result).count++;
     },
     refused({ id }, model) {
       refusals(tenants(id), nameOf(model)).count++;

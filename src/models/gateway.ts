@@ -2,11 +2,12 @@ import { type Clock, Fault, type Keyring, type Random, type Secret, type Tenant 
 import type { Audit } from "../tenancy/audit/index.ts";
 import { RetryBudget } from "../tenancy/limits/index.ts";
 import { type Answer, answerInside, type Egress, type Forward, type InsideAnswer, type UpstreamPool } from "../wire/index.ts";
-import { AnswerKeeper, findAnswer } from "./answer-cache.ts";
+import { type FoundAnswer, openAnswers } from "./answer-cache.ts";
 import { type CallerNames, createCallerNames } from "./caller-names.ts";
 import type { Attempt } from "./attempts.ts";
 import type { BudgetBook } from "./budgets/budget-book.ts";
 import { Hold } from "./budgets/hold.ts";
+import { embedText } from "./embed-text.ts";
 import { ModelExchange } from "./exchange.ts";
 import { type GuardrailPorts, Guardrails } from "./guardrails/guardrails.ts";
 import { MODERATION_SECRET } from "./guardrails/moderation.ts";
@@ -106,21 +107,26 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
       const guard = settings && (await guardFor(ports, guardrails, settings, call));
       const request = guard ? await guard.guardrails.request(came, guard.call) : came;
       const cacheName = guard?.guardrails.name ?? "";
-      const kept = cache && (await findAnswer(call.cache, cacheName, request));
-      if (kept) {
-        const line = cachedLine(ports.clock, call, request, targets, kept.target);
-        ports.ledger.record(line);
-        ports.measures.tried(tenant, line, true);
-        return kept.answer;
-      }
+      const kept =
+        cache &&
+        (await openAnswers({
+          cache: call.cache,
+          settings: cache,
+          name: cacheName,
+          request,
+          targets: targets.map(({ model }) => model.name),
+          clock: ports.clock,
+          embed: (asked) => embedText(gateway, ports, call, asked),
+        }));
+      if (kept && !request.stream) noteLooking(ports, call, request, targets, kept.found);
+      if (kept?.found) return kept.found.answer;
       shared.retries.count(tenant.uuid, ports.clock.monotonic());
       const found = await placesOf(places, tenant, targets);
       const answerGuard = guard?.guardrails.looksAtAnswers === true && request.protocol.outputMembers.length > 0 ? guard : undefined;
       // an answer that is held until it is whole cannot ask for more of a budget while it comes
       const sendings = await sendingsFor(request, found);
       const hold = await holdFor(shared, call, { ...request, stream: request.stream && !answerGuard }, sendings);
-      const keeper = cache && new AnswerKeeper({ cache: call.cache, name: cacheName, request, ttlMs: cache.ttlMs });
-      const exchange = new ModelExchange(shared, call, request, sendings, hold, { keeper, guard: answerGuard });
+      const exchange = new ModelExchange(shared, call, request, sendings, hold, { keeper: kept?.keeper, guard: answerGuard });
       if (call.signal.aborted) throw call.signal.reason; // it settles itself when the exchange is over
       return exchange.start();
     },
@@ -150,15 +156,31 @@ async function guardFor(
   return { guardrails: await made, call: { context, requestId, signal, secret } };
 }
 
+/** Counts that the cache was asked, and writes down what it has answered. */
+function noteLooking(
+  { clock, ledger, measures }: ModelGatewayPorts,
+  call: ModelCall,
+  request: ModelRequest,
+  targets: readonly Target[],
+  found: FoundAnswer | undefined,
+): void {
+  const { tenant } = call.context;
+  const line = cachedLine(clock, call, request, targets, found?.target);
+  measures.looked(tenant, line, found?.by ?? "miss");
+  if (!found) return;
+  ledger.record(line);
+  measures.tried(tenant, line, true);
+}
+
 /** The line of an answer that nobody was asked for: it has used nothing. */
 function cachedLine(
   clock: Clock,
   { context, requestId }: ModelCall,
   request: ModelRequest,
   targets: readonly Target[],
-  target: string,
+  found: string | undefined,
 ): Attempt {
-  const model = (targets.find((each) => each.model.name === target) ?? targets[0])?.model;
+  const model = (targets.find((each) => each.model.name === found) ?? targets[0])?.model;
   return {
     tenant: context.tenant.uuid,
     requestId,
@@ -166,7 +188,7 @@ function cachedLine(
     at: clock.now(),
     principal: context.principal.id,
     model: request.model,
-    target,
+    target: found ?? model?.name ?? "",
     provider: model?.provider.name ?? "",
     owner: model?.owner ?? "platform",
     protocol: request.protocol.name,

@@ -48,6 +48,7 @@ export async function putModels(freehold: Freehold, url: string, more: Readonly<
       failing: model("fail-503"),
       limited: model("fail-429"),
       unauthorised: model("fail-401"),
+      letters: model("letters"),
       keyed: model("say-2", "keyed"),
       salted: model("say-2", "salted"),
       haiku: model("say-6", "claude"),

@@ -23,7 +23,7 @@ export interface Billed {
  * A server that speaks the protocols of providers in their real shapes. What it does is in the name of the model: `say-12` answers with twelve tokens,
  * `break-5` goes after five, `half-5` ends its stream after them without saying so, `hang` never answers, `fail-503` refuses, `usage-X` says the JSON of the hexadecimal X for its usage, `drip-20` sends byte by byte,
  * `stubborn-40` answers with forty tokens whatever it is asked for, `text-X` with the text of the base64 X, in pieces of three characters,
- * `tool-X` calls the tool `look_up` with that text as its arguments.
+ * `letters` embeds a text by its letters, `tool-X` calls the tool `look_up` with that text as its arguments.
  */
 export interface ScriptedProvider {
   readonly url: string;
@@ -154,8 +154,11 @@ function wholeOf({ path, body }: Turn, content: string, [input, output]: readonl
     };
   }
   if (path.endsWith("/embeddings")) {
-    const embedding =
-      body["encoding_format"] === "base64" ? Buffer.from(new Float32Array([0.25, 0.5]).buffer).toString("base64") : [0.25, 0.5];
+    const embedding = isLetters(body)
+      ? lettersOf(String(body["input"]))
+      : body["encoding_format"] === "base64"
+        ? Buffer.from(new Float32Array([0.25, 0.5]).buffer).toString("base64")
+        : [0.25, 0.5];
     return {
       object: "list",
       data: [{ object: "embedding", index: 0, embedding }],
@@ -187,6 +190,15 @@ function wholeOf({ path, body }: Turn, content: string, [input, output]: readonl
       prompt_tokens_details: { cached_tokens: 0 },
     },
   };
+}
+
+function isLetters({ model }: Readonly<Record<string, unknown>>): boolean {
+  return model === "letters";
+}
+
+/** How often each letter is there: texts of nearly the same letters have nearly the same direction. */
+function lettersOf(text: string): readonly number[] {
+  return Array.from("abcdefghijklmnopqrstuvwxyz", (letter) => text.toLowerCase().split(letter).length - 1);
 }
 
 function toolCall(text: string): Record<string, unknown> {

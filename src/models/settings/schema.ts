@@ -161,12 +161,14 @@ const table = <Value extends z.ZodType>(key: z.ZodString, value: Value) =>
 
 const shared = { providers: table(name, provider), models: table(modelName, model), routes: table(modelName, route) };
 
-/** Keeps answers of one tenant for requests of the same tenant that are the same byte for byte. */
+/** Keeps answers of one tenant for requests of the same tenant that are the same byte for byte, a day at most. */
 const cache = z.strictObject({
   ttlMs: z
     .int()
     .min(1_000)
     .max(30 * 86_400_000),
+  /** Gives them also to requests that differ in their last question alone, when that is so like the one before, as this model of embeddings says. */
+  similar: z.strictObject({ model: modelName, threshold: z.number().min(0.5).max(1) }).optional(),
 });
 
 /** The models of the platform: the document that operators set. */
