@@ -43,6 +43,7 @@ export function createPluginPorts(ports: DataPlanePorts, pattern: PatternCompile
       return said === refusal ? undefined : said;
     },
     pattern,
+    models: ports.models,
     metrics: ports.metrics,
   };
 }
