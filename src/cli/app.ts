@@ -140,7 +140,8 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   const live = createLiveRequests();
   endWithTenants(live, registry, telemetry);
   forgetSuspended(stores, registry, telemetry);
-  const rooms = { settings, identity, registry, lifecycle, audit, telemetry, live, limits };
+  const { modelGateway } = models;
+  const rooms = { settings, identity, registry, lifecycle, audit, telemetry, live, limits, modelGateway };
   const gateway = await openGateway(inputs, rooms, closing);
   const { servers, pipeline } = await listen(settings, services, { stores, telemetry, limiter }, gateway, live);
   closing.add(async () => {

@@ -1,5 +1,6 @@
 import { createCallMetrics, createDataPlane, type DataPlane, type LiveRequests, PLUGINS } from "../gateway/index.ts";
 import { createTenantContext, systemClock, systemRandom, toFault } from "../kernel/index.ts";
+import type { ModelGateway } from "../models/index.ts";
 import type { Audit } from "../tenancy/audit/index.ts";
 import type { Identity } from "../tenancy/identity/index.ts";
 import {
@@ -28,6 +29,7 @@ export interface DataPlaneRooms {
   readonly telemetry: Telemetry;
   readonly limits: Limits;
   readonly live: LiveRequests;
+  readonly modelGateway: ModelGateway;
 }
 
 /** The data plane of this process with everything it works with. */
@@ -74,6 +76,7 @@ export function openDataPlane(rooms: DataPlaneRooms): OpenDataPlane {
     fetch: (request) => outbound.fetch(request),
     probe,
     audit,
+    models: rooms.modelGateway,
     metrics: createCallMetrics(telemetry.registry, METRIC_BOUNDS),
     warn: (message, facts) => telemetry.log.warn({ ...facts }, message),
     observe: createProxyTelemetry(telemetry, settings.accessLog.sample),

@@ -15,14 +15,15 @@ import type { ModelMeasures } from "./measures.ts";
 import { Estimates } from "./meter/estimates.ts";
 import { NO_USAGE } from "./meter/usage.ts";
 import type { AnswerGuard, ModelCall } from "./model-call.ts";
+import { attendedModel, Passage, type PassedCall, type PassedTarget } from "./passage.ts";
 import { type Place, Places } from "./places.ts";
 import { PROTOCOLS } from "./protocols/index.ts";
-import { type ModelRequest, readRequest } from "./request.ts";
+import { type ModelRequest, readRequest, requestWith } from "./request.ts";
 import { TargetHealth } from "./routing/health.ts";
 import { orderTargets } from "./routing/order.ts";
-import { type Sending, sendingsFor } from "./sending.ts";
+import { sendingsFor } from "./sending.ts";
 import type { ModelBook } from "./settings/book.ts";
-import { type OpenRoute, type Target, targetsFor } from "./settings/catalogue.ts";
+import { type OpenModel, type OpenRoute, type Target, targetsFor } from "./settings/catalogue.ts";
 import type { GuardrailSettings } from "./settings/guardrail-schema.ts";
 import { priceAt } from "./settings/prices.ts";
 import type { ModelProtocol } from "./settings/schema.ts";
@@ -78,6 +79,11 @@ export interface ModelGateway {
    * status. Throws as `begin`, and `upstream_invalid` for an answer over `bytesMax` or one that breaks off.
    */
   ask(protocol: ModelProtocol, question: ModelQuestion): Promise<InsideAnswer>;
+  /**
+   * Takes a request that somebody else sends to one of these targets, the platform's, under the rules of its tenant: guardrails, budgets, ledger and
+   * names of callers. Throws as `begin`, but for what is about finding a provider.
+   */
+  attend(protocol: ModelProtocol, call: PassedCall, targets: readonly PassedTarget[]): Promise<Passage>;
   /** The names that the tenant may use. */
   models(tenant: Tenant): Promise<readonly OpenRoute[]>;
 }
@@ -122,16 +128,40 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
       if (kept?.found) return kept.found.answer;
       shared.retries.count(tenant.uuid, ports.clock.monotonic());
       const found = await placesOf(places, tenant, targets);
-      const answerGuard = guard?.guardrails.looksAtAnswers === true && request.protocol.outputMembers.length > 0 ? guard : undefined;
+      const answerGuard = answerGuardOf(guard, request);
       // an answer that is held until it is whole cannot ask for more of a budget while it comes
       const sendings = await sendingsFor(request, found);
-      const hold = await holdFor(shared, call, { ...request, stream: request.stream && !answerGuard }, sendings);
+      const models = sendings.map(({ place }) => place.target.model);
+      const hold = await holdFor(shared, call, { ...request, stream: request.stream && !answerGuard }, models, [[request.model]]);
       const exchange = new ModelExchange(shared, call, request, sendings, hold, { keeper: kept?.keeper, guard: answerGuard });
       if (call.signal.aborted) throw call.signal.reason; // it settles itself when the exchange is over
       return exchange.start();
     },
     async ask(protocol, { bytesMax, ...question }) {
       return await answerInside((call) => gateway.begin(protocol, { ...question, ...call }), { bytesMax, signal: question.signal });
+    },
+    async attend(protocol, call, targets) {
+      const { guardrails: settings } = await ports.book.catalogue(call.context.tenant);
+      const came = readRequest(PROTOCOLS[protocol], call.body, targets[0]?.name);
+      const guard = settings && (await guardFor(ports, guardrails, settings, call));
+      const request = guard ? await guard.guardrails.request(came, guard.call) : came;
+      const answerGuard = answerGuardOf(guard, request);
+      const sent = new Map(
+        targets.map((target) => {
+          const made = requestWith(request, target.put);
+          return [target, { request: made, model: attendedModel(target, made.model, ports.book) }];
+        }),
+      );
+      const all = [...sent.values()];
+      const most = {
+        ...request,
+        stream: all.every((each) => each.request.stream) && !answerGuard,
+        choices: Math.max(...all.map((each) => each.request.choices)),
+        outputMax: Math.max(...all.map((each) => each.request.outputMax ?? each.model.settings.outputTokensMax)),
+      };
+      const names = all.map(({ model, request: { model: said } }) => [model.name, said] as const);
+      const models = all.map(({ model }) => model);
+      return new Passage(shared, call, request, sent, await holdFor(shared, call, most, models, names), answerGuard);
     },
     async models(tenant) {
       return [...(await ports.book.catalogue(tenant)).routes.values()];
@@ -147,7 +177,7 @@ async function guardFor(
   ports: ModelGatewayPorts,
   known: MadeGuardrails,
   settings: GuardrailSettings,
-  call: ModelCall,
+  call: Pick<ModelCall, "context" | "requestId" | "signal">,
 ): Promise<AnswerGuard> {
   const made = known.get(settings) ?? Guardrails.open(settings, ports);
   known.set(settings, made);
@@ -170,6 +200,11 @@ function noteLooking(
   if (!found) return;
   ledger.record(line);
   measures.tried(tenant, line, true);
+}
+
+/** What looks at the answer, where something does and there is text in it. */
+function answerGuardOf(guard: AnswerGuard | undefined, { protocol }: ModelRequest): AnswerGuard | undefined {
+  return guard?.guardrails.looksAtAnswers === true && protocol.outputMembers.length > 0 ? guard : undefined;
 }
 
 /** The line of an answer that nobody was asked for: it has used nothing. */
@@ -202,19 +237,23 @@ function cachedLine(
   };
 }
 
-/** Takes what the request can use of every budget that it counts for. */
-async function holdFor(ports: ExchangePorts, call: ModelCall, request: ModelRequest, sendings: readonly Sending[]): Promise<Hold> {
+/** Takes what the request can use of every budget that it counts for, at whichever of the models, by their names. */
+async function holdFor(
+  ports: ExchangePorts,
+  { context }: Pick<ModelCall, "context">,
+  request: ModelRequest,
+  models: readonly OpenModel[],
+  names: readonly (readonly [string, ...string[]])[],
+): Promise<Hold> {
   const { book, budgets, estimates, clock, ledger, measures } = ports;
-  const { context } = call;
   if (ledger.pending > PENDING_MAX) throw new Fault("dependency_unavailable", "the ledger cannot be written");
   const { budgets: all } = await book.catalogue(context.tenant);
-  const due = budgets.due(all, context, request.model);
-  const models = sendings.map(({ place }) => place.target.model);
+  const due = names.flatMap((each) => budgets.due(all, context, each));
   const { uuid } = context.tenant;
   const hasAnswer = request.protocol.outputMembers.length > 0;
   const most = (of: (name: string) => number): number => Math.max(...models.map(({ name }) => of(name)));
   const longest = request.outputMax ?? Math.max(...models.map(({ settings }) => settings.outputTokensMax));
-  const taking = Hold.take(due, {
+  const taking = Hold.take([...new Map(due.map((each) => [each.account, each])).values()], {
     inputMax: estimates.inputMax(request.body.length),
     input: most((name) => estimates.input(uuid, name, request.body.length)),
     outputMax: hasAnswer ? longest * request.choices : 0,

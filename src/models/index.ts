@@ -4,6 +4,8 @@ export { Ledger } from "./budgets/ledger.ts";
 export { createModelGateway, type ModelGateway } from "./gateway.ts";
 export { createModelLifecycle } from "./lifecycle.ts";
 export type { ModelMeasures } from "./measures.ts";
+export type { Passage, PassedTarget } from "./passage.ts";
+export { ANSWER_FIELDS } from "./places.ts";
 export { PROTOCOLS } from "./protocols/index.ts";
 export { createModelBook, type ModelBook } from "./settings/book.ts";
 export type { OpenRoute } from "./settings/catalogue.ts";

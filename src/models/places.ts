@@ -120,7 +120,7 @@ function isOfSignature(name: string): boolean {
 }
 
 /** Fields of a provider's answer that go on to the caller. Its account, limits and cookies are its customer's. */
-const ANSWER_FIELDS = ["content-type", "retry-after", "retry-after-ms", "openai-processing-ms", "openai-version"] as const;
+export const ANSWER_FIELDS = ["content-type", "retry-after", "retry-after-ms", "openai-processing-ms", "openai-version"] as const;
 
 /** The head of a provider's answer as the caller gets it, with what was asked. */
 export function answerFields(from: { all(name: string): readonly string[] }, added: Readonly<Record<string, string>>): HeaderEdit {

@@ -26,19 +26,15 @@ export interface ModelRequest extends ProviderRequest {
 const MODEL_LENGTH_MAX = 200;
 const CHOICES_MAX = 128;
 
-/** Reads the members that decide something. Throws `invalid_json` with the member at fault, before anything is taken or sent. */
-export function readRequest(protocol: Protocol, body: Uint8Array): ModelRequest {
+/**
+ * Reads the members that decide something. `meant` is the model of a request that names none. Throws `invalid_json` with the member at fault, before
+ * anything is taken or sent.
+ */
+export function readRequest(protocol: Protocol, body: Uint8Array, meant?: string): ModelRequest {
   try {
     const members = readMembers(body);
     const values = Object.fromEntries(protocol.members.map((name) => [name, valueOf(body, members.get(name))]));
-    const { model, stream = false, n = 1, background = false } = values;
-    if (typeof model !== "string" || model === "" || model.length > MODEL_LENGTH_MAX) throw invalid("model", "Name the model, as text.");
-    if (typeof stream !== "boolean") throw invalid("stream", "stream is true or false.");
-    if (background !== false)
-      throw invalid("background", "Answers in the background are not served here: what they use could not be counted.");
-    if (!isBound(n, CHOICES_MAX)) throw invalid("n", `n is a whole number from 1 to ${CHOICES_MAX}.`);
-    for (const path of protocol.callerNames) assertName(values, path);
-    return { protocol, body, members, values, model, stream, outputMax: outputMaxOf(protocol, values), choices: n };
+    return understood({ protocol, body, members }, meant === undefined ? values : { ...values, model: values["model"] ?? meant });
   } catch (error) {
     if (error instanceof OutlineError) throw invalid(undefined, `The body is not an object of JSON: ${error.message}.`);
     throw error;
@@ -50,6 +46,24 @@ export function readSent(protocol: ProviderProtocol, body: Uint8Array, model: st
   const members = readMembers(body);
   const values = Object.fromEntries(protocol.members.map((name) => [name, valueOf(body, members.get(name))]));
   return { protocol, body, members, values, model, stream, outputMax: outputMaxOf(protocol, values), choices: 1 };
+}
+
+/** The request as it is with these members put into it. Its bytes stay those of the caller. */
+export function requestWith(request: ModelRequest, put: Readonly<Record<string, unknown>>): ModelRequest {
+  const read = request.protocol.members.filter((name) => Object.hasOwn(put, name));
+  return understood(request, { ...request.values, ...Object.fromEntries(read.map((name) => [name, put[name]])) });
+}
+
+function understood(parts: Pick<ModelRequest, "protocol" | "body" | "members">, values: RequestValues): ModelRequest {
+  const { protocol } = parts;
+  const { model, stream = false, n = 1, background = false } = values;
+  if (typeof model !== "string" || model === "" || model.length > MODEL_LENGTH_MAX) throw invalid("model", "Name the model, as text.");
+  if (typeof stream !== "boolean") throw invalid("stream", "stream is true or false.");
+  if (background !== false)
+    throw invalid("background", "Answers in the background are not served here: what they use could not be counted.");
+  if (!isBound(n, CHOICES_MAX)) throw invalid("n", `n is a whole number from 1 to ${CHOICES_MAX}.`);
+  for (const path of protocol.callerNames) assertName(values, path);
+  return { ...parts, values, model, stream, outputMax: outputMaxOf(protocol, values), choices: n };
 }
 
 /** The smaller of the bounds that are set. */

@@ -33,7 +33,9 @@ class Draft implements UpstreamDraft {
   target: UpstreamTarget | undefined;
   scheme: string | undefined;
   outside = false;
+  answerFields: UpstreamDraft["answerFields"];
   again: UpstreamDraft["again"];
+  began: UpstreamDraft["began"];
   readonly #call: ProxyCall;
   #headers: HeaderEdit | undefined;
 

@@ -175,6 +175,7 @@ class Attempt implements Forward {
     call.tried.push(node);
     call.upstreamAddress = node.address;
     node.busy++;
+    draft.began?.();
   }
 
   onResponse(head: ResponseHead): ResponsePlan {
@@ -186,7 +187,10 @@ class Attempt implements Forward {
     this.#forwarding.succeeded(this.#upstream, this.#node, head.status, judgeOf(call));
     const another = this.#another(head.status, nowMs);
     if (another) return { kind: "retry", forward: another };
-    const draft = new AnswerDraft(head.status, head.headers.edit(), true);
+    const headers = head.headers.edit();
+    const { answerFields } = call.upstream;
+    if (answerFields) for (const [name] of headers.fields()) if (!answerFields.has(name.toLowerCase())) headers.remove(name);
+    const draft = new AnswerDraft(head.status, headers, true);
     if (call.profile === "apisix" && head.status >= 500) {
       draft.headers.set("X-APISIX-Upstream-Status", call.upstreamStatuses.join(", "));
     }

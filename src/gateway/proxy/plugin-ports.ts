@@ -39,6 +39,7 @@ export function createPluginPorts(ports: DataPlanePorts, pattern: PatternCompile
     authFailed: (reason, call, claimed) =>
       settleFailure(ports.noteFailure(call.head.remoteAddress), (tooMany) => record("auth_failed", tooMany ?? reason, call, claimed)),
     pattern,
+    models: ports.models,
     metrics: ports.metrics,
   };
 }

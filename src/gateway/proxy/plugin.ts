@@ -1,7 +1,17 @@
 import type { Clock, Fault, Random, Tenant, TenantContext, TenantId } from "../../kernel/index.ts";
+import type { ModelGateway } from "../../models/index.ts";
 import type { Identified } from "../../tenancy/identity/index.ts";
 import type { Limits } from "../../tenancy/limits/index.ts";
-import type { Answer, Exchange, ExchangeEnd, HeaderEdit, RequestHead, OutboundRequest, OutboundResponse } from "../../wire/index.ts";
+import type {
+  Answer,
+  Exchange,
+  ExchangeEnd,
+  HeaderEdit,
+  RequestHead,
+  OutboundRequest,
+  OutboundResponse,
+  ResponsePlan,
+} from "../../wire/index.ts";
 import type { UpstreamSettings } from "../dialect/objects.ts";
 import type { CallMetrics } from "../plugins/prometheus/call-metrics.ts";
 
@@ -115,6 +125,8 @@ export interface PluginPorts {
   authFailed(reason: string, call: Call, claimed?: TenantId): Fault | undefined;
   /** One pattern of the dialect, in linear time. */
   pattern(source: string, flags: string): Pattern;
+  /** Takes requests to models under the rules of their tenants; undefined where no tenant has such rules. */
+  readonly models?: Pick<ModelGateway, "attend"> | undefined;
   /** Takes what the plugin prometheus counts; undefined where nothing is counted. */
   readonly metrics?: CallMetrics | undefined;
 }
@@ -228,8 +240,12 @@ export interface UpstreamDraft {
   scheme: string | undefined;
   /** The upstream is somebody else's: nothing about the tenant or the caller is told to it. */
   outside: boolean;
+  /** Fields of the answer that go on, in lower case; undefined is all of them. */
+  answerFields: ReadonlySet<string> | undefined;
   /** Asked when a try has failed before its answer began; status 0 is none. True: this draft is for another try now. */
   again: ((status: number) => boolean) | undefined;
+  /** Told of each try when it begins. */
+  began: (() => void) | undefined;
 }
 
 /** The answer's head while plugins work on it. */
@@ -238,6 +254,8 @@ export interface ResponseDraft {
   readonly headers: HeaderEdit;
   /** Whether an upstream made it. */
   readonly fromUpstream: boolean;
+  /** The upstream's body goes on as this plan says, before any map or watcher sees it. Of its fields only those of an answer of its own count. */
+  goesBy(plan: ResponsePlan): void;
   /** Replaces the body. */
   setBody(body: Uint8Array | string): void;
   /**

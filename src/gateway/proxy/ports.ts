@@ -1,4 +1,5 @@
 import type { Clock, Fault, Random, Tenant, TenantContext, TenantId } from "../../kernel/index.ts";
+import type { ModelGateway } from "../../models/index.ts";
 import type { Audit } from "../../tenancy/audit/index.ts";
 import type { FailureNote, Identified } from "../../tenancy/identity/index.ts";
 import type { FairQueue, Limits } from "../../tenancy/limits/index.ts";
@@ -49,6 +50,8 @@ export interface DataPlanePorts {
   warn(message: string, facts?: Readonly<Record<string, unknown>>): void;
   /** Takes the record of a call that is over, and returns at once. */
   observe(record: AccessRecord): void;
+  /** Takes requests to models under the rules of their tenants; without it no tenant has any there. */
+  readonly models?: Pick<ModelGateway, "attend"> | undefined;
   /** Takes what the plugin prometheus counts; without it that plugin does nothing. */
   readonly metrics?: CallMetrics | undefined;
 }

@@ -1,4 +1,4 @@
-import { createHeaderList, type Answer, type HeaderEdit, type ResponseHead, type ResponsePlan } from "../../wire/index.ts";
+import { createHeaderList, type Answer, type HeaderEdit, type MapPlan, type ResponseHead, type ResponsePlan } from "../../wire/index.ts";
 import type { ResponseDraft } from "./plugin.ts";
 
 type Watcher = (piece: Uint8Array | undefined) => void;
@@ -16,6 +16,7 @@ export class AnswerDraft implements ResponseDraft {
   status: number;
   readonly headers: HeaderEdit;
   readonly fromUpstream: boolean;
+  #source: ResponsePlan | undefined;
   #body: Uint8Array | string | undefined;
   #maps: BodyMap[] | undefined;
   #watchers: Watcher[] | undefined;
@@ -24,6 +25,10 @@ export class AnswerDraft implements ResponseDraft {
     this.status = status;
     this.headers = headers;
     this.fromUpstream = fromUpstream;
+  }
+
+  goesBy(plan: ResponsePlan): void {
+    this.#source = plan;
   }
 
   setBody(body: Uint8Array | string): void {
@@ -48,11 +53,56 @@ export class AnswerDraft implements ResponseDraft {
       this.#tell(body);
       return { kind: "replace", answer: { status: this.status, headers: toRecord(this.headers), body } };
     }
+    if (head.hasBody && this.#source) return this.#after(this.#source, head.status);
     if (!head.hasBody || (!this.#maps && !this.#watchers)) {
       if (!head.hasBody) this.#tell(undefined);
       return { kind: "pass", status: this.status, headers: this.headers };
     }
     return { kind: "map", status: this.status, headers: this.headers, map: this.#pieces() };
+  }
+
+  /** What this plan gives, with what plugins made of it. */
+  #after(source: ResponsePlan, status: number): ResponsePlan {
+    switch (source.kind) {
+      case "map":
+        return this.#afterMap(source);
+      case "collect":
+        return { ...source, whole: async (body) => this.#dressed(await source.whole(body), status) };
+      case "remake":
+        return { ...source, answer: async (body) => this.#dressed(await source.answer(body), status) };
+      case "replace":
+        return { ...source, answer: this.#dressed(source.answer, status) };
+      case "pass":
+      case "retry":
+        return source;
+      default:
+        return source satisfies never;
+    }
+  }
+
+  #afterMap({ map, broken }: MapPlan): MapPlan {
+    const pieces = this.#pieces();
+    const ended = (bytes: Uint8Array | undefined): Uint8Array =>
+      Buffer.concat([bytes && pieces(bytes), pieces(undefined)].flatMap((piece) => piece ?? []));
+    return {
+      kind: "map",
+      status: this.status,
+      headers: this.headers,
+      map: (piece) => {
+        const made = map(piece);
+        if (made && "last" in made) return { last: ended(made.last) };
+        return piece === undefined ? ended(made) : made && pieces(made);
+      },
+      ...(broken && { broken: (reason) => ended(broken(reason)) }),
+    };
+  }
+
+  /** An answer that was made of the upstream's: of another status it is a refusal, which plugins have not seen. */
+  #dressed(answer: Answer, status: number): Answer {
+    if (answer.status !== status) this.status = answer.status;
+    for (const name of BODY_FIELDS) this.headers.remove(name);
+    for (const [name, value] of toEdit(answer.headers).fields()) this.headers.set(name, value);
+    return this.apply(answer);
   }
 
   /** Our own answer with what plugins made of it. */

@@ -36,12 +36,12 @@ export class BudgetBook {
     this.#ports = ports;
   }
 
-  /** The budgets that a request of this caller to this model counts for. */
-  due(budgets: readonly OpenBudget[], { tenant, principal }: TenantContext, model: string): readonly DueBudget[] {
+  /** The budgets that a request of this caller to a model counts for: those of any of its names; its own budget is the first one's. */
+  due(budgets: readonly OpenBudget[], { tenant, principal }: TenantContext, names: readonly [string, ...string[]]): readonly DueBudget[] {
     const nowMs = this.#ports.clock.now();
     return budgets.flatMap((budget): DueBudget[] => {
-      if (budget.models && !budget.models.some((pattern) => matchesModel(pattern, model))) return [];
-      const subject = subjectOf(budget, principal, model);
+      if (budget.models && !budget.models.some((pattern) => names.some((name) => matchesModel(pattern, name)))) return [];
+      const subject = subjectOf(budget, principal, names[0]);
       if (subject === undefined) return [];
       const { startMs, endMs } = periodAt(budget.per, nowMs);
       const cap = budget.unit === "money" ? Math.floor(budget.limit * NANO) : budget.limit;

@@ -85,7 +85,7 @@ export class Guardrails {
     const seen = new Seen();
     const made = await mapTexts(json, (text, place) => (isModel(place) ? text : this.#look("request", text, seen)));
     await this.#judge("request", request.model, seen, call);
-    return made === json ? request : readRequest(request.protocol, Buffer.from(made));
+    return made === json ? request : readRequest(request.protocol, Buffer.from(made), request.model);
   }
 
   /** The answer as it may go on. Throws as for a request, and `upstream_invalid` for one that does not fit the schema. */

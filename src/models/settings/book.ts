@@ -5,6 +5,7 @@ import { SIGNING_SECRET } from "../../wire/index.ts";
 import { type Catalogue, type CatalogueParts, createCatalogue, type Owner } from "./catalogue.ts";
 import { baseUrlOf, toProvider } from "./providers.ts";
 import {
+  type ModelSettings,
   type PlatformModels,
   platformModelsSchema,
   type ProviderSettings,
@@ -29,6 +30,8 @@ export interface ModelBookPorts {
 /** The settings of models, in memory: what each tenant may use, and the keys of providers. */
 export interface ModelBook {
   catalogue(tenant: Tenant): Catalogue | Promise<Catalogue>;
+  /** The platform's model of this name, or the one that its provider calls so; whoever may use it. */
+  known(name: string): { readonly name: string; readonly settings: ModelSettings } | undefined;
   /** The key of a provider, or undefined where none is set. */
   key(tenant: StoreTenant, owner: Owner, provider: string): Promise<Secret | undefined>;
   readPlatform(): Promise<Versioned & { readonly keys: readonly string[] }>;
@@ -91,6 +94,14 @@ class LiveBook implements ModelBook {
   catalogue(tenant: Tenant): Catalogue | Promise<Catalogue> {
     const entry = this.#tenants.get(tenant.uuid);
     return entry ? this.#catalogueOf(tenant, entry) : this.#load(tenant.uuid).then((loaded) => this.#catalogueOf(tenant, loaded));
+  }
+
+  known(name: string): { readonly name: string; readonly settings: ModelSettings } | undefined {
+    const { models } = this.#platform.parts.document;
+    const own = Object.hasOwn(models, name) ? models[name] : undefined;
+    if (own) return { name, settings: own };
+    const other = Object.entries(models).find(([, { model }]) => model === name);
+    return other && { name: other[0], settings: other[1] };
   }
 
   async key(tenant: StoreTenant, owner: Owner, provider: string): Promise<Secret | undefined> {

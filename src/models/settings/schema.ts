@@ -171,6 +171,12 @@ const cache = z.strictObject({
   similar: z.strictObject({ model: modelName, threshold: z.number().min(0.5).max(1) }).optional(),
 });
 
+/** One provider with nothing said but its kind, and one model with nothing said but its provider. */
+export const USUAL = {
+  provider: provider.parse({ kind: "openai-compatible", baseUrl: "https://provider.invalid" }),
+  model: model.parse({ provider: "none" }),
+} as const;
+
 /** The models of the platform: the document that operators set. */
 export const platformModelsSchema = z
   .strictObject({

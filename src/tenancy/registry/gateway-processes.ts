@@ -47,7 +47,7 @@ export class GatewayProcesses {
   async serves(revision: number): Promise<void> {
     this.#served = revision;
     const { system } = this.#ports;
-    await (this.#holding ??= this.#run(() => system.keep(`select freehold.hold_gateway('${this.#id}')`)));
+    await (this.#holding ??= this.#write(() => system.keep(`select freehold.hold_gateway('${this.#id}')`)));
     this.#beat ??= setInterval(() => void this.#tell(), BEAT_MS).unref();
     await this.#tell();
   }

@@ -8,10 +8,12 @@ import { AiCall } from "./ai-call.ts";
 import { endpointOf } from "./endpoint.ts";
 import { createInstance, type Instance } from "./instance.ts";
 import { type ClientRequest, readClientRequest, refused } from "./request.ts";
+import { type Sender, senderFor } from "./sender.ts";
 import { MULTI_SCHEMA, type MultiSettings, PROXY_SCHEMA, type ProxySettings, type SharedSettings } from "./settings.ts";
 import { UsageWatch } from "./token-usage.ts";
 
 const WATCH = {};
+const SENDER = {};
 
 /** Sends requests to one provider of models, with its key and options. */
 export const aiProxy: Plugin<ProxySettings> = {
@@ -71,24 +73,35 @@ class AiProxy implements PluginInstance {
   async access(call: Call): Promise<Verdict> {
     const request = await readClientRequest(call, this.#settings.max_req_body_size);
     if ("status" in request) return request;
-    if (!this.#instances.some((instance) => instance.speaks(request.protocol))) {
-      return refused(call, `no provider of this route speaks ${request.protocol}`);
-    }
     const model = request.values["model"];
     if (typeof model === "string") call.define("request_llm_model", model.slice(0, 200));
+    const instances = this.#instances.filter((instance) => instance.speaks(request.protocol));
+    if (instances.length === 0) return refused(call, `no provider of this route speaks ${request.protocol}`);
+    const sender = await senderFor(call, request, instances, this.#ports.models);
+    if ("status" in sender) return sender;
     const ai = new AiCall(call, {
       fallsBack: this.#strategies.has("instance_health_and_rate_limiting") || this.#strategies.has("rate_limiting"),
       choose: (excluded) => this.#choose(call, request, excluded),
-      use: (instance) => this.#use(call, request, instance),
+      use: (instance) => this.#use(call, request, instance, sender),
     });
-    call.upstream.again = (status) => this.#again(ai, status);
+    call.setNote(SENDER, sender);
+    call.upstream.began = () => {
+      if (ai.instance) sender.began(ai.instance);
+    };
+    call.upstream.again = (status) => {
+      sender.answered(status);
+      return this.#again(ai, status);
+    };
     const verdict = ai.next();
     return verdict === "none" ? noneLeft(call) : verdict;
   }
 
   header(call: Call, response: ResponseDraft): void {
     const ai = AiCall.of(call);
+    const sender = call.note<Sender>(SENDER);
+    if (!response.fromUpstream) sender?.failed();
     if (!ai || !response.fromUpstream) return;
+    sender?.answer(response);
     const isStream = response.headers.get("content-type")?.toLowerCase().startsWith("text/event-stream") === true;
     call.define("request_type", isStream ? "ai_stream" : "ai_chat");
     const watch = new UsageWatch(isStream);
@@ -122,8 +135,8 @@ class AiProxy implements PluginInstance {
     return undefined;
   }
 
-  #use(call: Call, request: ClientRequest, instance: Instance): Verdict {
-    instance.apply(call, request);
+  #use(call: Call, request: ClientRequest, instance: Instance, sender: Sender): Verdict {
+    sender.apply(instance);
     const model = instance.model ?? request.values["model"];
     if (typeof model === "string") call.define("llm_model", model.slice(0, 200));
     return undefined;
