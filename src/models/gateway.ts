@@ -110,15 +110,13 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
       const { cache, guardrails: settings } = await ports.book.catalogue(tenant);
       const came = readRequest(PROTOCOLS[protocol], call.body);
       const targets = await targetsOf(shared, tenant, came);
-      const guard = settings && (await guardFor(ports, guardrails, settings, call));
-      const request = guard ? await guard.guardrails.request(came, guard.call) : came;
-      const cacheName = guard?.guardrails.name ?? "";
+      const { request, guard } = await guarded(came, settings && (await guardFor(ports, guardrails, settings, call)));
       const kept =
         cache &&
         (await openAnswers({
           cache: call.cache,
           settings: cache,
-          name: cacheName,
+          name: guard?.guardrails.name ?? "",
           request,
           targets: targets.map(({ model }) => model.name),
           clock: ports.clock,
@@ -143,8 +141,7 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
     async attend(protocol, call, targets) {
       const { guardrails: settings } = await ports.book.catalogue(call.context.tenant);
       const came = readRequest(PROTOCOLS[protocol], call.body, targets[0]?.name);
-      const guard = settings && (await guardFor(ports, guardrails, settings, call));
-      const request = guard ? await guard.guardrails.request(came, guard.call) : came;
+      const { request, guard } = await guarded(came, settings && (await guardFor(ports, guardrails, settings, call)));
       const answerGuard = answerGuardOf(guard, request);
       const sent = new Map(
         targets.map((target) => {
@@ -153,12 +150,7 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
         }),
       );
       const all = [...sent.values()];
-      const most = {
-        ...request,
-        stream: all.every((each) => each.request.stream) && !answerGuard,
-        choices: Math.max(...all.map((each) => each.request.choices)),
-        outputMax: Math.max(...all.map((each) => each.request.outputMax ?? each.model.settings.outputTokensMax)),
-      };
+      const most = { ...mostOf(request, all), ...(answerGuard && { stream: false }) };
       const names = all.map(({ model, request: { model: said } }) => [model.name, said] as const);
       const models = all.map(({ model }) => model);
       return new Passage(shared, call, request, sent, await holdFor(shared, call, most, models, names), answerGuard);
@@ -200,6 +192,24 @@ function noteLooking(
   if (!found) return;
   ledger.record(line);
   measures.tried(tenant, line, true);
+}
+
+/** The request as the tenant's guardrails let it through. */
+async function guarded(
+  came: ModelRequest,
+  guard: AnswerGuard | undefined,
+): Promise<{ readonly request: ModelRequest; readonly guard: AnswerGuard | undefined }> {
+  return { request: guard ? await guard.guardrails.request(came, guard.call) : came, guard };
+}
+
+/** The request that uses the most of those that are made of it. */
+function mostOf(request: ModelRequest, all: readonly { readonly request: ModelRequest; readonly model: OpenModel }[]): ModelRequest {
+  return {
+    ...request,
+    stream: all.every((each) => each.request.stream),
+    choices: Math.max(...all.map((each) => each.request.choices)),
+    outputMax: Math.max(...all.map((each) => each.request.outputMax ?? each.model.settings.outputTokensMax)),
+  };
 }
 
 /** What looks at the answer, where something does and there is text in it. */

@@ -120,9 +120,9 @@ test("what requests make for consumers while a document is taken in is kept by i
   const mark = markPlugin("mark", 1, closed);
   const counted: typeof mark = {
     ...mark,
-    create: ({ text: _, ...settings }, owner, ports) => {
+    create: ({ stop }, owner, ports) => {
       made.push(owner.id);
-      return mark.create(settings, owner, ports);
+      return mark.create(stop === undefined ? {} : { stop }, owner, ports);
     },
   };
   // settings so long that looking at those of all consumers takes several turns
