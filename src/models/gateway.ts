@@ -5,6 +5,7 @@ import { type Answer, answerInside, type Egress, type Forward, type InsideAnswer
 import { type FoundAnswer, openAnswers } from "./answer-cache.ts";
 import { type CallerNames, createCallerNames } from "./caller-names.ts";
 import type { Attempt } from "./attempts.ts";
+import { countTokens } from "./count-tokens.ts";
 import type { BudgetBook } from "./budgets/budget-book.ts";
 import { Hold } from "./budgets/hold.ts";
 import { embedText } from "./embed-text.ts";
@@ -74,6 +75,8 @@ export interface ModelGateway {
    * not speak this protocol, `insufficient_quota` and `rate_limited` with the budget's name, and what finding its provider throws.
    */
   begin(protocol: ModelProtocol, call: ModelCall): Promise<Forward | Answer>;
+  /** How many tokens a request of Messages is. It uses no budget and has no line of the ledger. Throws as `begin`. */
+  count(call: ModelCall): Promise<Forward | Answer>;
   /**
    * The whole answer to a request that the platform itself makes for a tenant, under the same rules, budgets and ledger as a caller's, whatever its
    * status. Throws as `begin`, and `upstream_invalid` for an answer over `bytesMax` or one that breaks off.
@@ -134,6 +137,13 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
       const exchange = new ModelExchange(shared, call, request, sendings, hold, { keeper: kept?.keeper, guard: answerGuard });
       if (call.signal.aborted) throw call.signal.reason; // it settles itself when the exchange is over
       return exchange.start();
+    },
+    async count(call) {
+      const { guardrails: settings } = await ports.book.catalogue(call.context.tenant);
+      const came = readRequest(PROTOCOLS.messages, call.body);
+      const targets = await targetsOf(shared, call.context.tenant, came);
+      const { request } = await guarded(came, settings && (await guardFor(ports, guardrails, settings, call)));
+      return await countTokens(shared, call, request, targets, (target) => places.find(call.context.tenant, target));
     },
     async ask(protocol, { bytesMax, ...question }) {
       return await answerInside((call) => gateway.begin(protocol, { ...question, ...call }), { bytesMax, signal: question.signal });

@@ -207,6 +207,12 @@ const TENANT_ROWS: Readonly<Record<string, Row>> = {
   "POST /v1/responses": { who: "member", scope: "models", status: 404, target: at("/v1/responses", { model: "none" }) },
   "POST /v1/embeddings": { who: "member", scope: "models", status: 404, target: at("/v1/embeddings", { model: "none" }) },
   "POST /v1/messages": { who: "member", scope: "models", status: 404, target: at("/v1/messages", { model: "none" }) },
+  "POST /v1/messages/count_tokens": {
+    who: "member",
+    scope: "models",
+    status: 404,
+    target: at("/v1/messages/count_tokens", { model: "none" }),
+  },
   "GET /v1/models": { who: "member", scope: "models", status: 200, target: at("/v1/models") },
   "GET /v1/models/{model}": { who: "member", scope: "models", status: 404, target: at("/v1/models/none") },
   "GET /tenant/v1/models/usage": { who: "admin", scope: "tenant", status: 200, target: at("/tenant/v1/models/usage") },

@@ -91,6 +91,10 @@ async function answer(turn: Turn): Promise<void> {
   const { response, body, text, billed } = turn;
   const [, verb = "say", what = "3"] = /^([a-z]+)-?(.*)$/.exec(String(body["model"])) ?? [];
   if (verb === "hang") return;
+  if (turn.path.endsWith("/count_tokens")) {
+    response.writeHead(200, { "content-type": "application/json", "set-cookie": "provider=1" });
+    return void response.end(JSON.stringify({ input_tokens: promptTokens(text) }));
+  }
   if (verb === "fail") return refuse(response, Number(what));
   const bound = Number(body["max_completion_tokens"] ?? body["max_tokens"] ?? body["max_output_tokens"] ?? Number.POSITIVE_INFINITY);
   const words = verb === "text" || verb === "tool" ? piecesOf(Buffer.from(what, "base64url").toString()) : undefined;

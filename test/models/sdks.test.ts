@@ -6,6 +6,7 @@ import Anthropic from "@anthropic-ai/sdk";
 import { generateText, streamText } from "ai";
 import OpenAI from "openai";
 import { guard, startFreehold } from "../support/freehold.ts";
+import { promptTokens } from "./scripted-provider.ts";
 import { apiKey, startModels } from "./models-under-test.ts";
 
 const freehold = await startFreehold();
@@ -107,6 +108,18 @@ describe("existing clients with a key and a base URL of Freehold", () => {
       assert.ok(names.includes("haiku"));
       await assert.rejects(anthropic.messages.create({ model: "nobodys", max_tokens: 5, messages }), Anthropic.NotFoundError);
       await assert.rejects(anthropic.messages.create({ model: "haiku", max_tokens: 0, messages }), Anthropic.BadRequestError);
+    });
+
+    test("counts tokens before it sends, at a provider that can and by what was used where none can", async () => {
+      const before = provider.billed.requests;
+      const asked = await anthropic.messages.countTokens({ model: "haiku", messages, system: "Be short." });
+      const { path, body, text } = provider.seen.at(-1) ?? assert.fail();
+      assert.deepEqual([path, body["model"], asked.input_tokens], ["/v1/messages/count_tokens", "say-6", promptTokens(text)]);
+      const sent = provider.seen.length;
+      const estimated = await anthropic.beta.messages.countTokens({ model: "small", messages });
+      assert.ok(estimated.input_tokens > 0);
+      assert.deepEqual([provider.seen.length, provider.billed.requests], [sent, before]);
+      await assert.rejects(anthropic.messages.countTokens({ model: "nobodys", messages }), Anthropic.NotFoundError);
     });
 
     test("sees an error, and not an end, when the provider breaks a stream off", async () => {

@@ -27,6 +27,14 @@ export function inference({ modelGateway }: Services): readonly Operation[] {
         run: (call) => modelGateway.begin(protocol.name, { ...call, cache: call.scope.cache }),
       }),
     ),
+    rawTenantOperation(ACCESS, {
+      method: "POST",
+      path: `${PATHS.messages.path}/count_tokens`,
+      summary: "Count the tokens of a request of Anthropic's Messages before it is sent.",
+      bytesMax: BODY_BYTES_MAX,
+      refusal: (fault, requestId) => PROTOCOLS.messages.refusal(fault, requestId),
+      run: (call) => modelGateway.count({ ...call, cache: call.scope.cache }),
+    }),
     tenantOperation(ACCESS, {
       method: "GET",
       path: "/v1/models",
