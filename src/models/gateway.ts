@@ -152,18 +152,7 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
       const { guardrails: settings } = await ports.book.catalogue(call.context.tenant);
       const came = readRequest(PROTOCOLS[protocol], call.body, targets[0]?.name);
       const { request, guard } = await guarded(came, settings && (await guardFor(ports, guardrails, settings, call)));
-      const answerGuard = answerGuardOf(guard, request);
-      const sent = new Map(
-        targets.map((target) => {
-          const made = requestWith(request, target.put);
-          return [target, { request: made, model: attendedModel(target, made.model, ports.book) }];
-        }),
-      );
-      const all = [...sent.values()];
-      const most = { ...mostOf(request, all), ...(answerGuard && { stream: false }) };
-      const names = all.map(({ model, request: { model: said } }) => [model.name, said] as const);
-      const models = all.map(({ model }) => model);
-      return new Passage(shared, call, request, sent, await holdFor(shared, call, most, models, names), answerGuard);
+      return await passageFor(shared, call, request, targets, answerGuardOf(guard, request));
     },
     async models(tenant) {
       return [...(await ports.book.catalogue(tenant)).routes.values()];
@@ -210,6 +199,27 @@ async function guarded(
   guard: AnswerGuard | undefined,
 ): Promise<{ readonly request: ModelRequest; readonly guard: AnswerGuard | undefined }> {
   return { request: guard ? await guard.guardrails.request(came, guard.call) : came, guard };
+}
+
+/** The passage of a request to these targets, with what it can use at any of them held. */
+async function passageFor(
+  ports: ExchangePorts,
+  call: PassedCall,
+  request: ModelRequest,
+  targets: readonly PassedTarget[],
+  guard: AnswerGuard | undefined,
+): Promise<Passage> {
+  const sent = new Map(
+    targets.map((target) => {
+      const made = requestWith(request, target.put);
+      return [target, { request: made, model: attendedModel(target, made.model, ports.book) }];
+    }),
+  );
+  const all = [...sent.values()];
+  const most = { ...mostOf(request, all), ...(guard && { stream: false }) };
+  const names = all.map(({ model, request: { model: said } }) => [model.name, said] as const);
+  const models = all.map(({ model }) => model);
+  return new Passage(ports, call, request, sent, await holdFor(ports, call, most, models, names), guard);
 }
 
 /** The request that uses the most of those that are made of it. */
