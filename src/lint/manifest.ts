@@ -117,6 +117,7 @@ export function ownManifest({ application, platform }: { readonly application: s
         "freehold.file_copies",
         "freehold.channel_installations",
         "freehold.channel_leases",
+        "freehold.channel_starts",
         "freehold_private.*",
       ],
     },

@@ -7,6 +7,8 @@ export interface DiscordApp {
   readonly id: string;
   readonly botToken: string;
   readonly guild: string;
+  /** Other servers that its bot is in. */
+  readonly otherGuilds?: readonly string[];
   readonly privateKey: KeyObject;
   readonly publicKey: string;
 }
@@ -21,8 +23,8 @@ export interface Sent {
 /** Discord as far as an app sees it: a bot token opens its own app and servers, an answer's token the answers of its own app. */
 export interface DiscordStub extends StubServer {
   readonly sent: Sent[];
-  /** Where apps connect to, and how often they may begin anew. */
-  readonly gateway: { url: string; remaining: number };
+  /** Where apps connect to, over how many connections each, how often they may begin anew, and how many at a time. */
+  readonly gateway: { url: string; remaining: number; shards: number; lanes: number };
   add(app: DiscordApp): void;
 }
 
@@ -42,7 +44,7 @@ export function appOf(n: number): DiscordApp {
 export async function startDiscord(): Promise<DiscordStub> {
   const apps: DiscordApp[] = [];
   const sent: Sent[] = [];
-  const gateway = { url: "", remaining: 1_000 };
+  const gateway = { url: "", remaining: 1_000, shards: 1, lanes: 1 };
   const stub = await startStub((request, body, response) => {
     const say = (status: number, value: object): void =>
       void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
@@ -65,9 +67,14 @@ export async function startDiscord(): Promise<DiscordStub> {
     }
     if (!app) return say(401, { code: 0 });
     if (path === "/applications/@me") return say(200, { id: app.id, verify_key: app.publicKey });
-    if (path === "/gateway/bot")
-      return say(200, { url: gateway.url, shards: 1, session_start_limit: { total: 1_000, remaining: gateway.remaining } });
-    if (path.startsWith("/guilds/")) return path === `/guilds/${app.guild}` ? say(200, { id: app.guild }) : say(404, { code: 10004 });
+    if (path === "/gateway/bot") {
+      const { url, shards, remaining, lanes } = gateway;
+      return say(200, { url, shards, session_start_limit: { total: 1_000, remaining, reset_after: 1, max_concurrency: lanes } });
+    }
+    if (path.startsWith("/guilds/")) {
+      const guild = [app.guild, ...(app.otherGuilds ?? [])].find((id) => path === `/guilds/${id}`);
+      return guild === undefined ? say(404, { code: 10004 }) : say(200, { id: guild });
+    }
     const channel = /^\/channels\/([0-9]+)\/messages$/.exec(path)?.[1];
     assert.ok(channel, `Discord has no ${path}`);
     sent.push({ app: app.id, place: channel, body: JSON.parse(body.toString()) as Record<string, unknown> });

@@ -3,73 +3,20 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { guard, startFreehold } from "../support/freehold.ts";
 import { until } from "../support/until.ts";
 import { appOf, botOf, commandOf, type DiscordApp, messageOf, startDiscord } from "./discord-apps.ts";
-import { type AppConnection, startSocketServer } from "./socket-server.ts";
+import { startDiscordGateway } from "./discord-gateway.ts";
+import type { AppConnection } from "./socket-server.ts";
 
 const [ofA, ofB, fake] = [appOf(5), appOf(6), appOf(7)];
 const apps = [ofA, ofB, fake];
 const discord = await startDiscord();
 const freehold = await startFreehold({ settings: { channels: { discord: { apiUrl: discord.url } } } });
 const operator = freehold.trusted(freehold.platform.admin);
-const heartbeat = { interval: 60_000 };
-/** What READY names for an app, where it is not the app itself. */
-const names = new Map<DiscordApp, string>();
-/** Sessions that can be gone on with, and what has been said in them since. */
-const sessions = new Map<string, { app: DiscordApp; events: { s: number; t: string; d: object }[] }>();
-const inUse = new Map<AppConnection, string>();
-let begun = 0;
-
-/** Discord's gateway as an app sees it, strict about tokens and order. */
-const wires = await startSocketServer(
-  (connection) => connection.send({ op: 10, d: { heartbeat_interval: heartbeat.interval } }),
-  (connection, { op, d }) => {
-    if (op === 1) return connection.send({ op: 11 });
-    const { token, session_id: session, seq = 0 } = d as { token: string; session_id?: string; seq?: number };
-    const app = apps.find(({ botToken }) => botToken === token);
-    if (!app) return connection.close(4_004);
-    if (op === 6) {
-      const known = sessions.get(session ?? "");
-      if (known?.app !== app) return connection.send({ op: 9, d: false });
-      inUse.set(connection, session ?? "");
-      for (const event of known.events) if (event.s > seq) connection.send({ op: 0, ...event });
-      return connection.send({ op: 0, s: known.events.length + 1, t: "RESUMED", d: {} });
-    }
-    assert.equal(op, 2);
-    const id = `session-${++begun}`;
-    sessions.set(id, { app, events: [] });
-    inUse.set(connection, id);
-    const ready = {
-      v: 10,
-      session_id: id,
-      resume_gateway_url: wires.url,
-      user: { id: botOf(app) },
-      application: { id: names.get(app) ?? app.id },
-    };
-    return connection.send({ op: 0, s: 1, t: "READY", d: ready });
-  },
-);
-discord.gateway.url = wires.url;
-
-/** The connection in use for an app. */
-async function connectionOf(app: DiscordApp): Promise<AppConnection> {
-  return await until(`a connection of ${app.id}`, () =>
-    wires.connections.findLast((each) => each.open && sessions.get(inUse.get(each) ?? "")?.app === app),
-  );
-}
-
-/** Says an event in an app's session: now, and to whoever goes on with it. */
-async function say(app: DiscordApp, t: string, d: object): Promise<void> {
-  const connection = await connectionOf(app);
-  const session = sessions.get(inUse.get(connection) ?? "");
-  assert.ok(session);
-  const event = { s: session.events.length + 2, t, d };
-  session.events.push(event);
-  connection.send({ op: 0, ...event });
-}
+const gateway = await startDiscordGateway(discord, apps);
+const { sessions, heartbeat, names, connectionOf, say } = gateway;
 
 /** A message that waits in the session for whoever goes on with it. */
 function sayMeanwhile(session: string, channel: string): void {
-  const known = sessions.get(session);
-  known?.events.push({ s: known.events.length + 2, t: "MESSAGE_CREATE", d: messageOf(ofA, { channel_id: channel }) });
+  gateway.sayMeanwhile(session, "MESSAGE_CREATE", messageOf(ofA, { channel_id: channel }));
 }
 
 async function answers(count: number): Promise<typeof discord.sent> {
@@ -94,7 +41,7 @@ async function install(tenant: string, app: DiscordApp, settings: object = {}) {
 describe("Discord over a connection", () => {
   guard(freehold);
   after(() => {
-    wires.close();
+    gateway.close();
     discord.close();
     assert.deepEqual(discord.problems, []);
   });
@@ -190,13 +137,13 @@ describe("Discord over a connection", () => {
       (each: AppConnection) => each.close(4_000),
     ]) {
       const first = await connectionOf(ofA);
-      const session = inUse.get(first) ?? "";
+      const session = gateway.sessionOver(first);
       lose(first);
       await until("its end", () => !first.open);
       // said while nobody was there
       sayMeanwhile(session, "400000000000000003");
       const second = await connectionOf(ofA);
-      assert.deepEqual([second.said[0]?.["op"], inUse.get(second)], [6, session]);
+      assert.deepEqual([second.said[0]?.["op"], gateway.sessionOver(second)], [6, session]);
       await until("what was missed is answered", () => discord.sent.some(({ place }) => place === "400000000000000003"));
       discord.sent.length = 0;
     }
@@ -205,7 +152,7 @@ describe("Discord over a connection", () => {
   test("a session that Discord has forgotten begins anew", async () => {
     const first = await connectionOf(ofA);
     await settled();
-    sessions.delete(inUse.get(first) ?? "");
+    sessions.delete(gateway.sessionOver(first));
     first.cut();
     const second = await connectionOf(ofA);
     assert.equal(second.said[0]?.["op"], 2);
@@ -229,13 +176,13 @@ describe("Discord over a connection", () => {
 
   test("another gateway goes on with the session of one that ended, and nothing is lost", async () => {
     const held = await connectionOf(ofA);
-    const session = inUse.get(held) ?? "";
+    const session = gateway.sessionOver(held);
     const other = await freehold.second();
     await freehold.app.services.channels.sockets.close();
     await until("its end", () => !held.open);
     sayMeanwhile(session, "400000000000000004");
     const next = await connectionOf(ofA);
-    assert.deepEqual([next.said[0]?.["op"], inUse.get(next)], [6, session]);
+    assert.deepEqual([next.said[0]?.["op"], gateway.sessionOver(next)], [6, session]);
     await until("what was missed is answered", () => discord.sent.some(({ place }) => place === "400000000000000004"));
     assert.ok(other.url);
   });

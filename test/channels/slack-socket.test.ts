@@ -192,32 +192,6 @@ describe("Slack over a connection", () => {
     assert.ok(String(message?.["text"]).includes(CANARY));
   });
 
-  test("a connection is held by one gateway of several, and by another one when that is gone", async () => {
-    const others = await Promise.all([freehold.second(), freehold.second()]);
-    const connection = await connectionOf(own);
-    await acknowledged(connection, send(connection, payloadOf(own)));
-    const open = (): number => wires.connections.filter((each) => each.open && each.path === `/${own.app}`).length;
-    assert.equal(open(), 1);
-    const [lease] = await freehold.sql<{ holder: string }>("select holder from freehold.channel_leases where installation = $1", [
-      await idOf(own),
-    ]);
-    // as if the process that holds it were gone: its word is over, and it can say nothing more
-    await freehold.sql("update freehold.channel_leases set holder = gen_random_uuid(), expires_at = now() where installation = $1", [
-      await idOf(own),
-    ]);
-    await until("another holder", async () => {
-      const [now] = await freehold.sql<{ holder: string; good: boolean }>(
-        "select holder, expires_at > now() as good from freehold.channel_leases where installation = $1",
-        [await idOf(own)],
-      );
-      return now?.good === true && (now.holder !== lease?.holder || others.length > 0);
-    });
-    const next = await connectionOf(own);
-    await acknowledged(next, send(next, payloadOf(own, { text: "after the change" })));
-    await until("one connection", () => open() === 1);
-    await posted(own, 2);
-  });
-
   test("an app that is taken away is connected to no longer", async () => {
     const connection = await connectionOf(own);
     assert.equal((await operator.send("DELETE", `/admin/v1/tenants/a/channels/${await idOf(own)}`)).status, 204);

@@ -66,6 +66,9 @@ export type AdmittedReading = Exclude<Reading, { kind: "refused" }>;
 /** One connection of an installation, for as long as it lasts. */
 export interface SocketTurn {
   readonly installation: OpenInstallation;
+  /** Which of its connections it is, from 0 on, and how many there are. */
+  readonly shard: number;
+  readonly shards: number;
   /** Where the platform goes on; what is set is there for the next connection, also in another process. */
   resume: Json | null;
   /** Ends the connection. */
@@ -76,6 +79,10 @@ export interface SocketTurn {
   connect(url: string, messageBytesMax: number): Promise<OwnWebSocket>;
   /** Takes what was read. Throws as {@link Receiver.take} does. */
   take(reading: AdmittedReading): Promise<Acknowledgement>;
+  /** The platform wants more connections than there are: this one ends, and so many are opened in its stead. */
+  widen(shards: number): Promise<void>;
+  /** Waits for the next place in one of the platform's lanes of sessions to begin, among all processes. */
+  place(lane: number): Promise<void>;
   /** Told of what cannot be taken now, and goes on. */
   problem(error: unknown): void;
 }

@@ -31,13 +31,26 @@ const READY = z.object({
 const RESUME = z.object({ session: z.string(), url: z.string(), user: z.string(), seq: z.int() });
 type Resume = z.output<typeof RESUME>;
 const INTERACTION = z.object({ id: snowflake, token: z.string().regex(/^[A-Za-z0-9._=-]{1,500}$/) });
-const GATEWAY = z.object({ url: z.string().max(2_048), session_start_limit: z.object({ remaining: z.int() }) });
+const GATEWAY = z.object({
+  url: z.string().max(2_048),
+  /** Connections that Discord wants an app of this size to have. */
+  shards: z.int().min(1).max(1_000),
+  session_start_limit: z.object({ remaining: z.int(), max_concurrency: z.int().min(1) }),
+});
+
+/** Where a session begins, and how many lanes there are to begin in: of each, one every five seconds. */
+interface Beginning {
+  readonly url: string;
+  readonly lanes: number;
+}
 
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 /** Not 1000 or 1001, which would end the session too. */
 const KEEP_SESSION = 4_000;
-/** What Discord closes with when the app has to be mended: token, shards, intents. */
-const REFUSING: ReadonlySet<number> = new Set([4_004, 4_010, 4_011, 4_012, 4_013, 4_014]);
+/** What it closes with when an app of this size has to have more connections. */
+const MORE_SHARDS = 4_011;
+/** What it closes with when the app has to be mended: token, shards, intents. */
+const REFUSING: ReadonlySet<number> = new Set([4_004, 4_010, MORE_SHARDS, 4_012, 4_013, 4_014]);
 /** What it closes with when the session is gone. */
 const FORGOTTEN: ReadonlySet<number> = new Set([4_007, 4_009]);
 /** After these an event is asked for again: Discord says it once, but goes on where it is told to. */
@@ -49,44 +62,54 @@ const LATER: ReadonlySet<FaultCode> = new Set(["dependency_unavailable", "overlo
  */
 export async function speakDiscord(line: DiscordLine, turn: SocketTurn): Promise<SocketEnd> {
   const known = RESUME.safeParse(turn.resume).data;
-  const address = known ? known.url : await askGateway(line, turn);
-  if (typeof address !== "string") return address;
-  const connection = await turn.connect(`${address.replace(/\/$/, "")}/?v=10&encoding=json`, MESSAGE_BYTES_MAX);
-  const talk = new Talk(line, turn, connection, known);
+  const beginning = known ? { url: known.url, lanes: 1 } : await askGateway(line, turn);
+  if ("kind" in beginning) return beginning;
+  const connection = await turn.connect(`${beginning.url.replace(/\/$/, "")}/?v=10&encoding=json`, MESSAGE_BYTES_MAX);
+  const talk = new Talk(line, turn, connection, known, beginning.lanes);
   try {
     const end = await talk.listen();
     if (end) return end;
   } finally {
     talk.close();
   }
-  if (REFUSING.has(connection.closeCode)) {
-    turn.resume = null;
-    return { kind: "refused", reason: `close_${connection.closeCode}` };
+  const { closeCode } = connection;
+  if (REFUSING.has(closeCode) || FORGOTTEN.has(closeCode)) turn.resume = null;
+  if (closeCode === MORE_SHARDS) {
+    const asked = await askGateway(line, turn);
+    if ("kind" in asked) return asked;
   }
-  if (FORGOTTEN.has(connection.closeCode)) turn.resume = null;
-  throw new Fault("upstream_unreachable", `Discord's connection was lost (${connection.closeCode})`);
+  if (REFUSING.has(closeCode)) return { kind: "refused", reason: `close_${closeCode}` };
+  throw new Fault("upstream_unreachable", `Discord's connection was lost (${closeCode})`);
 }
 
-/** Where to connect to; or that Discord does not take the token, or no more beginnings today. */
-async function askGateway({ api, apiUrl }: DiscordLine, { installation, signal }: SocketTurn): Promise<string | SocketEnd> {
+/** Where to begin; or that Discord does not take the token, or no more beginnings today, or wants more connections, which are then opened. */
+async function askGateway({ api, apiUrl }: DiscordLine, turn: SocketTurn): Promise<Beginning | SocketEnd> {
+  const { installation, signal } = turn;
   const headers = { authorization: `Bot ${installation.secrets["botToken"] ?? ""}` };
   const answer = await api(tenantOf(installation), { method: "GET", url: `${apiUrl}/api/v10/gateway/bot`, headers, signal });
   assertUsable("Discord", answer);
   const gateway = GATEWAY.safeParse(answer.body);
   if (answer.status !== 200 || !gateway.success) return { kind: "refused", reason: `status_${answer.status}` };
-  return gateway.data.session_start_limit.remaining > 0 ? gateway.data.url : { kind: "refused", reason: "session_limit" };
+  const { url, shards, session_start_limit: limit } = gateway.data;
+  if (shards > turn.shards) {
+    await turn.widen(shards);
+    return { kind: "again" };
+  }
+  return limit.remaining > 0 ? { url, lanes: limit.max_concurrency } : { kind: "refused", reason: "session_limit" };
 }
 
 class Talk {
   readonly #line: DiscordLine;
   readonly #turn: SocketTurn;
   readonly #connection: OwnWebSocket;
+  readonly #lanes: number;
   #session: Resume | undefined;
   #heart: NodeJS.Timeout | undefined;
   #answered = true;
 
-  constructor(line: DiscordLine, turn: SocketTurn, connection: OwnWebSocket, session: Resume | undefined) {
+  constructor(line: DiscordLine, turn: SocketTurn, connection: OwnWebSocket, session: Resume | undefined, lanes: number) {
     this.#line = line;
+    this.#lanes = lanes;
     this.#turn = turn;
     this.#connection = connection;
     this.#session = session;
@@ -135,8 +158,19 @@ class Talk {
       const { session, seq } = this.#session;
       return await this.#say(OP.resume, { token, session_id: session, seq });
     }
+    // not waited for, since it can take its time: meanwhile heartbeats are answered
+    this.#identify(token).catch((error: unknown) => {
+      if (!this.#turn.signal.aborted) this.#turn.problem(error);
+      this.#connection.close(KEEP_SESSION, "");
+    });
+    return undefined;
+  }
+
+  async #identify(token: string): Promise<void> {
+    const { shard, shards } = this.#turn;
+    await this.#turn.place(shard % this.#lanes);
     const properties = { os: "linux", browser: "freehold", device: "freehold" };
-    return await this.#say(OP.identify, { token, intents: this.#line.intents, properties });
+    await this.#say(OP.identify, { token, intents: this.#line.intents, properties, shard: [shard, shards] });
   }
 
   #schedule(intervalMs: number, waitMs: number): void {

@@ -43,6 +43,8 @@ const QUEUED_MAX = 1_000;
 const GOOD_MS = 10_000;
 const PAUSE_MS = 250;
 const PAUSE_MS_MAX = 60_000;
+/** A place that was missed by more is not used: the next one could be too near. */
+const LATE_MS = 250;
 /** The pause where the platform does not take the app. */
 const REFUSED_MS = 5 * 60_000;
 
@@ -51,9 +53,8 @@ export function createSocketKeeper(ports: SocketPorts): SocketKeeper {
   return new Keeper(ports);
 }
 
-/** One installation whose connection is kept here. */
-interface Kept {
-  readonly installation: string;
+/** One connection that is kept here. */
+interface Kept extends HeldLease {
   resume: Json | null;
   /** Whether something was taken since it was last connected. */
   useful: boolean;
@@ -97,9 +98,9 @@ class Keeper implements SocketKeeper {
     const { leases, clock, report } = this.#ports;
     const askedMs = clock.monotonic();
     try {
-      const held = await leases.keep([...this.#kept.values()].map(toLease));
+      const held = new Set((await leases.keep([...this.#kept.values()].map(toLease))).map(keyOf));
       this.#certainUntil = askedMs + CHANNEL_LEASE_MS - MARGIN_MS;
-      for (const kept of this.#kept.values()) if (!held.has(kept.installation)) this.#drop(kept);
+      for (const kept of this.#kept.values()) if (!held.has(keyOf(kept))) this.#drop(kept);
       const room = Math.min(CLAIM_MAX, HELD_MAX - this.#kept.size);
       if (room > 0 && !this.#closed) for (const lease of await leases.claim(room)) this.#begin(lease);
       this.#failing = false;
@@ -111,17 +112,17 @@ class Keeper implements SocketKeeper {
   }
 
   #drop(kept: Kept): void {
-    this.#kept.delete(kept.installation);
+    if (this.#kept.get(keyOf(kept)) === kept) this.#kept.delete(keyOf(kept));
     kept.ends.abort(new Error("the connection is no longer this process's"));
   }
 
-  #begin({ installation, resume }: HeldLease): void {
+  #begin(lease: HeldLease): void {
     // held before, and lost in between: the old one is on its way out
-    const before = this.#kept.get(installation);
+    const before = this.#kept.get(keyOf(lease));
     if (before) this.#drop(before);
     const ends = new AbortController();
-    const kept: Kept = { installation, resume, useful: false, ends, running: Promise.resolve() };
-    this.#kept.set(installation, kept);
+    const kept: Kept = { ...lease, useful: false, ends, running: Promise.resolve() };
+    this.#kept.set(keyOf(kept), kept);
     kept.running = this.#run(kept).catch((error: unknown) => this.#ports.report(toFault(error)));
   }
 
@@ -159,12 +160,14 @@ class Keeper implements SocketKeeper {
   }
 
   async #turn(found: Installation, kept: Kept): Promise<SocketTurn> {
-    const { receiver, egress, clock, random, report } = this.#ports;
+    const { receiver, egress, clock, random, report, leases } = this.#ports;
     const installation = await receiver.open(found);
     const { signal } = kept.ends;
     const certain = (): boolean => !signal.aborted && clock.monotonic() < this.#certainUntil;
     return {
       installation,
+      shard: kept.shard,
+      shards: kept.shards,
       signal,
       clock,
       random,
@@ -182,11 +185,30 @@ class Keeper implements SocketKeeper {
         kept.useful = true;
         return answer;
       },
+      widen: async (shards) => {
+        await leases.widen(kept.installation, shards);
+        this.#drop(kept);
+      },
+      place: (lane) => this.#place(kept, lane),
       problem: (error) => report(toFault(error)),
     };
   }
+
+  async #place({ installation, ends: { signal } }: Kept, lane: number): Promise<void> {
+    const { leases, clock } = this.#ports;
+    for (;;) {
+      const askedMs = clock.monotonic();
+      const waitMs = await leases.place(installation, lane);
+      await pause(Math.max(0, askedMs + waitMs - clock.monotonic()), undefined, { signal, ref: false });
+      if (clock.monotonic() - askedMs - waitMs <= LATE_MS) return;
+    }
+  }
 }
 
-function toLease({ installation, resume }: Kept): HeldLease {
-  return { installation, resume };
+function toLease({ installation, shard, shards, resume }: Kept): HeldLease {
+  return { installation, shard, shards, resume };
+}
+
+function keyOf({ installation, shard }: Pick<HeldLease, "installation" | "shard">): string {
+  return `${installation}/${shard}`;
 }

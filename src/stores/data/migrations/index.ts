@@ -18,6 +18,7 @@ import { channelRequests } from "./0026-channel-requests.ts";
 import { channelLeases } from "./0031-channel-leases.ts";
 import { sealedExports } from "./0034-sealed-exports.ts";
 import { gatewayPresence } from "./0035-gateway-presence.ts";
+import { channelShards } from "./0036-channel-shards.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
@@ -42,4 +43,5 @@ export const MIGRATIONS: readonly Migration[] = [
   channelLeases,
   sealedExports,
   gatewayPresence,
+  channelShards,
 ];
