@@ -26,8 +26,9 @@ export async function migrateUp(flags: MigrateUpFlags): Promise<void> {
       contract: flags.contract ?? false,
       onHome: (tenant, step) => {
         homes++;
-        if (tenant === undefined || homes % PROGRESS_EVERY === 0)
-          progress(`${step}: ${tenant === undefined ? "shared rows" : `${homes} homes`}`);
+        if (tenant === undefined) progress(`${step}: shared rows`);
+        else if (tenant === canary) progress(`${step}: ${flags.canary}, the canary`);
+        else if (homes % PROGRESS_EVERY === 0) progress(`${step}: ${homes} homes`);
       },
     });
     printOne({ ...run, elapsedMs: Math.round(run.elapsedMs) }, flags.json);
@@ -38,8 +39,9 @@ export async function migrateUp(flags: MigrateUpFlags): Promise<void> {
 export async function migrateDrift(flags: CommonFlags): Promise<void> {
   await withData(flags, async (data) => {
     const drift = await data.fleet.drift();
+    const ids = await idsOf(data, [...new Set(drift.map(({ tenant }) => tenant))]);
     printRows(
-      drift.map((each) => ({ ...each })),
+      drift.map((each) => ({ ...each, tenant: ids.get(each.tenant) ?? each.tenant })),
       ["tenant", "model", "table", "found", "part"],
       flags.json,
     );
@@ -66,4 +68,11 @@ async function uuidOf(data: DataStore, id: string): Promise<string> {
   const uuid = rows[0]?.uuid;
   if (uuid === undefined) throw new Fault("not_found", id, { public: { detail: `There is no tenant ${id}.` } });
   return uuid;
+}
+
+async function idsOf(data: DataStore, uuids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const { rows } = await data.system.query<{ uuid: string; id: string }>(
+    sql`select uuid, id from freehold.tenants where uuid = any (${uuids}::uuid[])`,
+  );
+  return new Map(rows.map(({ uuid, id }) => [uuid, id]));
 }

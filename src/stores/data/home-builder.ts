@@ -14,16 +14,16 @@ import type { TableTarget } from "./tables/table-sql.ts";
 export const SHARED_TABLES_SCHEMA = "freehold_app";
 
 /**
- * How an application's table is made in shared rows. The owner, whom nobody can log in as, fills new columns and searches. From its first
- * row on the table takes part in the life of tenants.
+ * How an application's tables are made in shared rows. The owner, whom nobody can log in as, fills new columns and searches. From their first
+ * row on the tables take part in the life of tenants.
  */
 export function sharedTarget(roles: Roles): TableTarget {
   return {
     schema: SHARED_TABLES_SCHEMA,
     shared: true,
     guard: (table) => `${tenantTable(table, roles, { app: ROWS_RIGHTS }, SHARED_TABLES_SCHEMA)}
-create policy owner on ${SHARED_TABLES_SCHEMA}.${table} for all to ${roles.owner} using (true) with check (true);
-${lifecyclePoliciesSql(roles)}`,
+create policy owner on ${SHARED_TABLES_SCHEMA}.${table} for all to ${roles.owner} using (true) with check (true);`,
+    made: lifecyclePoliciesSql(roles),
   };
 }
 
@@ -35,6 +35,7 @@ export function schemaTarget({ schema, login }: Pick<HomeNames, "schema" | "logi
     guard: (table) => `
 alter table ${schema}.${table} add constraint ${TENANT_CONSTRAINT} check (tenant_id = '${tenant}');
 grant ${ROWS_RIGHTS} on ${schema}.${table} to ${login};`,
+    made: "",
   };
 }
 

@@ -100,6 +100,7 @@ function toNumbered(step: TableStep, version: number, sealed: SealedSteps): Numb
     sql: (target: TableTarget) =>
       [
         ...Object.entries(create).map(([table, definition]) => createTableSql(table, definition, target)),
+        ...(Object.keys(create).length > 0 ? [target.made.trim().replace(/;$/, "")] : []),
         ...Object.entries(seal).map(([table, columns]) => sealColumnsSql(table, columns, target)),
         expand,
         contract,

@@ -13,7 +13,7 @@ export interface FleetStatus {
   /** Steps that are declared, and steps that the shared rows have. */
   readonly declared: number;
   readonly shared: number;
-  /** Homes of tenants with a schema or a database of their own, and how many of them are not at the last step that may be applied. */
+  /** Homes of tenants with a schema or a database of their own, and how many of them have fewer steps than the shared rows. */
   readonly homes: number;
   readonly behind: number;
   /** Steps that take something away wait for `contract`. */

@@ -8,6 +8,8 @@ export interface TableTarget {
   readonly shared: boolean;
   /** The SQL that puts a table of the home under its tenant. */
   readonly guard: (table: string) => string;
+  /** The SQL that follows when all tables of a step are made. */
+  readonly made: string;
 }
 
 /** The SQL that makes an application's table in a home: with the tenant's column in front of its key, references and indexes. */
