@@ -1,5 +1,5 @@
-import { Fault, type Tenant } from "../../../kernel/index.ts";
-import { unauthenticated } from "../../../tenancy/identity/index.ts";
+import { Fault } from "../../../kernel/index.ts";
+import { asServed, type Served, unauthenticated } from "../../../tenancy/identity/index.ts";
 import {
   type Call,
   type ConsumerCredential,
@@ -71,27 +71,20 @@ function admit(found: ConsumerCredential, call: Call, ports: PluginPorts): Verdi
     throw refuseTenant(call, ports, "consumer_mismatch", tenantId, `${proved.id} was proved before the consumer of ${tenantId}`);
   }
   const tenant = ports.findTenant(tenantId);
-  return tenant instanceof Promise ? tenant.then((settled) => bind(settled, found, call, ports)) : bind(tenant, found, call, ports);
+  if (tenant instanceof Promise) return tenant.then((settled) => bind(asServed(settled, tenantId), found, call, ports));
+  return bind(asServed(tenant, tenantId), found, call, ports);
 }
 
-function bind(tenant: Tenant | undefined, found: ConsumerCredential, call: Call, ports: PluginPorts): Verdict {
+function bind(served: Served, found: ConsumerCredential, call: Call, ports: PluginPorts): Verdict {
   const { username, tenantId } = found.consumer;
-  if (tenant && tenant.id !== tenantId) throw new Fault("isolation_violation", `asked for ${tenantId}, got ${tenant.id}`);
-  switch (tenant?.status) {
-    case "active":
-    case "moving":
-      call.context = ports.contextOf(tenant, username, call.requestId);
-      call.attachConsumer(found);
-      return undefined;
-    case "suspended":
-      throw new Fault("tenant_suspended", `${tenant.id} is suspended`);
-    case "provisioning":
-      throw new Fault("tenant_not_ready", `${tenant.id} is being set up`);
-    default:
-      // a tenant on its way out answers like one that never was
-      throw (
-        ports.authFailed(`tenant_${tenant?.status ?? "unknown"}`, call, tenantId) ??
-        unauthenticated(`the consumer ${username} is bound to a tenant that is not there`)
-      );
+  if (!served.ok) {
+    if (served.reason === undefined) throw served.fault;
+    // a tenant on its way out answers like one that never was
+    throw (
+      ports.authFailed(served.reason, call, tenantId) ?? unauthenticated(`the consumer ${username} is bound to a tenant that is not there`)
+    );
   }
+  call.context = ports.contextOf(served.tenant, username, call.requestId);
+  call.attachConsumer(found);
+  return undefined;
 }
