@@ -28,9 +28,9 @@ export function readQueryArguments(text: string): QueryReading {
   for (const [at, pair] of pairs.entries()) {
     if (pair === "") continue;
     const mark = pair.indexOf("=");
-    const name = decode(mark === -1 ? pair : pair.slice(0, mark));
+    const name = decodeArgument(mark === -1 ? pair : pair.slice(0, mark));
     if (values.has(name)) repeated.add(name);
-    else if (at < PAIRS_MAX) values.set(name, mark === -1 ? "" : decode(pair.slice(mark + 1)));
+    else if (at < PAIRS_MAX) values.set(name, mark === -1 ? "" : decodeArgument(pair.slice(mark + 1)));
   }
   return { values, repeated, isCut: pairs.length > PAIRS_MAX };
 }
@@ -47,7 +47,8 @@ export function valueWithOneReading({ values, repeated, isCut }: QueryReading, n
   throw new Fault("malformed_request", detail, { public: { detail } });
 }
 
-function decode(text: string): string {
+/** A name or value of a query or a form as it is meant; what cannot be decoded stays as it is. */
+export function decodeArgument(text: string): string {
   const spaced = text.includes("+") ? text.replaceAll("+", " ") : text;
   if (!spaced.includes("%")) return spaced;
   try {

@@ -13,6 +13,7 @@ export {
   type Identity,
   type IdentityAudit,
   type IdentityPorts,
+  type Served,
   unauthenticated,
 } from "./identify.ts";
 export { createKeySets, type KeySets } from "./jwks.ts";

@@ -1,13 +1,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Call, ConsumerCredential, Plugin, PluginPorts } from "../../proxy/plugin.ts";
 import { ANONYMOUS_CONSUMER, realmSchema } from "../shared/auth-schema.ts";
-import { type Authentication, createAuthInstance } from "../shared/authenticate.ts";
+import { type Authentication, type AuthSettings, createAuthInstance } from "../shared/authenticate.ts";
 
-interface Settings {
+interface Settings extends AuthSettings {
   readonly realm: string;
-  /** By default true in strict. */
-  readonly hide_credentials?: boolean;
-  readonly anonymous_consumer?: string;
 }
 
 // the scheme's name in any case, then what is encoded (RFC 7617, 2)
@@ -41,10 +38,10 @@ export const basicAuth: Plugin<Settings> = {
       {
         name: "basic-auth",
         challenge: `Basic realm="${settings.realm}"`,
-        anonymous: settings.anonymous_consumer,
-        hide: (settings.hide_credentials ?? strict) ? (call) => call.upstream.headers.remove("authorization") : undefined,
+        hide: (call) => call.upstream.headers.remove("authorization"),
         check: (call) => check(call, ports, strict),
       },
+      settings,
       owner,
       ports,
     );

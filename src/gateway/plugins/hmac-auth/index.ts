@@ -2,10 +2,10 @@ import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { Fault, toFault } from "../../../kernel/index.ts";
 import type { Call, ConsumerCredential, Plugin, PluginPorts } from "../../proxy/plugin.ts";
 import { ANONYMOUS_CONSUMER, realmSchema } from "../shared/auth-schema.ts";
-import { type Authentication, createAuthInstance } from "../shared/authenticate.ts";
+import { type Authentication, type AuthSettings, createAuthInstance } from "../shared/authenticate.ts";
 import { readSignature, type SignatureFields } from "./signature-fields.ts";
 
-interface Settings {
+interface Settings extends AuthSettings {
   readonly allowed_algorithms: readonly string[];
   /** Seconds. */
   readonly clock_skew: number;
@@ -13,9 +13,6 @@ interface Settings {
   readonly validate_request_body: boolean;
   readonly max_req_body_size: number;
   readonly realm: string;
-  /** By default true in strict. */
-  readonly hide_credentials?: boolean;
-  readonly anonymous_consumer?: string;
 }
 
 const ALGORITHMS: Readonly<Record<string, string>> = { "hmac-sha1": "sha1", "hmac-sha256": "sha256", "hmac-sha512": "sha512" };
@@ -60,15 +57,14 @@ export const hmacAuth: Plugin<Settings> = {
     return keyId === undefined ? [] : [{ plugin: "hmac-auth", value: keyId }];
   },
   create(settings, owner, ports) {
-    const strict = owner.profile === "strict";
     return createAuthInstance(
       {
         name: "hmac-auth",
         challenge: `hmac realm="${settings.realm}"`,
-        anonymous: settings.anonymous_consumer,
-        hide: (settings.hide_credentials ?? strict) ? (call) => call.upstream.headers.remove("authorization") : undefined,
+        hide: (call) => call.upstream.headers.remove("authorization"),
         check: (call) => check(call, settings, ports),
       },
+      settings,
       owner,
       ports,
     );

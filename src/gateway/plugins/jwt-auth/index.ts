@@ -1,22 +1,19 @@
 import type { Json } from "../../../kernel/index.ts";
 import type { Call, ConsumerCredential, Plugin, PluginOwner, PluginPorts, Profile } from "../../proxy/plugin.ts";
 import { ANONYMOUS_CONSUMER, realmSchema } from "../shared/auth-schema.ts";
-import { type Authentication, createAuthInstance } from "../shared/authenticate.ts";
+import { type Authentication, type AuthSettings, createAuthInstance } from "../shared/authenticate.ts";
 import { type CredentialPlaces, hideCredential, peekCredential, readCredential } from "../shared/credential-place.ts";
 import { type Claims, keepClaims } from "../shared/verified-claims.ts";
 import { ASYMMETRIC_ALGORITHMS, createTokenKey, parseToken, SYMMETRIC_ALGORITHMS, type Token, type TokenKey } from "./token.ts";
 import { type VerifiedTokens, verifiedTokensOf } from "./verified-tokens.ts";
 
-interface Settings {
+interface Settings extends AuthSettings {
   readonly header: string;
   /** By default `jwt` in the apisix profile and nowhere in strict: what stands in an address stands in logs as well. */
   readonly query?: string;
   readonly cookie: string;
-  /** By default true in strict. */
-  readonly hide_credentials?: boolean;
   readonly key_claim_name: string;
   readonly realm: string;
-  readonly anonymous_consumer?: string;
   readonly claims_to_verify?: readonly ("exp" | "nbf")[];
 }
 
@@ -55,17 +52,16 @@ export const jwtAuth: Plugin<Settings, CredentialSettings> = {
     return typeof key === "string" ? [{ plugin: "jwt-auth", value: key }] : [];
   },
   create(settings, owner, ports) {
-    const strict = owner.profile === "strict";
     const places = placesOf(settings, owner.profile);
     const verification = { ports, keys: new CredentialKeys(owner, ports), verified: verifiedTokensOf(ports) };
     return createAuthInstance(
       {
         name: "jwt-auth",
         challenge: `Bearer realm="${settings.realm}"`,
-        anonymous: settings.anonymous_consumer,
-        hide: (settings.hide_credentials ?? strict) ? (call) => hideCredential(call, places) : undefined,
+        hide: (call) => hideCredential(call, places),
         check: (call) => check(call, readCredential(call, places, owner.profile), settings, verification),
       },
+      settings,
       owner,
       ports,
     );

@@ -1,16 +1,13 @@
 import type { Plugin, Profile } from "../../proxy/plugin.ts";
 import { ANONYMOUS_CONSUMER, realmSchema } from "../shared/auth-schema.ts";
-import { createAuthInstance } from "../shared/authenticate.ts";
+import { type AuthSettings, createAuthInstance } from "../shared/authenticate.ts";
 import { type CredentialPlaces, hideCredential, peekCredential, readCredential } from "../shared/credential-place.ts";
 
-interface Settings {
+interface Settings extends AuthSettings {
   readonly header: string;
   /** By default `apikey` in the apisix profile and nowhere in strict: what stands in an address stands in logs as well. */
   readonly query?: string;
   readonly realm: string;
-  /** By default true in strict. */
-  readonly hide_credentials?: boolean;
-  readonly anonymous_consumer?: string;
 }
 
 /** Proves a consumer by a key in a header field or the query. */
@@ -37,14 +34,12 @@ export const keyAuth: Plugin<Settings> = {
     return value === undefined ? [] : [{ plugin: "key-auth", value }];
   },
   create(settings, owner, ports) {
-    const strict = owner.profile === "strict";
     const places = placesOf(settings, owner.profile);
     return createAuthInstance(
       {
         name: "key-auth",
         challenge: `apikey realm="${settings.realm}"`,
-        anonymous: settings.anonymous_consumer,
-        hide: (settings.hide_credentials ?? strict) ? (call) => hideCredential(call, places) : undefined,
+        hide: (call) => hideCredential(call, places),
         check(call) {
           const key = readCredential(call, places, owner.profile);
           if (key === undefined) return { ok: false, message: "Missing API key in request", presented: false };
@@ -52,6 +47,7 @@ export const keyAuth: Plugin<Settings> = {
           return found ? { ok: true, found } : { ok: false, message: "Invalid API key in request", presented: true };
         },
       },
+      settings,
       owner,
       ports,
     );

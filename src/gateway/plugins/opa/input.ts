@@ -1,5 +1,6 @@
 import type { Clock } from "../../../kernel/index.ts";
 import type { Call, CallObjects } from "../../proxy/plugin.ts";
+import { decodeArgument } from "../../routing/query-arguments.ts";
 
 /** What a policy is told besides the request. */
 export interface InputSettings {
@@ -47,7 +48,7 @@ function queryOf(query: string): Readonly<Record<string, unknown>> {
   return grouped(
     pairs.map((pair): readonly [string, string | true] => {
       const mark = pair.indexOf("=");
-      return mark === -1 ? [decode(pair), true] : [decode(pair.slice(0, mark)), decode(pair.slice(mark + 1))];
+      return mark === -1 ? [decodeArgument(pair), true] : [decodeArgument(pair.slice(0, mark)), decodeArgument(pair.slice(mark + 1))];
     }),
   );
 }
@@ -60,13 +61,4 @@ function grouped<T>(pairs: readonly (readonly [name: string, value: T])[]): Reco
     return [name, values.length === 1 && only !== undefined ? only : values];
   });
   return Object.fromEntries(entries); // own properties whatever they are called
-}
-
-function decode(text: string): string {
-  const spaced = text.replaceAll("+", " ");
-  try {
-    return decodeURIComponent(spaced);
-  } catch {
-    return spaced;
-  }
 }

@@ -4,6 +4,7 @@ import type { SchemaCheck } from "../../dialect/schema/compiler.ts";
 import { createSchemaCheck } from "../../dialect/schema/schema-check.ts";
 import type { Call, JsonSchema, Plugin, PluginPorts, Profile } from "../../proxy/plugin.ts";
 import { createPatternCompiler } from "../../routing/pattern.ts";
+import { decodeArgument } from "../../routing/query-arguments.ts";
 
 /** Settings of request-validation: what header fields and body must look like. */
 export interface RequestValidationSettings {
@@ -138,21 +139,12 @@ function readForm(text: string): Record<string, unknown> | undefined {
   for (const pair of pairs) {
     if (pair === "") continue;
     const mark = pair.indexOf("=");
-    const name = decode(mark === -1 ? pair : pair.slice(0, mark));
-    const value = mark === -1 ? true : decode(pair.slice(mark + 1));
+    const name = decodeArgument(mark === -1 ? pair : pair.slice(0, mark));
+    const value = mark === -1 ? true : decodeArgument(pair.slice(mark + 1));
     const known = form.get(name);
     if (known === undefined) form.set(name, value);
     else if (Array.isArray(known)) known.push(value);
     else form.set(name, [known, value]);
   }
   return Object.fromEntries(form);
-}
-
-function decode(text: string): string {
-  const spaced = text.replaceAll("+", " ");
-  try {
-    return decodeURIComponent(spaced);
-  } catch {
-    return spaced;
-  }
 }

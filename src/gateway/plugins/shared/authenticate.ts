@@ -1,5 +1,5 @@
-import { Fault, type Tenant } from "../../../kernel/index.ts";
-import { unauthenticated } from "../../../tenancy/identity/index.ts";
+import { Fault } from "../../../kernel/index.ts";
+import { asServed, type Served, unauthenticated } from "../../../tenancy/identity/index.ts";
 import {
   type Call,
   type ConsumerCredential,
@@ -17,31 +17,38 @@ export type Authentication =
   /** `message` is the dialect's text for the caller; `presented` whether there was anything to check. */
   | { readonly ok: false; readonly message: string; readonly presented: boolean };
 
+/** The settings that every way of authentication has. */
+export interface AuthSettings {
+  /** Whether the upstream sees no credential; by default true in strict. */
+  readonly hide_credentials?: boolean;
+  /** The consumer of whoever has no valid credential. */
+  readonly anonymous_consumer?: string;
+}
+
 /** What is particular to one way of authentication. */
 export interface Scheme {
   /** The plugin's name. */
   readonly name: string;
   /** The value of WWW-Authenticate. */
   readonly challenge: string;
-  /** The consumer of whoever has no valid credential. */
-  readonly anonymous: string | undefined;
   check(call: Call): Authentication | Promise<Authentication>;
-  /** Takes the credential out of what goes to the upstream; undefined where it may see it. */
-  readonly hide: ((call: Call) => void) | undefined;
+  /** Takes the credential out of what goes to the upstream. */
+  hide(call: Call): void;
 }
 
 /** The plugin instance of a scheme: proves the consumer and, where it is bound to one, the tenant. */
-export function createAuthInstance(scheme: Scheme, owner: PluginOwner, ports: PluginPorts): PluginInstance {
+export function createAuthInstance(scheme: Scheme, settings: AuthSettings, owner: PluginOwner, ports: PluginPorts): PluginInstance {
+  const { hide_credentials: hides = owner.profile === "strict", anonymous_consumer: anonymous } = settings;
   const proceed = (call: Call, result: Authentication): Verdict | Promise<Verdict> => {
-    scheme.hide?.(call);
+    if (hides) scheme.hide(call);
     if (result.ok) return admit(result.found, call, ports);
     // also where an anonymous consumer would be let in: nobody is to guess at leisure behind its back
     const tooMany = result.presented ? ports.authFailed(`${scheme.name}: ${result.message}`, call) : undefined;
     if (tooMany) throw tooMany;
-    if (scheme.anonymous === undefined) return challenge(scheme, owner, result.message);
-    const consumer = ports.consumer(scheme.anonymous);
+    if (anonymous === undefined) return challenge(scheme, owner, result.message);
+    const consumer = ports.consumer(anonymous);
     if (consumer) return admit({ consumer, credentialId: undefined, settings: {} }, call, ports);
-    ports.warn(`${scheme.name} on ${owner.id} names an anonymous consumer that there is not`, { consumer: scheme.anonymous });
+    ports.warn(`${scheme.name} on ${owner.id} names an anonymous consumer that there is not`, { consumer: anonymous });
     return challenge(scheme, owner, "Invalid user authorization");
   };
   return {
@@ -71,27 +78,20 @@ function admit(found: ConsumerCredential, call: Call, ports: PluginPorts): Verdi
     throw refuseTenant(call, ports, "consumer_mismatch", tenantId, `${proved.id} was proved before the consumer of ${tenantId}`);
   }
   const tenant = ports.findTenant(tenantId);
-  return tenant instanceof Promise ? tenant.then((settled) => bind(settled, found, call, ports)) : bind(tenant, found, call, ports);
+  if (tenant instanceof Promise) return tenant.then((settled) => bind(asServed(settled, tenantId), found, call, ports));
+  return bind(asServed(tenant, tenantId), found, call, ports);
 }
 
-function bind(tenant: Tenant | undefined, found: ConsumerCredential, call: Call, ports: PluginPorts): Verdict {
+function bind(served: Served, found: ConsumerCredential, call: Call, ports: PluginPorts): Verdict {
   const { username, tenantId } = found.consumer;
-  if (tenant && tenant.id !== tenantId) throw new Fault("isolation_violation", `asked for ${tenantId}, got ${tenant.id}`);
-  switch (tenant?.status) {
-    case "active":
-    case "moving":
-      call.context = ports.contextOf(tenant, username, call.requestId);
-      call.attachConsumer(found);
-      return undefined;
-    case "suspended":
-      throw new Fault("tenant_suspended", `${tenant.id} is suspended`);
-    case "provisioning":
-      throw new Fault("tenant_not_ready", `${tenant.id} is being set up`);
-    default:
-      // a tenant on its way out answers like one that never was
-      throw (
-        ports.authFailed(`tenant_${tenant?.status ?? "unknown"}`, call, tenantId) ??
-        unauthenticated(`the consumer ${username} is bound to a tenant that is not there`)
-      );
+  if (!served.ok) {
+    if (served.reason === undefined) throw served.fault;
+    // a tenant on its way out answers like one that never was
+    throw (
+      ports.authFailed(served.reason, call, tenantId) ?? unauthenticated(`the consumer ${username} is bound to a tenant that is not there`)
+    );
   }
+  call.context = ports.contextOf(served.tenant, username, call.requestId);
+  call.attachConsumer(found);
+  return undefined;
 }
