@@ -22,6 +22,7 @@ export type KeyPurpose =
   | "gateway-objects"
   | "model-providers"
   | "caller-names"
+  | "provider-ids"
   | "token-signing"
   | "root-key-check"
   | "revocation-journal";

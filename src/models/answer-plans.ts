@@ -1,7 +1,8 @@
 import { Fault, toFault } from "../kernel/index.ts";
-import type { Answer, HeaderEdit, ResponsePlan } from "../wire/index.ts";
+import type { Answer, HeaderEdit, LastPiece, ResponsePlan } from "../wire/index.ts";
 import type { Outcome } from "./attempts.ts";
 import { StreamMeter, type WholeMeter } from "./meter/answer-meter.ts";
+import type { TextRewriter } from "./meter/text-rewriter.ts";
 import { unreadable } from "./refused-answers.ts";
 import type { StreamEnding } from "./translation/translation.ts";
 
@@ -22,6 +23,8 @@ export interface AnswerSteps {
   /** Keeps a piece of a whole answer, undefined at its end. */
   keep(piece: Uint8Array | undefined): void;
   refusal(fault: Fault): Answer;
+  /** Gives the tenant its own ids of what the provider keeps; undefined where they may stay as they are. */
+  readonly ids: TextRewriter | undefined;
   /** Puts it into the caller's protocol; undefined where it is in it. */
   readonly translate: ((body: AsyncIterable<Uint8Array>, ending: StreamEnding) => Promise<Uint8Array | AsyncIterable<string>>) | undefined;
   /** Looks at what would go on, and gives what may; undefined where nobody wants to look. */
@@ -42,8 +45,10 @@ export function planFor(steps: AnswerSteps): ResponsePlan {
       status,
       headers,
       map: (piece) => {
-        steps.keep(piece);
-        return steps.seen(piece, meter.map(piece));
+        const made = named(steps, meter.map(piece), piece === undefined);
+        if (made && !("last" in made)) steps.keep(made);
+        if (piece === undefined) steps.keep(undefined);
+        return steps.seen(piece, made);
       },
     };
   }
@@ -51,13 +56,20 @@ export function planFor(steps: AnswerSteps): ResponsePlan {
     kind: "map",
     status,
     headers,
-    map: (piece) => steps.seen(piece, meter.map(piece)),
+    map: (piece) => steps.seen(piece, named(steps, meter.map(piece), piece === undefined)),
     broken: (reason) => {
       const ending = steps.ending(brokenOff(reason));
       steps.over("broken");
       return Buffer.from(ending);
     },
   };
+}
+
+/** The next piece with the tenant's ids in it. What ends a stream here has none. */
+function named({ ids }: AnswerSteps, made: Uint8Array | LastPiece | undefined, isEnd: boolean): Uint8Array | LastPiece | undefined {
+  if (!ids || (made && "last" in made)) return made;
+  const piece = made && ids.push(made);
+  return isEnd ? Buffer.concat([piece ?? Buffer.alloc(0), ids.push(undefined)]) : piece;
 }
 
 /** Nothing of the answer goes on before all of it was looked at. What it has used is settled, whatever is found. */
@@ -75,7 +87,8 @@ function held(steps: AnswerSteps, look: NonNullable<AnswerSteps["look"]>): Respo
       steps.over(stopped ? "cut" : isTorn(steps) ? "broken" : "ok");
       if (stopped) return steps.refusal(stopped);
       try {
-        const passed = "last" in read ? read.last : read;
+        const whole = named(steps, read, true) ?? read;
+        const passed = "last" in whole ? whole.last : whole;
         const made = await look(steps.translate ? await collected(await steps.translate(once(passed), endingOf(steps))) : passed);
         return kept(steps, made);
       } catch (error) {

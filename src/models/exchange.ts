@@ -167,6 +167,10 @@ export class ModelExchange {
         if (status === 200) this.#keep(piece, type, attempt.model.name);
       },
       refusal: (fault) => this.#refusal(fault),
+      ids:
+        attempt.model.owner === "platform" && !translation
+          ? this.#ports.providerIds.answer(this.#call.context.tenant, protocol, streamed)
+          : undefined,
       translate: translation && ((body, ending) => translation.answer(body, type, told, ending)),
       look: guard && ((body) => guard.guardrails.answer(protocol, model, body, streamed && stream, guard.call)),
     };

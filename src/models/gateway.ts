@@ -19,6 +19,7 @@ import type { AnswerGuard, ModelCall } from "./model-call.ts";
 import { attendedModel, Passage, type PassedCall, type PassedTarget } from "./passage.ts";
 import { type Place, Places } from "./places.ts";
 import { PROTOCOLS } from "./protocols/index.ts";
+import { createProviderIds, type ProviderIds } from "./provider-ids.ts";
 import { type ModelRequest, readRequest, requestWith } from "./request.ts";
 import { TargetHealth } from "./routing/health.ts";
 import { orderTargets } from "./routing/order.ts";
@@ -60,6 +61,7 @@ export interface ExchangePorts extends ModelGatewayPorts {
   readonly retries: RetryBudget;
   readonly estimates: Estimates;
   readonly callerNames: CallerNames;
+  readonly providerIds: ProviderIds;
 }
 
 /** A request to a model that no caller has sent. */
@@ -104,6 +106,7 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
     retries: new RetryBudget(),
     estimates: new Estimates(),
     callerNames: createCallerNames(ports.keyring),
+    providerIds: createProviderIds(ports.keyring),
   };
   const places = new Places(ports);
   const guardrails: MadeGuardrails = new WeakMap();
@@ -131,7 +134,7 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
       const found = await placesOf(places, tenant, targets);
       const answerGuard = answerGuardOf(guard, request);
       // an answer that is held until it is whole cannot ask for more of a budget while it comes
-      const sendings = await sendingsFor(request, found);
+      const sendings = await sendingsFor(request, found, (each) => shared.providerIds.request(tenant, each));
       const models = sendings.map(({ place }) => place.target.model);
       const hold = await holdFor(shared, call, { ...request, stream: request.stream && !answerGuard }, models, [[request.model]]);
       const exchange = new ModelExchange(shared, call, request, sendings, hold, { keeper: kept?.keeper, guard: answerGuard });
@@ -148,17 +151,39 @@ export function createModelGateway(ports: ModelGatewayPorts): ModelGateway {
     async ask(protocol, { bytesMax, ...question }) {
       return await answerInside((call) => gateway.begin(protocol, { ...question, ...call }), { bytesMax, signal: question.signal });
     },
-    async attend(protocol, call, targets) {
-      const { guardrails: settings } = await ports.book.catalogue(call.context.tenant);
-      const came = readRequest(PROTOCOLS[protocol], call.body, targets[0]?.name);
-      const { request, guard } = await guarded(came, settings && (await guardFor(ports, guardrails, settings, call)));
-      return await passageFor(shared, call, request, targets, answerGuardOf(guard, request));
-    },
+    attend: (protocol, call, targets) => attend(shared, guardrails, protocol, call, targets),
     async models(tenant) {
       return [...(await ports.book.catalogue(tenant)).routes.values()];
     },
   };
   return gateway;
+}
+
+/** What a request needs that somebody else sends. */
+async function attend(
+  ports: ExchangePorts,
+  known: MadeGuardrails,
+  protocol: ModelProtocol,
+  call: PassedCall,
+  targets: readonly PassedTarget[],
+): Promise<Passage> {
+  const { book } = ports;
+  const { guardrails: settings } = await book.catalogue(call.context.tenant);
+  const came = readRequest(PROTOCOLS[protocol], call.body, targets[0]?.name);
+  const { request: looked, guard } = await guarded(came, settings && (await guardFor(ports, known, settings, call)));
+  const request = ports.providerIds.request(call.context.tenant, looked);
+  const answerGuard = answerGuardOf(guard, request);
+  const sent = new Map(
+    targets.map((target) => {
+      const made = requestWith(request, target.put);
+      return [target, { request: made, model: attendedModel(target, made.model, book) }];
+    }),
+  );
+  const all = [...sent.values()];
+  const most = { ...mostOf(request, all), ...(answerGuard && { stream: false }) };
+  const names = all.map(({ model, request: { model: said } }) => [model.name, said] as const);
+  const models = all.map(({ model }) => model);
+  return new Passage(ports, call, request, sent, await holdFor(ports, call, most, models, names), answerGuard);
 }
 
 /** Guardrails by the settings that they are made of: made once for each change of them. */
@@ -199,27 +224,6 @@ async function guarded(
   guard: AnswerGuard | undefined,
 ): Promise<{ readonly request: ModelRequest; readonly guard: AnswerGuard | undefined }> {
   return { request: guard ? await guard.guardrails.request(came, guard.call) : came, guard };
-}
-
-/** The passage of a request to these targets, with what it can use at any of them held. */
-async function passageFor(
-  ports: ExchangePorts,
-  call: PassedCall,
-  request: ModelRequest,
-  targets: readonly PassedTarget[],
-  guard: AnswerGuard | undefined,
-): Promise<Passage> {
-  const sent = new Map(
-    targets.map((target) => {
-      const made = requestWith(request, target.put);
-      return [target, { request: made, model: attendedModel(target, made.model, ports.book) }];
-    }),
-  );
-  const all = [...sent.values()];
-  const most = { ...mostOf(request, all), ...(guard && { stream: false }) };
-  const names = all.map(({ model, request: { model: said } }) => [model.name, said] as const);
-  const models = all.map(({ model }) => model);
-  return new Passage(ports, call, request, sent, await holdFor(ports, call, most, models, names), guard);
 }
 
 /** The request that uses the most of those that are made of it. */

@@ -142,6 +142,7 @@ export class Passage {
       ending: (fault) => account.ending(attempt, fault),
       keep: () => {},
       refusal: (fault) => protocol.refusal(fault, requestId),
+      ids: this.#ports.providerIds.answer(this.#tenant, protocol, isStream),
       translate: undefined,
       look: guard && ((body) => guard.guardrails.answer(protocol, model, body, isStream && attempt.request.stream, guard.call)),
     });

@@ -13,22 +13,26 @@ export interface Sending {
   readonly translation: Translation | undefined;
 }
 
-/** What is sent to each of the places. Those that the request cannot be said to are left out; when none is left, the first one's reason is thrown. */
-export async function sendingsFor(request: ModelRequest, places: readonly Place[]): Promise<readonly Sending[]> {
-  const made = await Promise.allSettled(places.map((place) => sendingFor(request, place)));
+/** What is sent to each of the places; ids of what the platform's account keeps are opened where it goes there. Those that the request cannot be said to are left out; when none is left, the first one's reason is thrown. */
+export async function sendingsFor(
+  request: ModelRequest,
+  places: readonly Place[],
+  openIds: (request: ModelRequest) => ModelRequest,
+): Promise<readonly Sending[]> {
+  const made = await Promise.allSettled(places.map((place) => sendingFor(request, place, openIds)));
   const open = made.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
   const [first] = made;
   if (open.length === 0 && first?.status === "rejected") throw first.reason;
   return open;
 }
 
-async function sendingFor(request: ModelRequest, place: Place): Promise<Sending> {
+async function sendingFor(came: ModelRequest, place: Place, openIds: (request: ModelRequest) => ModelRequest): Promise<Sending> {
   const { model } = place.target;
-  const to = protocolAt(model.provider, request.protocol.name);
+  const to = protocolAt(model.provider, came.protocol.name);
   if (to === undefined) throw new Fault("internal", "a target that speaks nothing was chosen");
-  if (to === request.protocol.name) return { place, request, translation: undefined };
+  if (to === came.protocol.name) return { place, request: model.owner === "platform" ? openIds(came) : came, translation: undefined };
   // nobody pays for it who does not need it
   const { translate } = await import("./translation/translation.ts");
-  const translation = await translate(request, to, model, request.outputMax ?? model.settings.outputTokensMax);
+  const translation = await translate(came, to, model, came.outputMax ?? model.settings.outputTokensMax);
   return { place, request: translation.request, translation };
 }

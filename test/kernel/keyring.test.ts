@@ -19,6 +19,7 @@ const PINNED = {
   "gateway-objects": "eec5e82b2d1249c2452cd87bb0ae86b1a4412d545ab511ba2680c6afa2a3c477",
   "model-providers": "bb9496fc7be30d47ccf3e1f4c1dad66dae2c041accdcdb6f74dde119bbaf1e46",
   "caller-names": "7f37b3cc7639abc536bd62f5b9d738b8cfb95ebb15bc15f8a7eb78426cc7fd1d",
+  "provider-ids": "9a5855495571bc7e2fb9a02a7f93227addb09244ab8731868026fbc19b8c32a1",
   "vault-root": "0fe4f1bb2265927c8ec2d5074b7d8d47ce88ca1f653386c557a87cff2b0ddbf3",
   "root-key-check": "17bfd598cd9c9db5f47116409d09343dbc086a26e4ccf2c22c9cbbf9761367ff",
   "revocation-journal": "78f8bfe3a6592a4f0fb6d7960bfc77598c6b5788167ab49d99f3b20376723fc1",

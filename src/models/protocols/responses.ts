@@ -1,10 +1,42 @@
 import { SERVER_SENT, type StreamEvent } from "../meter/event-stream.ts";
 import { readOpenaiUsage, type ReportedUsage } from "../meter/usage.ts";
 import { isFields, OPENAI_FIELDS, OPENAI_NAMES, parseData } from "./openai-parts.ts";
-import type { Protocol, StreamReader } from "./protocol.ts";
+import type { KeptIds, Protocol, StreamReader } from "./protocol.ts";
 import { messageOf, openaiRefusal } from "./refusals.ts";
 
 const ENDS: ReadonlySet<unknown> = new Set(["response.completed", "response.incomplete", "response.failed"]);
+
+/** Ids wherever they stand in items and tools. */
+const KEPT: ReadonlySet<string> = new Set(["file_id", "file_ids", "container_id", "vector_store_ids", "approval_request_id"]);
+/** Deeper in a tool is the schema of its arguments. */
+const TOOL_DEPTH_MAX = 5;
+
+const keptIds: KeptIds = {
+  inRequest({ top, depth, name }) {
+    switch (top) {
+      case "previous_response_id":
+      case "conversation":
+        return true;
+      case "prompt":
+        return (name === "id" && depth === 2) || name === "file_id";
+      case "input":
+        return name === "id" ? depth <= 3 : KEPT.has(name);
+      case "tools":
+        return name === "container" ? depth === 3 : KEPT.has(name) && depth <= TOOL_DEPTH_MAX;
+      default:
+        return false;
+    }
+  },
+  inAnswer({ top, depth, name }, isStream) {
+    // an event has the answer, or one of its items, inside it
+    const outer = isStream ? 2 : 1;
+    if (name === "previous_response_id") return depth === outer;
+    if (name === "item_id" || name === "container_id" || name === "file_id") return true;
+    if (name !== "id") return false;
+    const isItem = depth === outer + 2 && (isStream ? top === "response" : top === "output");
+    return isItem || (depth === outer && (!isStream || top === "response" || top === "item"));
+  },
+};
 
 /** OpenAI's Responses. */
 export const responses: Protocol = {
@@ -13,6 +45,7 @@ export const responses: Protocol = {
   members: ["model", "stream", "max_output_tokens", "background", ...OPENAI_NAMES],
   outputMembers: ["max_output_tokens"],
   callerNames: OPENAI_NAMES,
+  keptIds,
   passed: OPENAI_FIELDS,
   needed: {},
   readUsage: readOpenaiUsage,
