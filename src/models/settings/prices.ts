@@ -5,13 +5,23 @@ import type { PriceSettings } from "./schema.ts";
 export const NANO = 1_000_000_000;
 const NANO_PER_MILLION = 1_000;
 const ROUNDING = 1e-6;
+const DAY_MS = 86_400_000;
 
 /** The price that holds on the day of this time (UTC), or undefined where none does. */
 export function priceAt(prices: readonly PriceSettings[], nowMs: number): PriceSettings | undefined {
-  const day = new Date(nowMs).toISOString().slice(0, 10);
+  const day = dayAt(nowMs);
   let best: PriceSettings | undefined;
   for (const each of prices) if (each.from <= day && (!best || each.from > best.from)) best = each;
   return best;
+}
+
+/** The day that was asked for last: to write one takes longer than everything else about a price. */
+let lastDay = { number: Number.NaN, text: "" };
+
+function dayAt(nowMs: number): string {
+  const number = Math.floor(nowMs / DAY_MS);
+  if (number !== lastDay.number) lastDay = { number, text: new Date(nowMs).toISOString().slice(0, 10) };
+  return lastDay.text;
 }
 
 /** What this use costs, in billionths, rounded up. A prompt over the bound of a long one pays the long price for everything. */
