@@ -17,6 +17,7 @@ import { sessions } from "./0025-sessions.ts";
 import { channelRequests } from "./0026-channel-requests.ts";
 import { channelLeases } from "./0031-channel-leases.ts";
 import { sealedExports } from "./0034-sealed-exports.ts";
+import { modelLedgerDays } from "./0037-model-ledger-days.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
@@ -40,4 +41,5 @@ export const MIGRATIONS: readonly Migration[] = [
   channelRequests,
   channelLeases,
   sealedExports,
+  modelLedgerDays,
 ];
