@@ -136,7 +136,7 @@ async function open(inputs: AppInputs, closing: Closing): Promise<App> {
   await worker.start();
   closing.add(() => worker.close());
   lifecycle.start();
-  openRetention({ registry, stores, report: telemetry.report }, closing);
+  openRetention({ registry, stores, ...models, report: telemetry.report }, closing);
   const live = createLiveRequests();
   endWithTenants(live, registry, telemetry);
   forgetSuspended(stores, registry, telemetry);

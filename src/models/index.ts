@@ -1,5 +1,6 @@
 export { BudgetBook } from "./budgets/budget-book.ts";
 export { createModelUse, type ModelUse } from "./budgets/ledger-rows.ts";
+export { keptSince } from "./budgets/ledger-retention.ts";
 export { Ledger } from "./budgets/ledger.ts";
 export { createModelGateway, type ModelGateway } from "./gateway.ts";
 export { createModelLifecycle } from "./lifecycle.ts";

@@ -1,5 +1,6 @@
 import { type Queryable, sql, type SystemData } from "../../stores/data/index.ts";
 import type { Attempt } from "../attempts.ts";
+import { foldLines } from "./ledger-retention.ts";
 
 /** Writes lines of the ledger. */
 export async function insertLines(tx: Queryable, lines: readonly Attempt[]): Promise<void> {
@@ -41,12 +42,17 @@ export interface UsageSum {
   readonly counted: number;
 }
 
-/** Between two times, by model and principal, the most expensive first. */
+/** Between two times, by model and principal, the most expensive first. Of what is kept as sums, those days count that begin there. */
 async function readUsage(system: SystemData, tenant: string, from: Date, to: Date): Promise<readonly UsageSum[]> {
   const { rows } = await system.query<UsageSum>(sql`
-    select target as model, principal, count(*)::int as attempts, sum(input)::float8 as input, sum(cached_input)::float8 as "cachedInput",
-      sum(output)::float8 as output, coalesce(sum(cost), 0)::float8 as cost, (count(*) filter (where source = 'counted'))::int as counted
-    from freehold.model_ledger where tenant_id = ${tenant} and at >= ${from} and at < ${to}
+    select target as model, principal, sum(attempts)::float8 as attempts, sum(input)::float8 as input, sum(cached_input)::float8 as "cachedInput",
+      sum(output)::float8 as output, coalesce(sum(cost), 0)::float8 as cost, sum(counted)::float8 as counted
+    from (
+      select target, principal, 1 as attempts, input, cached_input, output, cost, (source = 'counted')::int as counted
+      from freehold.model_ledger where tenant_id = ${tenant} and at >= ${from} and at < ${to}
+      union all
+      select target, principal, attempts, input, cached_input, output, cost, counted
+      from freehold.model_ledger_days where tenant_id = ${tenant} and day >= ${from} and day < ${to}) as used
     group by target, principal order by cost desc, input desc, model, principal limit 1000`);
   return rows;
 }
@@ -65,6 +71,8 @@ async function readLines(system: SystemData, tenant: string, before: Date, limit
 export interface ModelUse {
   usage(tenant: string, from: Date, to: Date): Promise<readonly UsageSum[]>;
   lines(tenant: string, before: Date, limit: number): Promise<readonly Record<string, unknown>[]>;
+  /** Keeps the lines before a time as sums only; {@link keptSince} says before which. */
+  fold(tenant: string, before: Date, signal: AbortSignal): Promise<number>;
 }
 
 /** What is in this database. */
@@ -72,5 +80,6 @@ export function createModelUse(system: SystemData): ModelUse {
   return {
     usage: (tenant, from, to) => readUsage(system, tenant, from, to),
     lines: (tenant, before, limit) => readLines(system, tenant, before, limit),
+    fold: (tenant, before, signal) => foldLines(system, tenant, before, signal),
   };
 }

@@ -34,6 +34,8 @@ export interface ModelBook {
   known(name: string): { readonly name: string; readonly settings: ModelSettings } | undefined;
   /** The key of a provider, or undefined where none is set. */
   key(tenant: StoreTenant, owner: Owner, provider: string): Promise<Secret | undefined>;
+  /** Days for which lines of the ledger are kept; undefined keeps them. */
+  readonly ledgerDays: number | undefined;
   readPlatform(): Promise<Versioned & { readonly keys: readonly string[] }>;
   readTenant(tenant: StoreTenant): Promise<{ given: TenantGrant; own: TenantModels; version: number; keys: readonly string[] }>;
   putPlatform(document: PlatformModels, version: number | undefined): Promise<void>;
@@ -113,6 +115,10 @@ class LiveBook implements ModelBook {
     const { row } = this.#tenants.get(tenant.uuid) ?? (await this.#load(tenant.uuid));
     const sealed = row.keys.get(provider);
     return sealed && (await store.openTenantKey(tenant, provider, sealed));
+  }
+
+  get ledgerDays(): number | undefined {
+    return this.#platform.parts.document.ledgerDays;
   }
 
   async readPlatform(): Promise<Versioned & { readonly keys: readonly string[] }> {

@@ -186,6 +186,8 @@ export const platformModelsSchema = z
       .string()
       .regex(/^[A-Z]{3}$/, "use a code such as USD")
       .default("USD"),
+    /** Days for which lines of the ledger are kept; after them only what they add up to. Not set: they are kept. */
+    ledgerDays: z.int().min(1).max(36_500).optional(),
     /** What tenants of a plan may use, and how much; `*` is every plan. Nothing else of the platform's is open to a tenant. */
     plans: table(
       z.string().regex(/^(?:\*|[a-z][a-z0-9-]{0,62})$/, "use the name of a plan, or *"),

@@ -19,6 +19,7 @@ import { channelLeases } from "./0031-channel-leases.ts";
 import { sealedExports } from "./0034-sealed-exports.ts";
 import { gatewayPresence } from "./0035-gateway-presence.ts";
 import { channelShards } from "./0036-channel-shards.ts";
+import { modelLedgerDays } from "./0037-model-ledger-days.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
@@ -44,4 +45,5 @@ export const MIGRATIONS: readonly Migration[] = [
   sealedExports,
   gatewayPresence,
   channelShards,
+  modelLedgerDays,
 ];
