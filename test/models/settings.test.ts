@@ -92,4 +92,24 @@ describe("settings of models", () => {
     assert.equal((await operator.send("PUT", "/admin/v1/models", { json: { document } })).status, 200);
     await until("the other process to see it", async () => (await other.services.models.catalogue(tenant)).routes.has("fresh"));
   });
+
+  test("that do not fit any more close their tenant's models, with what to do, until they are set again; other tenants have theirs", async () => {
+    const own = (document: object) => freehold.as(a.admin).send("PUT", "/tenant/v1/models", { json: { document } });
+    assert.equal((await operator.send("PUT", "/admin/v1/models", { json: { document: DOCUMENT } })).status, 200);
+    assert.equal((await own({})).status, 200);
+    await freehold.sql(
+      `update freehold.model_tenants m set own = '{"guardrails": {"deny": {"words": "halibut"}}}' from freehold.tenants t where t.uuid = m.tenant_id and t.id = 'a'`,
+    );
+    const other = await freehold.second();
+    const ask = (url: string, tenant: string): Promise<Response> =>
+      fetch(`${url}/v1/models`, { headers: { authorization: `Bearer ${tenant}:user-1` } });
+    const [ofA, ofB] = [await ask(other.url, "a"), await ask(other.url, "b")];
+    const text = await ofA.text();
+    assert.deepEqual([ofA.status, ofB.status], [422, 200], text);
+    assert.ok(text.includes("PUT /tenant/v1/models") && !text.includes("halibut"), text);
+    const settings = await freehold.as(a.admin).get("/tenant/v1/models");
+    assert.deepEqual([settings.code, settings.text.includes("PUT /tenant/v1/models")], ["invalid_settings", true], settings.text);
+    assert.equal((await own({})).status, 200);
+    await until("the other process to open them again", async () => (await ask(other.url, "a")).status === 200);
+  });
 });

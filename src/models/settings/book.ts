@@ -63,6 +63,8 @@ interface Entry {
   readonly own: CatalogueParts["own"];
   /** The catalogue for this snapshot of the tenant and of the platform. */
   made: { readonly tenant: Tenant; readonly platform: Platform; readonly catalogue: Catalogue } | undefined;
+  /** Why the tenant has no models: what is stored for it does not fit. */
+  readonly fault: Fault | undefined;
 }
 
 /** Opens the book and begins to follow changes of any process: they are seen here within a second, own ones at once. */
@@ -128,7 +130,7 @@ class LiveBook implements ModelBook {
 
   async readTenant({ uuid }: StoreTenant): Promise<{ given: TenantGrant; own: TenantModels; version: number; keys: readonly string[] }> {
     const { given, own, version, keys } = await this.#ports.store.tenant(uuid);
-    return { given: tenantGrantSchema.parse(given ?? {}), own: tenantModelsSchema.parse(own ?? {}), version, keys: [...keys.keys()] };
+    return { given: readGiven(given), own: readOwn(own), version, keys: [...keys.keys()] };
   }
 
   async putPlatform(document: PlatformModels, version: number | undefined): Promise<void> {
@@ -182,7 +184,8 @@ class LiveBook implements ModelBook {
   }
 
   #catalogueOf(tenant: Tenant, entry: Entry): Catalogue {
-    const { made } = entry;
+    const { made, fault } = entry;
+    if (fault) throw fault;
     if (made?.tenant === tenant && made.platform === this.#platform) return made.catalogue;
     const catalogue = createCatalogue(tenant, { platform: this.#platform.parts, given: entry.given, own: entry.own });
     entry.made = { tenant, platform: this.#platform, catalogue };
@@ -208,18 +211,21 @@ class LiveBook implements ModelBook {
     return entry;
   }
 
-  /** A document that does not fit any more opens nothing, and is told: it must not take the others with it. */
+  /** With a document that does not fit any more its tenant has no models at all, and the others have theirs: guardrails and budgets may stand in it. */
   #toEntry(uuid: string, reading: number, row: TenantModelRow): Entry {
-    const given = this.#parsed(`given to ${uuid}`, () => tenantGrantSchema.parse(row.given ?? {}));
-    const own = this.#parsed(`of ${uuid}`, () => {
-      const document = tenantModelsSchema.parse(row.own ?? {});
+    const none = { reading, row, given: undefined, own: undefined, made: undefined };
+    try {
+      const [given, document] = [readGiven(row.given), readOwn(row.own)];
       const providers = Object.entries(document.providers).flatMap(([name, settings]) => {
-        const base = this.#parsed(`provider of ${uuid}`, () => this.#ports.checkUrl(baseUrlOf(settings)));
+        const base = this.#parsed(`at a provider of ${uuid}`, () => this.#ports.checkUrl(baseUrlOf(settings)));
         return base ? [[name, toProvider(name, settings, base)] as const] : [];
       });
-      return { document, providers: new Map(providers) };
-    });
-    return { reading, row, given, own, made: undefined };
+      return { ...none, given, own: { document, providers: new Map(providers) }, fault: undefined };
+    } catch (cause) {
+      const fault = toFault(cause);
+      this.#ports.report(new Fault("invalid_settings", `${uuid}: ${fault.message}`, { cause }));
+      return { ...none, fault };
+    }
   }
 
   #toPlatform(row: PlatformModelRow): Platform {
@@ -304,4 +310,25 @@ function assertProvider(isThere: boolean, provider: string): void {
     throw new Fault("not_found", `no provider ${provider}`, {
       public: { detail: "There is no provider of this name. Add it to the settings first." },
     });
+}
+
+function readGiven(value: unknown): TenantGrant {
+  const { data, error } = tenantGrantSchema.safeParse(value ?? {});
+  if (data) return data;
+  throw unfitting(
+    "What this tenant was given of the platform's models",
+    "An operator has to set it again: PUT /admin/v1/tenants/{id}/models.",
+    error,
+  );
+}
+
+function readOwn(value: unknown): TenantModels {
+  const { data, error } = tenantModelsSchema.safeParse(value ?? {});
+  if (data) return data;
+  throw unfitting("What this tenant has set for its models", "Its admin has to set it again: PUT /tenant/v1/models.", error);
+}
+
+function unfitting(what: string, then: string, cause: unknown): Fault {
+  const detail = `${what} does not fit this version any more, so no model answers it. ${then}`;
+  return new Fault("invalid_settings", detail, { public: { detail }, cause });
 }
