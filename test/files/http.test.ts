@@ -152,6 +152,19 @@ describe("files over HTTP", () => {
     assert.equal((await client.get(at("kept"))).text, "as it was");
   });
 
+  test("that cannot be opened are refused, and not promised and broken off", async () => {
+    const client = freehold.as(a.member);
+    for (const name of ["one", "other"]) assert.equal((await client.send("PUT", at(name), { body: `content of ${name}` })).status, 200);
+    // the one segment that there is was sealed as the last one, and is not
+    await freehold.sql("update freehold.files set bytes = 70000 where name = 'other'");
+    const reply = await client.get(at("other"));
+    assert.ok(reply.status >= 500 && reply.code !== undefined, `${reply.status} ${reply.text}`);
+    assert.ok(!reply.text.includes("content of"));
+    assert.equal((await client.send("HEAD", at("other"))).status, 200);
+    assert.equal((await client.get(at("one"))).text, "content of one");
+    await client.send("DELETE", at("other"));
+  });
+
   test("under way end when their tenant is suspended, also where nothing more comes", async () => {
     const { outgoing, answer } = beginUpload("late", 1_000_000);
     outgoing.write(randomBytes(100_000));

@@ -41,7 +41,8 @@ function readContent(): Operation {
       if (head.headers.all("if-none-match").some((field) => field.split(",").some((each) => ["*", tag].includes(each.trim())))) {
         return { status: 304, headers: { etag: tag }, body: undefined };
       }
-      return answerOf(await partOf(whole, head, (range) => scope.files.get(name, range)), name);
+      const part = await partOf(whole, head, (range) => scope.files.get(name, range));
+      return answerOf(head.method === "HEAD" ? part : { ...part, content: await begun(part.content) }, name);
     },
   });
 }
@@ -68,6 +69,26 @@ async function partOf(
   const range = rangeOf(head, whole.info);
   const part = range && (await read(range));
   return part?.info.sha256 === whole.info.sha256 ? part : whole;
+}
+
+/** The same pieces with the first one read: what cannot be opened is refused, instead of being broken off behind a head that promises it. */
+async function begun(content: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
+  const pieces = content[Symbol.asyncIterator]();
+  let first: IteratorResult<Uint8Array> | undefined = await pieces.next();
+  return {
+    [Symbol.asyncIterator]: () => ({
+      async next() {
+        const read = first ?? (await pieces.next());
+        first = undefined;
+        return read;
+      },
+      // also when nobody has asked for a piece: the file is open
+      async return() {
+        await pieces.return?.();
+        return { done: true, value: undefined };
+      },
+    }),
+  };
 }
 
 function answerOf({ info, range, content }: FileContent, name: string): Answer {
