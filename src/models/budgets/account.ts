@@ -152,9 +152,14 @@ export class Account {
   }
 
   #available(nowMs: number): number {
+    return Math.max(0, this.#balance(nowMs));
+  }
+
+  /** What of the lease nobody has; below zero where more was used than was held. */
+  #balance(nowMs: number): number {
     if (nowMs >= this.#leaseUntilMs) return 0;
     const { settled, returned } = this.#sending ?? { settled: 0, returned: 0 };
-    return Math.max(0, this.#leased - this.#held - this.#unsettled - settled - returned);
+    return this.#leased - this.#held - this.#unsettled - settled - returned;
   }
 
   #hold(units: number): number {
@@ -167,11 +172,14 @@ export class Account {
     this.#asking = true;
     // what else this turn of the event loop brings is asked for together
     queueMicrotask(() => {
-      const available = this.#available(this.#ports.nowMs());
+      const balance = this.#balance(this.#ports.nowMs());
+      const available = Math.max(0, balance);
       const need = this.#waiting.reduce((sum, { need: each }) => sum + each, 0);
       const want = this.#waiting.reduce((sum, waiting) => sum + waiting.want(available + this.#free), 0);
       const askedMs = this.#ports.nowMs();
-      this.#ports.lease({ key: this.key, cap: this.cap, need: Math.max(0, need - available), want: want * AHEAD }).then(
+      // a debt is paid first, or whoever waits would be refused although there is enough
+      const debt = available - balance;
+      this.#ports.lease({ key: this.key, cap: this.cap, need: Math.max(0, need - balance), want: want * AHEAD + debt }).then(
         (answer) => this.#heard(answer, askedMs),
         (error: unknown) => this.#failed(error),
       );
@@ -180,10 +188,13 @@ export class Account {
 
   #heard({ given, free, known }: LeaseAnswer, askedMs: number): void {
     this.#asking = false;
-    if (!known && this.#leased > 0) this.#lose();
+    const nowMs = this.#ports.nowMs();
+    // before its time is over a lease ends only by the settlement that takes the last of it, which is still to be confirmed
+    const isSettled = this.#sending !== undefined && nowMs < this.#leaseUntilMs;
+    if (!known && this.#leased > 0 && !isSettled) this.#lose();
     this.#leased += given;
     this.#free = free;
-    this.#heardMs = this.#ports.nowMs();
+    this.#heardMs = nowMs;
     this.#leaseUntilMs = askedMs + LEASE_MS;
     const waiting = this.#waiting;
     this.#waiting = [];

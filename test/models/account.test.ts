@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, describe, test } from "node:test";
+import { systemClock } from "../../src/kernel/index.ts";
+import { BudgetBook } from "../../src/models/index.ts";
+import { createEngine } from "../support/engines.ts";
+import { contextOf } from "../support/tenants.ts";
+
+const engine = createEngine("PGlite");
+after(() => engine.close());
+const store = await engine.open();
+const ONE = { need: 1, want: () => 1 };
+
+/** A budget that nobody reaches, at a gateway of its own. */
+function open() {
+  const book = new BudgetBook({ system: store.system, clock: systemClock, gateway: randomUUID() });
+  const budget = {
+    name: randomUUID(),
+    unit: "requests",
+    per: "month",
+    limit: 1_000_000_000,
+    for: "tenant",
+    strict: false,
+    owner: "platform",
+  } as const;
+  const [due] = book.due([budget], contextOf("a"), ["a-model"]);
+  assert.ok(due);
+  return { book, account: due.account };
+}
+
+describe("a budget with nearly everything left", () => {
+  test("refuses nobody when the ledger is asked between taking a settlement and saying so", async () => {
+    const { book, account } = open();
+    const many = await Promise.all(Array.from({ length: 200 }, async () => await account.take(ONE)));
+    assert.ok(many.every((units) => units === 1));
+    for (const units of many) account.settle(units, 1);
+    const settlements = book.collect(true);
+    const known = await store.system.transaction(async (tx) => await book.write(tx, settlements));
+    assert.equal(await account.take(ONE), 1);
+    book.confirm(settlements, known, systemClock.monotonic());
+    for (let at = 0; at < 10; at++) assert.equal(await account.take(ONE), 1);
+  });
+
+  test("refuses nobody after a request that has used much more than was held for it", async () => {
+    const { account } = open();
+    account.settle(await account.take(ONE), 1_000);
+    for (let at = 0; at < 10; at++) assert.equal(await account.take(ONE), 1);
+  });
+});
