@@ -207,6 +207,11 @@ export class RequestAccount {
   }
 }
 
+/** Whether an answer of this media type is a stream of the protocol that was asked. */
+export function isStreamed({ request }: Try, type: string): boolean {
+  return type.toLowerCase().startsWith(request.protocol.streams.type);
+}
+
 function tooLong(answerMs: number): Fault {
   const detail = `The answer was not complete within ${answerMs} ms.`;
   return new Fault("upstream_timeout", detail, { public: { detail } });

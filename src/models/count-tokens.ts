@@ -1,11 +1,11 @@
-import { Fault } from "../kernel/index.ts";
-import { type Answer, FAILURE_CODES, type Forward } from "../wire/index.ts";
+import type { Fault } from "../kernel/index.ts";
+import type { Answer, Forward } from "../wire/index.ts";
 import type { ExchangePorts } from "./gateway.ts";
 import { withMembers } from "./meter/members.ts";
 import type { ModelCall } from "./model-call.ts";
 import { answerFields, fieldsFor, KEEP_ALIVE, type Place, targetOf } from "./places.ts";
 import { messages } from "./protocols/messages.ts";
-import { unusableAnswer, WORDS } from "./refused-answers.ts";
+import { unanswered, unusableAnswer } from "./refused-answers.ts";
 import type { ModelRequest } from "./request.ts";
 import type { Target } from "./settings/catalogue.ts";
 
@@ -59,7 +59,6 @@ function forward(ports: ExchangePorts, { context, head, requestId }: ModelCall, 
       if (model.owner === "platform") ports.report(unusable);
       return { kind: "replace", answer: refusal(unusable) };
     },
-    onFailure: ({ kind, reason }) =>
-      refusal(new Fault(FAILURE_CODES[kind], reason, { public: { detail: WORDS[FAILURE_CODES[kind]] ?? "" } })),
+    onFailure: (failure) => refusal(unanswered(failure)),
   };
 }

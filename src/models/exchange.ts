@@ -1,14 +1,6 @@
 import { Fault, toFault } from "../kernel/index.ts";
-import {
-  type Answer,
-  FAILURE_CODES,
-  type Forward,
-  type ForwardFailure,
-  type HeaderEdit,
-  type ResponseHead,
-  type ResponsePlan,
-} from "../wire/index.ts";
-import { RequestAccount, type Try } from "./account.ts";
+import type { Answer, Forward, ForwardFailure, HeaderEdit, ResponseHead, ResponsePlan } from "../wire/index.ts";
+import { isStreamed, RequestAccount, type Try } from "./account.ts";
 import { type AnswerSteps, planFor } from "./answer-plans.ts";
 import type { AnswerKeeper } from "./answer-cache.ts";
 import type { Hold } from "./budgets/hold.ts";
@@ -18,7 +10,7 @@ import { withMembers } from "./meter/members.ts";
 import type { AnswerGuard, ModelCall } from "./model-call.ts";
 import { answerFields, fieldsFor, KEEP_ALIVE, targetOf } from "./places.ts";
 import type { ModelRequest } from "./request.ts";
-import { restOf, rewordedError, unusableAnswer, WORDS } from "./refused-answers.ts";
+import { restOf, rewordedError, unanswered, unusableAnswer } from "./refused-answers.ts";
 import type { Sending } from "./sending.ts";
 import { targetKey } from "./routing/order.ts";
 
@@ -130,7 +122,7 @@ export class ModelExchange {
     const upstreamId = UPSTREAM_IDS.flatMap((name) => headers.all(name))[0];
     const isTranslated = this.#sendings[at]?.translation !== undefined;
     const fields = answerFields(headers, {
-      ...(isTranslated && { "content-type": isStream(attempt, type) ? SERVER_SENT.type : "application/json" }),
+      ...(isTranslated && { "content-type": isStreamed(attempt, type) ? SERVER_SENT.type : "application/json" }),
       "x-freehold-model": model.name,
       "x-freehold-attempts": String(attempt.number),
       ...(upstreamId !== undefined && { "x-freehold-upstream-request-id": upstreamId.slice(0, 200) }),
@@ -152,7 +144,7 @@ export class ModelExchange {
     const { guard } = this.#handling;
     const { protocol, model, stream } = this.#request;
     const { status, request } = attempt;
-    const streamed = isStream(attempt, type);
+    const streamed = isStreamed(attempt, type);
     const told = { id: this.#call.requestId, model, createdMs: this.#ports.clock.now() };
     return {
       status,
@@ -182,14 +174,14 @@ export class ModelExchange {
     else keeper?.keep(type, target).catch((error: unknown) => this.#ports.report(toFault(error)));
   }
 
-  #failed(attempt: Try, at: number, { kind, reason }: ForwardFailure): Forward | Answer {
+  #failed(attempt: Try, at: number, failure: ForwardFailure): Forward | Answer {
     const { clock, health } = this.#ports;
     const nowMs = clock.monotonic();
     health.failed(this.#call.context.tenant.uuid, targetKey(attempt.model), nowMs);
     const mayTry = this.#mayTry(at + 1, nowMs);
     this.#account.end(attempt, "failed", mayTry ? "more follow" : "last");
     if (mayTry) return this.#try(at + 1);
-    return this.#refusal(new Fault(FAILURE_CODES[kind], reason, { public: { detail: WORDS[FAILURE_CODES[kind]] ?? "" } }));
+    return this.#refusal(unanswered(failure));
   }
 
   #mayTry(at: number, nowMs: number): boolean {
@@ -199,8 +191,4 @@ export class ModelExchange {
   #refusal(fault: Fault): Answer {
     return this.#request.protocol.refusal(fault, this.#call.requestId);
   }
-}
-
-function isStream({ request }: Try, type: string): boolean {
-  return type.toLowerCase().startsWith(request.protocol.streams.type);
 }

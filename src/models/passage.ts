@@ -1,6 +1,6 @@
 import type { Tenant } from "../kernel/index.ts";
 import { createHeaderList, type HeaderList, type ResponsePlan } from "../wire/index.ts";
-import { RequestAccount, type Try } from "./account.ts";
+import { isStreamed, RequestAccount, type Try } from "./account.ts";
 import { planFor } from "./answer-plans.ts";
 import type { Hold } from "./budgets/hold.ts";
 import type { ExchangePorts } from "./gateway.ts";
@@ -130,21 +130,21 @@ export class Passage {
     const guard = this.#guard;
     const { protocol, model } = this.#request;
     const { requestId } = this.#call;
-    const isStream = headers.all("content-type")[0]?.toLowerCase().startsWith("text/event-stream") === true;
+    const streamed = isStreamed(attempt, headers.all("content-type")[0] ?? "");
     return planFor({
       status: attempt.status,
       headers: createHeaderList([]).edit(),
-      isStream,
-      meter: account.meter(attempt, isStream, false),
+      isStream: streamed,
+      meter: account.meter(attempt, streamed, false),
       seen: (piece, made) => account.seen(attempt, piece, made),
       over: (outcome) => account.end(attempt, outcome),
       stopped: () => attempt.stopped,
       ending: (fault) => account.ending(attempt, fault),
       keep: () => {},
       refusal: (fault) => protocol.refusal(fault, requestId),
-      ids: this.#ports.providerIds.answer(this.#tenant, protocol, isStream),
+      ids: this.#ports.providerIds.answer(this.#tenant, protocol, streamed),
       translate: undefined,
-      look: guard && ((body) => guard.guardrails.answer(protocol, model, body, isStream && attempt.request.stream, guard.call)),
+      look: guard && ((body) => guard.guardrails.answer(protocol, model, body, streamed && attempt.request.stream, guard.call)),
     });
   }
 

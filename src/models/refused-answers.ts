@@ -1,16 +1,22 @@
 import { Fault, type FaultCode } from "../kernel/index.ts";
-import type { HeaderEdit, ResponsePlan } from "../wire/index.ts";
+import { FAILURE_CODES, type ForwardFailure, type HeaderEdit, type ResponsePlan } from "../wire/index.ts";
 import { isFields, parseData } from "./protocols/openai-parts.ts";
 import type { Protocol } from "./protocols/protocol.ts";
 import { anthropicType, openaiType } from "./protocols/refusals.ts";
 import type { OpenModel } from "./settings/catalogue.ts";
 
 /** What callers are told about a provider that gave no answer. */
-export const WORDS: Partial<Record<FaultCode, string>> = {
+const WORDS: Partial<Record<FaultCode, string>> = {
   upstream_unreachable: "The provider of the model cannot be reached.",
   upstream_timeout: "The provider of the model did not answer in time.",
   upstream_invalid: "The provider of the model gave an answer that cannot be used.",
 };
+
+/** What a try that got no answer is to the caller. */
+export function unanswered({ kind, reason }: ForwardFailure): Fault {
+  const code = FAILURE_CODES[kind];
+  return new Fault(code, reason, { public: { detail: WORDS[code] ?? "" } });
+}
 
 /** An answer that cannot be used, for a reason that is for the log. */
 export function unreadable(reason: string): Fault {

@@ -32,8 +32,7 @@ const CHOICES_MAX = 128;
  */
 export function readRequest(protocol: Protocol, body: Uint8Array, meant?: string): ModelRequest {
   try {
-    const members = readMembers(body);
-    const values = Object.fromEntries(protocol.members.map((name) => [name, valueOf(body, members.get(name))]));
+    const { members, values } = outlineOf(protocol, body);
     return understood({ protocol, body, members }, meant === undefined ? values : { ...values, model: values["model"] ?? meant });
   } catch (error) {
     if (error instanceof OutlineError) throw invalid(undefined, `The body is not an object of JSON: ${error.message}.`);
@@ -43,9 +42,13 @@ export function readRequest(protocol: Protocol, body: Uint8Array, meant?: string
 
 /** A request that was made here, whose model and kind of answer stand in its path. */
 export function readSent(protocol: ProviderProtocol, body: Uint8Array, model: string, stream: boolean): ProviderRequest {
-  const members = readMembers(body);
-  const values = Object.fromEntries(protocol.members.map((name) => [name, valueOf(body, members.get(name))]));
+  const { members, values } = outlineOf(protocol, body);
   return { protocol, body, members, values, model, stream, outputMax: outputMaxOf(protocol, values), choices: 1 };
+}
+
+function outlineOf(protocol: ProviderProtocol, body: Uint8Array): Pick<ProviderRequest, "members" | "values"> {
+  const members = readMembers(body);
+  return { members, values: Object.fromEntries(protocol.members.map((name) => [name, valueOf(body, members.get(name))])) };
 }
 
 /** The request as it is with these members put into it. Its bytes stay those of the caller. */

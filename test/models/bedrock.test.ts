@@ -4,7 +4,7 @@ import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import { guard, startFreehold } from "../support/freehold.ts";
 import { until } from "../support/until.ts";
-import { apiKey, PRICES, putModels, startModels } from "./models-under-test.ts";
+import { apiKey, lineOf, PRICES, putModels, startModels } from "./models-under-test.ts";
 import { startBedrock } from "./scripted-bedrock.ts";
 
 const API_KEY = "bedrock-api-key-QmFzZTY0";
@@ -29,7 +29,6 @@ const key = await apiKey(freehold, "a");
 const openai = new OpenAI({ apiKey: key, baseURL: `${freehold.app.url}/v1`, maxRetries: 0 });
 const anthropic = new Anthropic({ apiKey: key, baseURL: freehold.app.url, maxRetries: 0 });
 const a = freehold.as(freehold.credentials.a.member);
-const admin = freehold.as(freehold.credentials.a.admin);
 const operator = freehold.trusted(freehold.platform.admin);
 
 const ARGUMENTS = { city: "Rome", days: 3 };
@@ -64,22 +63,6 @@ assert.equal(await setKey("signing", `${accessKeyId}:${secretAccessKey}:${sessio
 const messages = [{ role: "user" as const, content: "Say something." }];
 const parameters = { type: "object" as const, properties: { city: { type: "string" } } };
 
-interface Line {
-  readonly requestId: string;
-  readonly outcome: string;
-  readonly source: string;
-  readonly protocol: string;
-  readonly input: number;
-  readonly output: number;
-}
-
-async function lineOf(requestId: unknown): Promise<Line> {
-  return await until("the line of the ledger", async () => {
-    const { lines } = (await admin.get("/tenant/v1/models/ledger?limit=50")).json<{ lines: Line[] }>();
-    return lines.find((line) => line.requestId === requestId && line.outcome !== "failed");
-  });
-}
-
 describe("models of Amazon Bedrock", () => {
   guard(freehold);
 
@@ -101,7 +84,7 @@ describe("models of Amazon Bedrock", () => {
     assert.deepEqual(body.messages, [{ role: "user", content: [{ text: "Say something." }] }]);
     assert.deepEqual(body.inferenceConfig, { maxTokens: 50, temperature: 0.5, stopSequences: ["END"] });
     assert.equal(response.headers.get("x-freehold-upstream-request-id"), "req-bedrock");
-    const { outcome, source, protocol, input, output } = await lineOf(response.headers.get("x-request-id"));
+    const { outcome, source, protocol, input, output } = await lineOf(freehold, response.headers.get("x-request-id"));
     assert.deepEqual([outcome, source, protocol, input, output], ["ok", "reported", "chat-completions", data.usage?.prompt_tokens, 5]);
   });
 
@@ -120,7 +103,7 @@ describe("models of Amazon Bedrock", () => {
     assert.deepEqual([pieces, ends, tokens], [["tok ", "tok ", "tok ", "tok ", "tok "], ["stop"], 5]);
     assert.equal(response.headers.get("content-type"), "text/event-stream");
     assert.equal(keyed.asked.at(-1)?.path, "/model/say-5/converse-stream");
-    const { outcome, source, output } = await lineOf(response.headers.get("x-request-id"));
+    const { outcome, source, output } = await lineOf(freehold, response.headers.get("x-request-id"));
     assert.deepEqual([outcome, source, output], ["ok", "reported", 5]);
   });
 
@@ -160,7 +143,7 @@ describe("models of Amazon Bedrock", () => {
       const reply = await a.post("/v1/chat/completions", { model: verb, messages, stream: true });
       assert.equal(reply.status, 200);
       assert.ok(reply.text.includes('"error"') && !reply.text.includes("[DONE]"), `${verb}: ${reply.text}`);
-      const { source, output } = await lineOf(reply.headers["x-request-id"]);
+      const { source, output } = await lineOf(freehold, reply.headers["x-request-id"]);
       assert.deepEqual([source, output > 0], ["counted", true], verb);
     }
   });
@@ -182,7 +165,7 @@ describe("models of Amazon Bedrock", () => {
       last = await a.post("/v1/chat/completions", asking);
     assert.equal(last.status, 200, last.text);
     assert.ok(last.text.includes("insufficient_quota") && !last.text.includes("[DONE]"), last.text);
-    assert.equal((await lineOf(last.headers["x-request-id"])).outcome, "cut");
+    assert.equal((await lineOf(freehold, last.headers["x-request-id"])).outcome, "cut");
     await operator.send("PUT", "/admin/v1/tenants/a/models", { json: { document: {} } });
   });
 

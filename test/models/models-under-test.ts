@@ -1,5 +1,6 @@
 import { after } from "node:test";
 import type { Freehold } from "../support/freehold.ts";
+import { until } from "../support/until.ts";
 import { type ScriptedProvider, startProvider } from "./scripted-provider.ts";
 
 /** The key that the platform has for its provider. */
@@ -76,6 +77,26 @@ export async function putModels(freehold: Freehold, url: string, more: Readonly<
 
 /** What providers have said was used, and is none. */
 export const USAGES = ["[-1000000000,3]", '["5",3]', "[1e400,3]", "[5,1e15]", "[null,null]", "[0.5,3]"] as const;
+
+/** A line of the ledger, as a tenant's admin sees it. */
+export interface LedgerLine {
+  readonly requestId: string;
+  readonly target: string;
+  readonly protocol: string;
+  readonly outcome: string;
+  readonly source: string;
+  readonly input: number;
+  readonly output: number;
+}
+
+/** Tenant a's line of the try that this request ended with. */
+export async function lineOf(freehold: Freehold, requestId: unknown): Promise<LedgerLine> {
+  const admin = freehold.as(freehold.credentials.a.admin);
+  return await until("the line of the ledger", async () => {
+    const { lines } = (await admin.get("/tenant/v1/models/ledger?limit=50")).json<{ lines: LedgerLine[] }>();
+    return lines.find((line) => line.requestId === requestId && line.outcome !== "failed");
+  });
+}
 
 /** A new API key of this tenant. */
 export async function apiKey(freehold: Freehold, tenant: string): Promise<string> {

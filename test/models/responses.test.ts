@@ -4,8 +4,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { generateText, jsonSchema, streamText, tool } from "ai";
 import OpenAI from "openai";
 import { guard, startFreehold } from "../support/freehold.ts";
-import { until } from "../support/until.ts";
-import { apiKey, PRICES, PROVIDER_KEY, putModels, startModels } from "./models-under-test.ts";
+import { apiKey, lineOf, PRICES, PROVIDER_KEY, putModels, startModels } from "./models-under-test.ts";
 import { startBedrock } from "./scripted-bedrock.ts";
 
 const freehold = await startFreehold();
@@ -17,7 +16,6 @@ const baseURL = `${freehold.app.url}/v1`;
 const openai = new OpenAI({ apiKey: key, baseURL, maxRetries: 0 });
 const aiSdk = createOpenAI({ apiKey: key, baseURL });
 const a = freehold.as(freehold.credentials.a.member);
-const admin = freehold.as(freehold.credentials.a.admin);
 
 const ARGUMENTS = { city: "Rome", days: 3 };
 const model = (name: string, of: string): object => ({ provider: of, model: name, prices: PRICES, outputTokensMax: 200 });
@@ -49,21 +47,6 @@ const TEXT = "tok tok tok tok tok";
 const parameters = { type: "object" as const, properties: { city: { type: "string" } }, additionalProperties: false };
 const tools = [{ type: "function" as const, name: "look_up", description: "Looks up.", parameters, strict: null }];
 
-interface Line {
-  readonly requestId: string;
-  readonly outcome: string;
-  readonly source: string;
-  readonly protocol: string;
-  readonly output: number;
-}
-
-async function lineOf(requestId: unknown): Promise<Line> {
-  return await until("the line of the ledger", async () => {
-    const { lines } = (await admin.get("/tenant/v1/models/ledger?limit=50")).json<{ lines: Line[] }>();
-    return lines.find((line) => line.requestId === requestId && line.outcome !== "failed");
-  });
-}
-
 describe("a client of Responses at models that do not speak it", () => {
   guard(freehold);
 
@@ -73,7 +56,7 @@ describe("a client of Responses at models that do not speak it", () => {
       const { data, response } = await asking.withResponse();
       assert.deepEqual([data.object, data.status, data.model, data.output_text], ["response", "completed", name, TEXT]);
       assert.deepEqual([data.usage?.output_tokens, data.instructions], [5, "Be short."]);
-      const { outcome, source, protocol, output } = await lineOf(response.headers.get("x-request-id"));
+      const { outcome, source, protocol, output } = await lineOf(freehold, response.headers.get("x-request-id"));
       assert.deepEqual([outcome, source, protocol, output], ["ok", "reported", "responses", 5]);
     });
 
@@ -212,6 +195,6 @@ describe("a client of Responses at models that do not speak it", () => {
   test("is told of a stream that breaks off by an error, and never by an end", async () => {
     const reply = await a.post("/v1/responses", { model: "claude-half", input: "x", stream: true });
     assert.ok(reply.text.includes("event: error") && !reply.text.includes("response.completed"), reply.text);
-    assert.equal((await lineOf(reply.headers["x-request-id"])).outcome, "broken");
+    assert.equal((await lineOf(freehold, reply.headers["x-request-id"])).outcome, "broken");
   });
 });

@@ -4,7 +4,7 @@ import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import { guard, startFreehold } from "../support/freehold.ts";
 import { until } from "../support/until.ts";
-import { apiKey, PRICES, putModels, startModels } from "./models-under-test.ts";
+import { apiKey, lineOf, PRICES, putModels, startModels } from "./models-under-test.ts";
 
 const freehold = await startFreehold();
 const provider = await startModels(freehold);
@@ -50,23 +50,6 @@ await putModels(freehold, provider.url, {
 const TEXT = "tok tok tok tok tok";
 const parameters = { type: "object" as const, properties: { city: { type: "string" } } };
 const PICTURE = Buffer.from("a picture").toString("base64");
-
-interface Line {
-  readonly requestId: string;
-  readonly target: string;
-  readonly protocol: string;
-  readonly outcome: string;
-  readonly source: string;
-  readonly input: number;
-  readonly output: number;
-}
-
-async function lineOf(requestId: unknown): Promise<Line> {
-  return await until("the line of the ledger", async () => {
-    const { lines } = (await admin.get("/tenant/v1/models/ledger?limit=50")).json<{ lines: Line[] }>();
-    return lines.find((line) => line.requestId === requestId && line.outcome !== "failed");
-  });
-}
 
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   const found: T[] = [];
@@ -117,7 +100,7 @@ describe("models that speak another protocol", () => {
           ],
         },
       ]);
-      const line = await lineOf(response.headers.get("x-request-id"));
+      const line = await lineOf(freehold, response.headers.get("x-request-id"));
       const { protocol, source, input, output } = line;
       assert.deepEqual([protocol, source, input, output], ["chat-completions", "reported", data.usage?.prompt_tokens, 5]);
       assert.equal(data.usage?.completion_tokens, 5);
@@ -208,7 +191,7 @@ describe("models that speak another protocol", () => {
           ],
         },
       ]);
-      const { protocol, source, input, output } = await lineOf(response.headers.get("x-request-id"));
+      const { protocol, source, input, output } = await lineOf(freehold, response.headers.get("x-request-id"));
       assert.deepEqual([protocol, source, input, output], ["messages", "reported", data.usage.input_tokens, 5]);
     });
 
@@ -298,7 +281,7 @@ describe("models that speak another protocol", () => {
           assert.equal(reply.status, 200);
           assert.ok(reply.text.includes("upstream_unreachable"), reply.text);
           assert.ok(!reply.text.includes("[DONE]") && !reply.text.includes("message_stop"));
-          const line = await lineOf(reply.headers["x-request-id"]);
+          const line = await lineOf(freehold, reply.headers["x-request-id"]);
           assert.deepEqual([line.outcome, line.source], ["broken", "counted"]);
         }
         const whole = await a.post(path, { model: `${other}-broken`, ...more });
@@ -316,7 +299,7 @@ describe("models that speak another protocol", () => {
         assert.equal(last.status, 200, last.text);
         assert.ok(last.text.includes("insufficient_quota"), last.text);
         assert.ok(!last.text.includes("[DONE]") && !last.text.includes("message_stop"));
-        assert.equal((await lineOf(last.headers["x-request-id"])).outcome, "cut");
+        assert.equal((await lineOf(freehold, last.headers["x-request-id"])).outcome, "cut");
         await operator.send("PUT", "/admin/v1/tenants/a/models", { json: { document: {} } });
       });
 
@@ -345,7 +328,7 @@ describe("models that speak another protocol", () => {
         });
         await going.body?.getReader().read();
         leaving.abort();
-        const line = await lineOf(going.headers.get("x-request-id"));
+        const line = await lineOf(freehold, going.headers.get("x-request-id"));
         assert.ok(["aborted", "ok"].includes(line.outcome), line.outcome);
       });
     }

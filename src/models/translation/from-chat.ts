@@ -1,5 +1,6 @@
-import type { LanguageModelV4Message, LanguageModelV4ToolChoice } from "@ai-sdk/provider";
+import type { LanguageModelV4Message } from "@ai-sdk/provider";
 import { z } from "zod";
+import { functionChoice, functionTool, functionTools } from "./function-tools.ts";
 import {
   type CallOptions,
   filePart,
@@ -32,15 +33,7 @@ const message = z.discriminatedUnion("role", [
   z.object({ role: z.literal("assistant"), content: text.nullish(), tool_calls: z.array(toolCall).nullish() }),
   z.object({ role: z.literal("tool"), content: text, tool_call_id: z.string() }),
 ]);
-const tool = z.object({
-  type: z.literal("function"),
-  function: z.object({
-    name: z.string(),
-    description: z.string().nullish(),
-    parameters: jsonSchema.nullish(),
-    strict: z.boolean().nullish(),
-  }),
-});
+const tool = z.object({ type: z.literal("function"), function: functionTool });
 
 const shape = z.strictObject({
   model: z.string(),
@@ -57,9 +50,7 @@ const shape = z.strictObject({
   seed: number,
   stop: z.union([z.string(), z.array(z.string())]).nullish(),
   tools: z.array(tool).nullish(),
-  tool_choice: z
-    .union([z.enum(["auto", "none", "required"]), z.object({ type: z.literal("function"), function: z.object({ name: z.string() }) })])
-    .nullish(),
+  tool_choice: z.union([functionChoice, z.object({ type: z.literal("function"), function: z.object({ name: z.string() }) })]).nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   response_format: z
     .discriminatedUnion("type", [
@@ -134,18 +125,10 @@ function userParts(content: Extract<Message, { role: "user" }>["content"], at: n
 }
 
 function toolsOf({ tools, tool_choice: choice }: Shape): Pick<CallOptions, "tools" | "toolChoice"> {
-  if (!tools || tools.length === 0) return {};
-  const toolChoice: LanguageModelV4ToolChoice | undefined =
-    typeof choice === "string" ? { type: choice } : choice ? { type: "tool", toolName: choice.function.name } : undefined;
-  return {
-    tools: tools.map(({ function: { name, description, parameters, strict } }) => ({
-      type: "function",
-      name,
-      inputSchema: parameters ?? { type: "object", properties: {} },
-      ...given({ description, strict }),
-    })),
-    ...given({ toolChoice }),
-  };
+  return functionTools(
+    tools?.map((each) => each.function),
+    typeof choice === "object" ? choice?.function : choice,
+  );
 }
 
 function formatOf({ response_format: format }: Shape): Pick<CallOptions, "responseFormat"> {

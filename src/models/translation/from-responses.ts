@@ -1,6 +1,7 @@
-import type { LanguageModelV4Message, LanguageModelV4ToolChoice } from "@ai-sdk/provider";
+import type { LanguageModelV4Message } from "@ai-sdk/provider";
 import { z } from "zod";
 import { isFields } from "../protocols/openai-parts.ts";
+import { functionChoice, functionTool, functionTools } from "./function-tools.ts";
 import {
   type CallOptions,
   filePart,
@@ -37,13 +38,8 @@ const item = z.discriminatedUnion("type", [
   // what it holds is for whoever made it
   z.object({ type: z.literal("reasoning") }),
 ]);
-const tool = z.object({
-  type: z.literal("function"),
-  name: z.string(),
-  description: z.string().nullish(),
-  parameters: jsonSchema.nullish(),
-  strict: z.boolean().nullish(),
-});
+// its type first, so that a tool of another type is refused for that
+const tool = z.object({ type: z.literal("function"), ...functionTool.shape });
 
 const shape = z.strictObject({
   model: z.string(),
@@ -56,7 +52,7 @@ const shape = z.strictObject({
   temperature: number,
   top_p: number,
   tools: z.array(tool).nullish(),
-  tool_choice: z.union([z.enum(["auto", "none", "required"]), z.object({ type: z.literal("function"), name: z.string() })]).nullish(),
+  tool_choice: z.union([functionChoice, z.object({ type: z.literal("function"), name: z.string() })]).nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   text: z
     .object({
@@ -97,7 +93,7 @@ export function fromResponses(body: unknown): CallOptions {
   return {
     prompt: instructions ? [{ role: "system", content: instructions }, ...prompt] : prompt,
     ...given({ temperature, topP }),
-    ...toolsOf(request),
+    ...functionTools(request.tools, request.tool_choice),
     ...formatOf(request),
     ...(parallel === false && { providerOptions: { anthropic: { disableParallelToolUse: true }, openai: { parallelToolCalls: false } } }),
   };
@@ -180,21 +176,6 @@ function userParts(content: Content, at: number): UserPart[] {
     if (url === undefined || url === null) throw untranslatable(`input.${at}.content.file_id`);
     return filePart(url, "application/pdf", `input.${at}.content.file_data`, each.filename ?? undefined);
   });
-}
-
-function toolsOf({ tools, tool_choice: choice }: Shape): Pick<CallOptions, "tools" | "toolChoice"> {
-  if (!tools || tools.length === 0) return {};
-  const toolChoice: LanguageModelV4ToolChoice | undefined =
-    typeof choice === "string" ? { type: choice } : choice ? { type: "tool", toolName: choice.name } : undefined;
-  return {
-    tools: tools.map(({ name, description, parameters, strict }) => ({
-      type: "function",
-      name,
-      inputSchema: parameters ?? { type: "object", properties: {} },
-      ...given({ description, strict }),
-    })),
-    ...given({ toolChoice }),
-  };
 }
 
 function formatOf({ text }: Shape): Pick<CallOptions, "responseFormat"> {
