@@ -11,6 +11,8 @@ export interface ClientState {
     once(event: string, listener: () => void): void;
     off(event: string, listener: () => void): void;
   };
+  /** The server's process, as the greeting told it (BackendKeyData). */
+  readonly processID: number | null;
   getTransactionStatus(): string | null;
 }
 

@@ -1,5 +1,6 @@
 import pg from "pg";
 import { Fault } from "../../kernel/index.ts";
+import { stateOf } from "./client-state.ts";
 import { ACQUIRE_TIMEOUT_MS } from "./engine.ts";
 
 /** A pooler with many server connections and other callers can look like one connection for a while; after so many looks it does not. */
@@ -11,7 +12,7 @@ const LOOKS = 4;
  */
 export async function assertOwnSession(client: pg.ClientBase, url: string): Promise<void> {
   const first = await processOf(client);
-  if (announcedProcess(client) === first) return; // nothing stands in between: the server itself greeted with this number
+  if (stateOf(client).processID === first) return; // nothing stands in between: a pooler would have made up a number of its own
   const other = new pg.Client({ connectionString: url, connectionTimeoutMillis: ACQUIRE_TIMEOUT_MS, application_name: "freehold-setup" });
   other.on("error", () => {}); // the query that is under way fails with it
   try {
@@ -28,11 +29,6 @@ export async function assertOwnSession(client: pg.ClientBase, url: string): Prom
 async function processOf(client: pg.ClientBase): Promise<number> {
   const { rows } = await client.query<{ pid: number }>("select pg_catalog.pg_backend_pid() as pid");
   return rows[0]?.pid ?? 0;
-}
-
-/** The process of which the greeting told (BackendKeyData), which the client's types leave out. A pooler makes up a number of its own. */
-function announcedProcess(client: pg.ClientBase): number | null {
-  return (client as unknown as { readonly processID: number | null }).processID;
 }
 
 function pooled(url: string): Fault {
