@@ -3,6 +3,9 @@ import { testPorts } from "./data-ports.ts";
 import { NOTES } from "./declared-tables.ts";
 import { contextOf } from "./tenants.ts";
 
+/** How many notes a writer keeps: a move shall take as long after an hour of writing as in its first second. */
+const KEPT = 1_000;
+
 /** What a tenant's writers have been told is stored. */
 export interface NoteWriters {
   /** The body of each note that was acknowledged; none for one that is gone. */
@@ -15,7 +18,7 @@ export interface NoteWriters {
 
 /**
  * Writers of a tenant, each in a store of its own as in a process of its own: they add, change and remove notes, alone and in transactions,
- * and read back what they wrote. Each writes to notes of its own only.
+ * and read back what they wrote. Each writes to notes of its own only, and keeps the latest of them.
  */
 export async function startNoteWriters(location: DataLocation, tenant: string, writers: number): Promise<NoteWriters> {
   const acknowledged = new Map<string, string | undefined>();
@@ -26,6 +29,7 @@ export async function startNoteWriters(location: DataLocation, tenant: string, w
     for (let n = 0; !end.signal.aborted; n++) {
       try {
         await writeNote(data, `${writer}-${n}`, acknowledged);
+        if (n >= KEPT) await removeNote(data, `${writer}-${n - KEPT}`, acknowledged);
       } catch (error) {
         failures.push(error);
       }
@@ -54,8 +58,10 @@ async function writeNote(data: TenantData, id: string, acknowledged: Map<string,
   acknowledged.set(id, "half changed");
   const { rows } = await data.query<{ body: string }>(sql`select body from notes where id = ${id}`);
   if (rows[0]?.body !== "half changed") throw new Error(`${id} was read back as ${String(rows[0]?.body)}`);
-  if (id.endsWith("7")) {
-    await data.db.deleteFrom("notes").where("id", "=", id).execute();
-    acknowledged.set(id, undefined);
-  }
+  if (id.endsWith("7")) await removeNote(data, id, acknowledged);
+}
+
+async function removeNote(data: TenantData, id: string, acknowledged: Map<string, string | undefined>): Promise<void> {
+  await data.db.deleteFrom("notes").where("id", "=", id).execute();
+  acknowledged.set(id, undefined);
 }
