@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
-import type { DataModel } from "../../src/kernel/index.ts";
+import type { DataModel, Fault } from "../../src/kernel/index.ts";
 import { createDataStore, type DataStore, sql, type TenantData } from "../../src/stores/data/index.ts";
 import { testPorts } from "../support/data-ports.ts";
 import { NOTES } from "../support/declared-tables.ts";
@@ -19,7 +19,9 @@ function ways(engine: Engine): readonly (readonly [DataModel, DataModel])[] {
   return models.flatMap((from) => models.filter((to) => to !== from).map((to) => [from, to] as const));
 }
 
-const PORTS = { ...testPorts(), tables: NOTES };
+/** What any store here has reported. */
+const reports: Fault[] = [];
+const PORTS = { ...testPorts(reports), tables: NOTES };
 
 async function openStore(place: Place): Promise<DataStore> {
   return await place.open({ ports: PORTS });
@@ -110,6 +112,8 @@ describe("a tenant that is moved", () => {
           assert.equal(await everythingOf(two.b), others);
           await second?.close();
           await store.close();
+          // connections that a home has kept end with it, which is nobody's trouble
+          assert.deepEqual(reports, []);
         });
 
         test("has left nothing in the home that was confirmed", async () => {

@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { Fault } from "../../kernel/index.ts";
 import { stateOf } from "./client-state.ts";
+import { sqlState } from "./data-fault.ts";
 import { TurnLine } from "./turn-line.ts";
 
 /** A set of connections that log in alike. A set that belongs to one tenant is given to nobody else. */
@@ -28,7 +29,7 @@ export interface BudgetOptions {
   readonly acquireTimeoutMs: number;
   /** How long an unused connection is kept; 0 keeps it. */
   readonly idleTimeoutMs: number;
-  /** Told of the loss of connections that nobody uses at the moment. */
+  /** Told of the loss of connections that nobody uses at the moment, but for those that end with the home of one tenant. */
   readonly report: (fault: Fault) => void;
 }
 
@@ -44,6 +45,8 @@ const PATIENCE_MS = 25;
 /** A farewell that is not answered by then is not waited for: by itself a connection whose other side is gone would end after a quarter of an hour. */
 const END_MS = 1_000;
 const SWEEP_MS = 15_000;
+/** What a server says to a connection that it ends at somebody's order. */
+const ADMIN_SHUTDOWN = "57P01";
 
 interface Connection {
   readonly client: pg.Client;
@@ -217,7 +220,7 @@ export class ConnectionBudget {
       const at = idle.indexOf(connection);
       if (at < 0) return; // who uses it learns of it by its own statement
       idle.splice(at, 1);
-      this.#options.report(new Fault("dependency_unavailable", error.message, { cause: error }));
+      if (!isHomeClosed(pool.spec, error)) this.#options.report(new Fault("dependency_unavailable", error.message, { cause: error }));
       this.#endLost(connection);
     });
     return connection;
@@ -323,4 +326,9 @@ function toConnectFault(error: unknown): Fault {
     cause: error,
     public: { retryAfterMs: 1000 },
   });
+}
+
+/** A home that its tenant has left ends its connections with it: whoever still had some has lost nothing. */
+function isHomeClosed({ tenant }: PoolSpec, error: Error): boolean {
+  return tenant !== undefined && sqlState(error) === ADMIN_SHUTDOWN;
 }
