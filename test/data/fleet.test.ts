@@ -138,7 +138,8 @@ describe("a step that fails in one home", () => {
       await store.close();
       await place.administer(`alter table ${schema}.notes drop column colour`);
       const again = await openWith(place, TWO);
-      await again.fleet.up();
+      const { steps, homes } = await again.fleet.up();
+      assert.deepEqual([steps, homes], [["colour"], status.behind]);
       assert.equal((await again.fleet.status()).behind, 0);
       assert.deepEqual(await again.fleet.drift(), []);
       assert.deepEqual(await colours(again, ["s1"]), [[{ body: "s1", colour: "yellow" }]]);

@@ -24,6 +24,7 @@ export interface FleetStatus {
 
 /** What `up` did. */
 export interface FleetRun {
+  /** Those that any home or the shared rows got. */
   readonly steps: readonly string[];
   readonly homes: number;
   readonly elapsedMs: number;
@@ -97,7 +98,7 @@ export class Fleet {
         homes += await this.#applyEverywhere(client, step, options);
         done.add(step.name);
       }
-      homes += await this.#catchUp(client, options);
+      homes += await this.#catchUp(client, done, options);
       return { steps: [...done], homes, elapsedMs: performance.now() - startedMs };
     });
   }
@@ -135,9 +136,13 @@ export class Fleet {
   }
 
   /** Homes that a run before this one did not get to. */
-  async #catchUp(client: pg.ClientBase, options: FleetOptions): Promise<number> {
+  async #catchUp(client: pg.ClientBase, done: Set<string>, options: FleetOptions): Promise<number> {
     let homes = 0;
-    for (const step of this.#tables.steps.slice(0, await sharedVersion(client))) homes += await this.#waves(client, step, options);
+    for (const step of this.#tables.steps.slice(0, await sharedVersion(client))) {
+      const caughtUp = await this.#waves(client, step, options);
+      if (caughtUp > 0) done.add(step.name);
+      homes += caughtUp;
+    }
     return homes;
   }
 
