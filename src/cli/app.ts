@@ -21,7 +21,7 @@ import {
 } from "../gateway/index.ts";
 import { createKeyring, type Keyring, parseTenantId, Secret, systemClock, systemRandom, type Tenant, toFault } from "../kernel/index.ts";
 import type { DataStore } from "../stores/data/index.ts";
-import type { EventWorker } from "../stores/events/index.ts";
+import type { EventLag, EventWorker } from "../stores/events/index.ts";
 import type { Stores, TenantScope } from "../stores/index.ts";
 import { createLexicalEmbedder, createOpenAiEmbedder, type Embedder } from "../stores/search/index.ts";
 import { createRateLimiter, type RateLimiter } from "../tenancy/limits/index.ts";
@@ -92,15 +92,12 @@ export async function createApp(inputs: AppInputs): Promise<App> {
 }
 
 async function open(inputs: AppInputs, closing: Closing): Promise<App> {
-  const { settings } = inputs;
+  const { settings, logLines: lines } = inputs;
   const keyring = createKeyring(inputs.rootKey);
   inputs.siblings?.onMetrics(() => telemetry.ownMetrics());
   const late: { worker?: EventWorker } = {};
-  const telemetry = createTelemetry(
-    settings.logLevel,
-    async () => (await late.worker?.lag()) ?? { pending: 0, oldestMs: 0, deadLetters: 0 },
-    inputs.logLines,
-  );
+  const lag = async (): Promise<EventLag> => (await late.worker?.lag()) ?? { pending: 0, oldestMs: 0, deadLetters: 0 };
+  const telemetry = createTelemetry({ level: settings.logLevel, sample: settings.accessLog.sample, lag, lines });
   const egress = createEgress({ policy: { loopback: settings.profile === "development", ports: EGRESS_PORTS } });
   closing.add(() => egress.close());
   const tenancy = await openTenancy(inputs, { keyring, egress, telemetry }, closing);

@@ -4,19 +4,18 @@ import {
   collectDefaultMetrics,
   Counter,
   Gauge,
-  Histogram,
   type MetricObjectWithValues,
   type MetricValue,
   Registry as MetricsRegistry,
 } from "prom-client";
 import { type Fault, FAULTS } from "../kernel/index.ts";
-import type { RequestRecord } from "../gateway/index.ts";
+import { createDurations, createTallies, type RequestRecord } from "../gateway/index.ts";
 import type { EventLag } from "../stores/events/index.ts";
 
 /** Log and metrics of the process. */
 export interface Telemetry {
   readonly log: Logger;
-  /** One line and the counters of a request. Bodies, credentials and query strings never reach it. */
+  /** The counters of a request, and its line in the log, if it has one. Bodies, credentials and query strings never reach it. */
   readonly observe: (record: RequestRecord) => void;
   /** A fault that no caller can be told of. */
   readonly report: (fault: Fault) => void;
@@ -33,40 +32,50 @@ export interface LogLines {
   write(line: string): void;
 }
 
+/** What log and metrics are made of. */
+export interface TelemetryOptions {
+  readonly level: string;
+  /** The share of the requests that went well which have a line in the log; all others have one. */
+  readonly sample: number;
+  readonly lag: () => Promise<EventLag>;
+  /** Where lines go; to standard error when there is none. */
+  readonly lines?: LogLines | undefined;
+}
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
 /**
- * Log lines as JSON, on standard error unless `lines` takes them. Its own metrics carry no tenant: their number must not grow with what callers send; who wants to know
- * about one tenant asks the log.
+ * Log lines as JSON. Its own metrics carry no tenant: their number must not grow with what callers send; who wants to know about one tenant asks
+ * the log.
  */
-export function createTelemetry(level: string, lag: () => Promise<EventLag>, lines?: LogLines): Telemetry {
+export function createTelemetry({ level, sample, lag, lines }: TelemetryOptions): Telemetry {
   const log = pino(
     { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, redact: ["*.authorization", "*.token", "*.key"] },
     lines ?? pino.destination({ fd: 2, sync: true }),
   );
   const registry = new MetricsRegistry();
   collectDefaultMetrics({ register: registry });
-  const requests = new Counter({
+  const requests = createTallies(registry, {
     name: "freehold_requests_total",
     help: "Requests answered.",
     labelNames: ["route", "method", "status"],
-    registers: [registry],
   });
   const faults = new Counter({ name: "freehold_faults_total", help: "Faults by code.", labelNames: ["code"], registers: [registry] });
-  const seconds = new Histogram({
-    name: "freehold_request_seconds",
-    help: "Time until the head of the answer.",
-    labelNames: ["route"],
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
-    registers: [registry],
-  });
+  const seconds = createDurations(
+    registry,
+    { name: "freehold_request_seconds", help: "Time until the head of the answer.", labelNames: ["route"] },
+    SECONDS,
+  );
   registerLag(registry, lag);
   return {
     log,
     observe(record) {
       const route = record.route || "none";
-      requests.inc({ route, method: METHODS.has(record.method) ? record.method : "other", status: String(record.status) });
-      seconds.observe({ route }, record.durationMs / 1000);
+      requests(route, METHODS.has(record.method) ? record.method : "other", String(record.status)).count++;
+      seconds(route).observe(record.durationMs / 1000);
       if (record.fault) faults.inc({ code: record.fault.code });
-      logRequest(log, record);
+      const isUsual = record.fault === undefined && record.status < 500;
+      if (!isUsual || Math.random() < sample) logRequest(log, record);
     },
     report(fault) {
       faults.inc({ code: fault.code });

@@ -1,11 +1,14 @@
 import { createHmac, createSecretKey } from "node:crypto";
-import { type Keyring, partsToBytes, type Tenant } from "../kernel/index.ts";
+import { BoundedMap, type Keyring, partsToBytes, type Tenant } from "../kernel/index.ts";
 import type { RequestHead } from "../wire/index.ts";
 import { memberWith, type ProviderRequest, valueAt } from "./request.ts";
 import type { OpenModel } from "./settings/catalogue.ts";
 
 /** Fields whose text names an answer that the provider may keep. */
 const NAMING_FIELDS: ReadonlySet<string> = new Set(["idempotency-key"]);
+
+/** Tenants whose own part of a prompt cache is not named anew each time. */
+const CACHE_NAMES_MAX = 10_000;
 
 /** Names that callers give: of a part of the provider's prompt cache, or of their users. */
 export interface CallerNames {
@@ -23,6 +26,15 @@ export function createCallerNames(keyring: Keyring): CallerNames {
   // bytes would be looked at each time, whether they are a key
   const key = createSecretKey(keyring.key("caller-names"));
   const mac = (...parts: readonly string[]): string => createHmac("sha256", key).update(partsToBytes(parts)).digest("base64url");
+  const cacheNames = new BoundedMap<string, string>(CACHE_NAMES_MAX);
+  const cacheNameOf = (path: string, uuid: string): string => {
+    const id = `${path} ${uuid}`;
+    const known = cacheNames.get(id);
+    if (known !== undefined) return known;
+    const name = mac(path, uuid);
+    cacheNames.set(id, name);
+    return name;
+  };
   return {
     membersFor({ uuid }, { protocol, values }, { owner, provider: { cacheKey } }) {
       if (owner === "tenant") return {};
@@ -32,7 +44,7 @@ export function createCallerNames(keyring: Keyring): CallerNames {
       });
       const members = Object.fromEntries(named);
       const isMissing = cacheKey !== "none" && protocol.callerNames.includes(cacheKey) && members[cacheKey] === undefined;
-      return isMissing ? { ...members, [cacheKey]: mac(cacheKey, uuid) } : members;
+      return isMissing ? { ...members, [cacheKey]: cacheNameOf(cacheKey, uuid) } : members;
     },
     fieldFor({ uuid }, name, { headers }, { owner }) {
       const [value] = headers.all(name);

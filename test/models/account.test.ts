@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { after, describe, test } from "node:test";
 import { systemClock } from "../../src/kernel/index.ts";
 import { BudgetBook } from "../../src/models/index.ts";
+import type { SystemData } from "../../src/stores/data/index.ts";
 import { createEngine } from "../support/engines.ts";
 import { contextOf } from "../support/tenants.ts";
 
@@ -12,8 +13,8 @@ const store = await engine.open();
 const ONE = { need: 1, want: () => 1 };
 
 /** A budget that nobody reaches, at a gateway of its own. */
-function open() {
-  const book = new BudgetBook({ system: store.system, clock: systemClock, gateway: randomUUID() });
+function open(system: Pick<SystemData, "query"> = store.system) {
+  const book = new BudgetBook({ system, clock: systemClock, gateway: randomUUID() });
   const budget = {
     name: randomUUID(),
     unit: "requests",
@@ -29,6 +30,18 @@ function open() {
 }
 
 describe("a budget with nearly everything left", () => {
+  test("is asked for seldom, however many requests use it", async () => {
+    let asked = 0;
+    const { account } = open({
+      query: (statement) => {
+        asked++;
+        return store.system.query(statement);
+      },
+    });
+    for (let at = 0; at < 5_000; at++) account.settle(await account.take(ONE), 1);
+    assert.ok(asked < 20, `${asked} questions for 5000 requests`);
+  });
+
   test("refuses nobody when the ledger is asked between taking a settlement and saying so", async () => {
     const { book, account } = open();
     const many = await Promise.all(Array.from({ length: 200 }, async () => await account.take(ONE)));

@@ -48,8 +48,12 @@ export const LEASE_MS = 60_000;
 const REFUSAL_MS = 100;
 /** A lease that was not used for so long is given back. */
 const IDLE_MS = 1_000;
-/** How much is leased ahead of what was asked for. */
-const AHEAD = 4;
+/** How many times what was asked for is leased: at first, and at most where leases do not last. */
+const AHEAD = { least: 4, most: 4_096 } as const;
+/** A lease that did not last so long was too small. */
+const LASTS_MS = 500;
+/** Beyond the least, no more than this part of what nobody has is leased ahead: other gateways have to find some of it. */
+const AHEAD_PART = 16;
 /** A question whose answer helps nobody is put again so often. */
 const ASKED_MAX = 3;
 
@@ -76,6 +80,7 @@ export class Account {
   #lost = 0;
   #free = 0;
   #heardMs = Number.NEGATIVE_INFINITY;
+  #ahead: number = AHEAD.least;
   #leaseUntilMs = Number.NEGATIVE_INFINITY;
   #usedMs: number;
   #waiting: Waiting[] = [];
@@ -179,11 +184,19 @@ export class Account {
       const askedMs = this.#ports.nowMs();
       // a debt is paid first, or whoever waits would be refused although there is enough
       const debt = available - balance;
-      this.#ports.lease({ key: this.key, cap: this.cap, need: Math.max(0, need - balance), want: want * AHEAD + debt }).then(
+      const ahead = Math.max(want * AHEAD.least, Math.min(want * this.#aheadAt(askedMs), Math.floor(this.#free / AHEAD_PART)));
+      this.#ports.lease({ key: this.key, cap: this.cap, need: Math.max(0, need - balance), want: ahead + debt }).then(
         (answer) => this.#heard(answer, askedMs),
         (error: unknown) => this.#failed(error),
       );
     });
+  }
+
+  /** Twice as much where the last lease was soon used up, so that a busy gateway does not ask with every few requests. */
+  #aheadAt(nowMs: number): number {
+    const was = this.#ahead;
+    this.#ahead = nowMs - this.#heardMs < LASTS_MS ? Math.min(was * 2, AHEAD.most) : Math.max(was / 2, AHEAD.least);
+    return this.#ahead;
   }
 
   #heard({ given, free, known }: LeaseAnswer, askedMs: number): void {

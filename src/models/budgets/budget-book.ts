@@ -7,7 +7,7 @@ import { periodAt } from "./periods.ts";
 
 /** What the budgets of a gateway are kept with. */
 export interface BudgetBookPorts {
-  readonly system: SystemData;
+  readonly system: Pick<SystemData, "query">;
   readonly clock: Clock;
   /** Names this gateway among others. */
   readonly gateway: string;
@@ -66,14 +66,16 @@ export class BudgetBook {
 
   /** Writes settlements, and gives for each whether the lease was still this gateway's. */
   async write(tx: Queryable, settlements: readonly Settlement[]): Promise<readonly boolean[]> {
-    const known: boolean[] = [];
-    for (const { key, settled, returned } of settlements) {
-      const { rows } = await tx.query<{ known: boolean }>(sql`
-        select freehold.model_settle(${key.tenant}, ${key.budget}, ${key.subject}, ${new Date(key.periodMs)}, ${settled}, ${returned},
-          ${this.#ports.gateway}, ${LEASE_MS}) as known`);
-      known.push(rows[0]?.known === true);
-    }
-    return known;
+    if (settlements.length === 0) return [];
+    const of = <T>(read: (settlement: Settlement) => T): readonly T[] => settlements.map(read);
+    // one statement for all, in their order, in which it also locks them
+    const { rows } = await tx.query<{ known: boolean }>(sql`
+      select freehold.model_settle(tenant, budget, subject, period, settled, returned, ${this.#ports.gateway}, ${LEASE_MS}) as known
+      from unnest(${of(({ key }) => key.tenant)}::uuid[], ${of(({ key }) => key.budget)}::text[], ${of(({ key }) => key.subject)}::text[],
+        ${of(({ key }) => new Date(key.periodMs).toISOString())}::timestamptz[], ${of(({ settled }) => settled)}::bigint[],
+        ${of(({ returned }) => returned)}::bigint[]) with ordinality as s (tenant, budget, subject, period, settled, returned, at)
+      order by at`);
+    return rows.map(({ known }) => known);
   }
 
   /** They are written. */

@@ -104,6 +104,14 @@ class Part {
     };
   }
 
+  /** Takes its units; undefined when they were there at once. Rejects when the ledger cannot be asked. */
+  take(): Promise<void> | undefined {
+    const taken = this.due.account.take(this.wanted);
+    if (typeof taken !== "number") return taken.then((units) => void (this.granted = units));
+    this.granted = taken;
+    return undefined;
+  }
+
   /** False when so many tokens of the answer are not paid for and nothing more is left. Asks for more in time. */
   covers(output: number): boolean {
     if (this.due.budget.unit === "requests") return true;
@@ -159,8 +167,10 @@ export class Hold {
     assertPriced(due, expected);
     // what costs nothing needs nothing
     const parts = due.map((each) => new Part(each, expected)).filter((part) => part.unitsFor(expected.inputMax, expected.outputMax) > 0);
-    const taken = await Promise.allSettled(parts.map(async (part) => (part.granted = await part.due.account.take(part.wanted))));
-    const failed = taken.find((each) => each.status === "rejected");
+    // most leases have enough, and nobody is waited for then
+    const waits = parts.flatMap((part) => part.take() ?? []);
+    const settled = waits.length === 0 ? [] : await Promise.allSettled(waits);
+    const failed = settled.find((each) => each.status === "rejected");
     const empty = parts.find(({ granted }) => granted === 0);
     if (!failed && !empty) return new Hold(parts, expected);
     for (const part of parts) part.settle(0);
