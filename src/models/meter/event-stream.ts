@@ -9,6 +9,7 @@ export interface StreamEvent {
 export const EVENT_BYTES_MAX = 8 * 1024 * 1024;
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
+const SPACE = 0x20;
 const NOTHING = Buffer.alloc(0);
 
 /** Takes a stream apart while it goes by. Bytes that belong to no complete event yet are held. */
@@ -49,11 +50,18 @@ export class ServerSentSplitter implements EventSplitter {
 export const SERVER_SENT = { type: "text/event-stream", createSplitter: (): EventSplitter => new ServerSentSplitter() } as const;
 
 function toEvent(raw: Buffer): StreamEvent {
+  const text = raw.toString("utf8");
   let name = "";
-  const data: string[] = [];
-  for (const line of raw.toString("utf8").split(/\r?\n/)) {
-    if (line.startsWith("data:")) data.push(line.slice(line.charCodeAt(5) === 0x20 ? 6 : 5));
-    else if (line.startsWith("event:")) name = line.slice(6).trim();
+  let data: string | undefined;
+  for (let start = 0; start < text.length;) {
+    const feed = text.indexOf("\n", start);
+    const next = feed === -1 ? text.length : feed + 1;
+    const end = feed === -1 ? next : feed > start && text.charCodeAt(feed - 1) === CARRIAGE_RETURN ? feed - 1 : feed;
+    if (text.startsWith("data:", start)) {
+      const value = text.slice(text.charCodeAt(start + 5) === SPACE ? start + 6 : start + 5, end);
+      data = data === undefined ? value : `${data}\n${value}`;
+    } else if (text.startsWith("event:", start)) name = text.slice(start + 6, end).trim();
+    start = next;
   }
-  return { name, data: data.join("\n"), raw };
+  return { name, data: data ?? "", raw };
 }
