@@ -46,6 +46,11 @@ export function checkInput(schema: z.ZodType, value: Json | Record<string, strin
   throw new Fault(place === "body" ? "invalid_json" : "malformed_request", detail, { public: { detail, ...(field !== "" && { field }) } });
 }
 
+/** The tenant that a checked query or body names, if it does. */
+export function tenantIn(part: unknown): unknown {
+  return typeof part === "object" && part !== null && "tenantId" in part ? part.tenantId : undefined;
+}
+
 function assertJson(head: RequestHead): void {
   const type = head.headers.one("content-type") ?? "";
   const [media = "", ...parameters] = type.split(";").map((part) => part.trim().toLowerCase());

@@ -25,7 +25,7 @@ import {
   type UpgradeExchange,
 } from "../wire/index.ts";
 import { dressForward } from "./dress-forward.ts";
-import { readInput, readQuery } from "./input.ts";
+import { readInput, readQuery, tenantIn } from "./input.ts";
 import { type LiveRequest, type LiveRequests, untilSent } from "./live-requests.ts";
 import type { AnyCall, Operation, Outcome } from "./operation.ts";
 import { type OpenSocket, OpenSockets } from "./open-sockets.ts";
@@ -241,6 +241,8 @@ class Handler implements HttpHandler {
       const body = await readInput(exchange, match.operation, signal);
       // a body can take its time: nothing is begun for a tenant that was suspended meanwhile
       if (live?.stopped) throw live.stopped;
+      // whatever call names a tenant, it is the caller's own
+      if (context) for (const part of [query, body]) this.#ports.identity.agree(context, tenantIn(part), exchange.head.remoteAddress);
       const call = this.#call(exchange.head, passage, match, signal, query, body);
       const outcome = await run({ ...call, onEnd: (listener) => exchange.onEnd(listener) });
       if (!live) return outcome;

@@ -6,7 +6,7 @@ import type { Services } from "../../services.ts";
 import { chatInput, toIncoming } from "./chat-input.ts";
 
 /** `POST /api/chat`: a message to the tenant's agent; the whole answer, or its pieces as server-sent events. */
-export function sendMessage({ chat, identity }: Services): Operation {
+export function sendMessage({ chat }: Services): Operation {
   return tenantOperation(
     { role: "member", scope: "chat" },
     {
@@ -15,7 +15,6 @@ export function sendMessage({ chat, identity }: Services): Operation {
       summary: "Send a message to the tenant's agent. With Accept: text/event-stream the answer comes in pieces.",
       body: chatInput,
       async run({ body, context, scope, head, signal, requestId }) {
-        identity.agree(context, body.tenantId, head.remoteAddress);
         assertWebEnabled(context.tenant);
         const stream = wantsStream(head.headers.all("accept"));
         const reply = await chat.send(scope, toIncoming(body), signal, stream);

@@ -2,10 +2,9 @@ import { z } from "zod";
 import { json, type Operation, tenantOperation } from "../../../gateway/index.ts";
 import { sql } from "../../../stores/data/index.ts";
 import { agreeingTenantId, entityId, pageLimit } from "../../schemas.ts";
-import type { Services } from "../../services.ts";
 
 /** `GET /documents`: the tenant's documents in the order of their ids, without their text. */
-export function listDocuments({ identity }: Services): Operation {
+export function listDocuments(): Operation {
   return tenantOperation(
     { role: "member", scope: "documents" },
     {
@@ -13,8 +12,7 @@ export function listDocuments({ identity }: Services): Operation {
       path: "/documents",
       summary: "List the tenant's documents. `after` is the last id of the page before.",
       query: z.strictObject({ tenantId: agreeingTenantId, after: entityId.optional(), limit: pageLimit }),
-      async run({ query, context, scope, head }) {
-        identity.agree(context, query.tenantId, head.remoteAddress);
+      async run({ query, context, scope }) {
         const { rows } = await scope.data.query(sql`
         select id, title, metadata, octet_length(body) as bytes, created_by as "createdBy", created_at as "createdAt",
           updated_at as "updatedAt"

@@ -16,7 +16,7 @@ const documentInput = z.strictObject({
 });
 
 /** `POST /documents`: stores a document and its search points in one transaction, so it is found as soon as it is acknowledged. */
-export function putDocument({ identity, clock, random }: Services): Operation {
+export function putDocument({ clock, random }: Services): Operation {
   return tenantOperation(
     { role: "member", scope: "documents" },
     {
@@ -25,8 +25,7 @@ export function putDocument({ identity, clock, random }: Services): Operation {
       summary: "Store a document, or replace the one with this id. It can be searched at once.",
       body: documentInput,
       bytesMax: BODY_BYTES_MAX,
-      async run({ body, context, scope, head, signal }) {
-        identity.agree(context, body.tenantId, head.remoteAddress);
+      async run({ body, scope, signal }) {
         const { text: content, metadata: extra } = body;
         const id = body.id ?? uuidV7(clock, random);
         const title = body.title ?? firstLine(content);

@@ -6,7 +6,6 @@ import { passagesOf } from "../../../stores/search/index.ts";
 import { createDocumentReader } from "../../reading/document-reader.ts";
 import { DOCUMENT_TYPES, type ReadDocument } from "../../reading/document-types.ts";
 import { agreeingTenantId, entityId, text } from "../../schemas.ts";
-import type { Services } from "../../services.ts";
 import { askForIndex, firstLine, type NewDocument, storeAtOnce, TEXT_LENGTH_MAX, writeDocument } from "./document.ts";
 
 const UPLOAD_BYTES_MAX = 16 * 1024 * 1024;
@@ -20,7 +19,7 @@ const uploadQuery = z.strictObject({ title: text(TITLE_LENGTH_MAX).optional(), t
  * `PUT /documents/{id}`: stores what was uploaded, as plain text, Markdown, HTML or PDF. 201: it is found at once. 202: it is long, and will be found soon;
  * `GET /documents/{id}` says how far that is.
  */
-export function uploadDocument({ identity }: Services): Operation {
+export function uploadDocument(): Operation {
   const reader = createDocumentReader();
   return rawTenantOperation(
     { role: "member", scope: "documents" },
@@ -33,7 +32,6 @@ export function uploadDocument({ identity }: Services): Operation {
       bodyTypes: DOCUMENT_TYPES,
       bytesMax: UPLOAD_BYTES_MAX,
       async run({ params, context, scope, head, query, body, signal }) {
-        identity.agree(context, query.tenantId, head.remoteAddress);
         const id = checkId(params["id"]);
         const read = await reader.read(context.tenant.uuid, head.headers.one("content-type"), body, signal);
         const document = toDocument(id, query.title, read);

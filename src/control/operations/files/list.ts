@@ -1,10 +1,9 @@
 import { z } from "zod";
 import { json, type Operation, tenantOperation } from "../../../gateway/index.ts";
 import { agreeingTenantId, pageLimit } from "../../schemas.ts";
-import type { Services } from "../../services.ts";
 
 /** `GET /files`: the tenant's files in the order of their names. */
-export function listFiles({ identity }: Services): Operation {
+export function listFiles(): Operation {
   return tenantOperation(
     { role: "member", scope: "documents" },
     {
@@ -17,8 +16,7 @@ export function listFiles({ identity }: Services): Operation {
         after: z.string().optional(),
         limit: pageLimit,
       }),
-      async run({ query: { tenantId, prefix = "", after = "", limit }, context, scope, head }) {
-        identity.agree(context, tenantId, head.remoteAddress);
+      async run({ query: { prefix = "", after = "", limit }, scope }) {
         return json(200, await scope.files.list({ prefix, after, limit }));
       },
     },

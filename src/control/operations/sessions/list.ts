@@ -2,10 +2,9 @@ import { z } from "zod";
 import { listSessions, mayActForOthers } from "../../../agents/index.ts";
 import { json, type Operation, tenantOperation } from "../../../gateway/index.ts";
 import { agreeingTenantId, entityId, pageLimit } from "../../schemas.ts";
-import type { Services } from "../../services.ts";
 
 /** `GET /api/sessions`: the sessions of the caller's tenant, and only those; a member sees its own. */
-export function listAll({ identity }: Services): Operation {
+export function listAll(): Operation {
   return tenantOperation(
     { role: "member", scope: "chat" },
     {
@@ -13,8 +12,7 @@ export function listAll({ identity }: Services): Operation {
       path: "/api/sessions",
       summary: "List sessions: a member's own, or all of the tenant for an admin or an API key.",
       query: z.strictObject({ tenantId: agreeingTenantId, userId: entityId.optional(), limit: pageLimit }),
-      async run({ query, context, scope, head }) {
-        identity.agree(context, query.tenantId, head.remoteAddress);
+      async run({ query, context, scope }) {
         const userId = mayActForOthers(context) ? query.userId : context.principal.id;
         return json(200, { sessions: await listSessions(scope, userId, query.limit) });
       },

@@ -6,7 +6,7 @@ import type { Services } from "../../services.ts";
 import { findUser, publishUser, userInput } from "./user.ts";
 
 /** `POST /users/create`: a user of the tenant; the change is published to `user.events`. */
-export function createUser({ identity, clock, random }: Services): Operation {
+export function createUser({ clock, random }: Services): Operation {
   return tenantOperation(
     { role: "admin", scope: "users" },
     {
@@ -14,8 +14,7 @@ export function createUser({ identity, clock, random }: Services): Operation {
       path: "/users/create",
       summary: "Create a user. Publishes user.created; the user can be searched for moments later.",
       body: userInput,
-      async run({ body, context, scope, head }) {
-        identity.agree(context, body.tenantId, head.remoteAddress);
+      async run({ body, context, scope }) {
         const { name, email = null, roles, metadata } = body;
         const id = body.id ?? uuidV7(clock, random);
         const { uuid, quotas } = context.tenant;

@@ -1,10 +1,9 @@
 import { json, type Operation, tenantOperation } from "../../../gateway/index.ts";
 import { sql } from "../../../stores/data/index.ts";
-import type { Services } from "../../services.ts";
 import { findUser, publishUser, userChanges } from "./user.ts";
 
 /** `PATCH /users/{id}`: changes the given fields; the change is published to `user.events`. */
-export function updateUser({ identity }: Services): Operation {
+export function updateUser(): Operation {
   return tenantOperation(
     { role: "admin", scope: "users" },
     {
@@ -12,8 +11,7 @@ export function updateUser({ identity }: Services): Operation {
       path: "/users/{id}",
       summary: "Change a user. Publishes user.updated.",
       body: userChanges,
-      async run({ params, body, context, scope, head }) {
-        identity.agree(context, body.tenantId, head.remoteAddress);
+      async run({ params, body, context, scope }) {
         const id = params["id"] ?? "";
         const user = await scope.data.transaction(async (tx) => {
           const old = await findUser(tx, scope, id);
