@@ -181,6 +181,39 @@ describe("Slack over a connection", () => {
     }
   });
 
+  test("100 apps of two tenants have a connection each in one process, and each is answered with its own token", async () => {
+    const many = Array.from({ length: 98 }, (_, n) => workspaceOf(400 + n));
+    for (const [n, workspace] of many.entries()) {
+      const reply = await add(n % 2 === 0 ? "a" : "b", workspace, { appToken: workspace.appToken });
+      assert.equal(reply.status, 201, reply.text);
+    }
+    const connections = await until(
+      "a connection of each",
+      () => {
+        const open = many.map(({ app }) => wires.connections.filter((each) => each.open && each.path === `/${app}`));
+        return open.every(({ length }) => length === 1) ? open.flat() : undefined;
+      },
+      60_000,
+    );
+    const ids = connections.map((connection, n) => send(connection, payloadOf(many[n] ?? own)));
+    // what another app of the same process sends over its own connection is not this one's
+    for (const [n, connection] of connections.entries()) send(connection, payloadOf(many[(n + 1) % many.length] ?? own));
+    await Promise.all(connections.map((connection, n) => acknowledged(connection, ids[n] ?? "")));
+    await until("98 answers", () => slack.posted.length >= many.length, 60_000);
+    await until("all is handled", async () => {
+      const waiting = await freehold.sql(
+        "select from freehold.deliveries where consumer like 'channel-%' union all select from freehold.outbox",
+      );
+      return waiting.length === 0;
+    });
+    for (const [n, { team }] of many.entries()) {
+      const got = slack.posted.filter((each) => each.team === team);
+      assert.equal(got.length, 1, team);
+      assert.ok(String(got[0]?.body["text"]).startsWith(`The answer of ${n % 2 === 0 ? "a" : "b"}.`), team);
+    }
+    assert.deepEqual(slack.problems, []);
+  });
+
   test("a tenant's app that is suspended is connected to no longer, and is again when it is resumed", async () => {
     const first = await connectionOf(ofOther);
     assert.equal((await operator.post("/admin/v1/tenants/b/suspend", {})).status, 200);
