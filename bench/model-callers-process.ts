@@ -31,11 +31,14 @@ const AT_ONCE = 100;
 const FIRST_EVENT = "\ndata: ";
 const LAST_EVENT = "data: [DONE]";
 const END = "0\r\n\r\n";
+/** So much of the end of what came is kept: the last event and what closes the body may come in two pieces. */
+const TAIL = 64;
 
 /** One connection with at most one stream under way. */
 class Caller {
   readonly #socket: Socket;
   #text = "";
+  #isStream = false;
   #began: () => void = () => {};
   #ended: (problem: string | undefined) => void = () => {};
 
@@ -53,6 +56,7 @@ class Caller {
     const { promise: begun, resolve: began } = Promise.withResolvers<void>();
     const { promise: over, resolve: ended } = Promise.withResolvers<string | undefined>();
     this.#text = "";
+    this.#isStream = false;
     this.#began = began;
     this.#ended = (problem) => {
       began();
@@ -68,9 +72,16 @@ class Caller {
 
   #take(piece: string): void {
     this.#text += piece;
-    if (this.#text.includes(FIRST_EVENT)) this.#began();
-    if (!this.#text.startsWith("HTTP/1.1 200 ")) this.#ended(this.#text.slice(0, 500));
-    else if (this.#text.endsWith(END)) this.#ended(this.#text.includes(LAST_EVENT) ? undefined : "a stream without its last event");
+    if (!this.#isStream) {
+      if (!this.#text.startsWith("HTTP/1.1 200 ")) return this.#ended(this.#text.slice(0, 500));
+      if (!this.#text.includes(FIRST_EVENT)) return;
+      this.#isStream = true;
+      this.#began();
+    }
+    // each piece is read once: what this takes of its core is missing there for the others
+    const isLast = this.#text.includes(LAST_EVENT);
+    if (this.#text.endsWith(END)) this.#ended(isLast ? undefined : "a stream without its last event");
+    else this.#text = this.#text.slice(-TAIL);
   }
 }
 
