@@ -27,6 +27,8 @@ export interface Management {
     body?: Json,
     headers?: Readonly<Record<string, string>>,
   ): Promise<Json>;
+  /** A call of somebody else, with this token, to where tenants call. A refusal is thrown as above. */
+  as(token: string, method: "GET" | "POST", route: string, body?: Json): Promise<Json>;
   /** Sends bytes as they are. */
   put(route: string, bytes: Uint8Array): Promise<Json>;
   /** The bytes of a large answer as they come. */
@@ -50,17 +52,17 @@ export async function withManagement<T>(flags: CommonFlags, work: (management: M
   const settings = readSettings({ ...flags, port: "0", adminPort: "0", logLevel: "error", demo: false }, process.env);
   const rootKey = await loadRootKey(settings, process.env[ROOT_KEY_VARIABLE], systemRandom);
   const running = await findRunning(settings);
-  if (running) return await work(managementOf(running.adminUrl, rootKey));
+  if (running) return await work(managementOf(running, rootKey));
   const app = await createApp({ settings, rootKey, readVariable });
   try {
-    return await work(managementOf(app.adminUrl, rootKey));
+    return await work(managementOf(app, rootKey));
   } finally {
     await app.close();
   }
 }
 
-/** The management API at this address, called as an operator that the root key vouches for. */
-export function managementOf(adminUrl: string, rootKey: Buffer): Management {
+/** The management API at these addresses, called as an operator that the root key vouches for. */
+export function managementOf({ url, adminUrl }: Pick<RunFile, "url" | "adminUrl">, rootKey: Buffer): Management {
   const tokens = createTokenIssuer(ownSigningKey(createKeyring(rootKey)), systemClock);
   // for each call a new one: what is followed to its end can take longer than any
   const token = (): string => tokens.issuePlatform({ sub: "command-line", roles: ["admin"], lifetimeMs: TOKEN_LIFETIME_MS });
@@ -71,6 +73,8 @@ export function managementOf(adminUrl: string, rootKey: Buffer): Management {
   return {
     call: async (method, route, body, headers = {}) =>
       taken(await callApi({ url: adminUrl + route, method, token: token(), headers, ...(body !== undefined && { body }) })),
+    as: async (own, method, route, body) =>
+      taken(await callApi({ url: url + route, method, token: own, ...(body !== undefined && { body }) })),
     put: async (route, bytes) => taken(await callApi({ url: adminUrl + route, method: "PUT", token: token(), bytes })),
     async download(route) {
       const answer = await downloadFromApi({ url: adminUrl + route, method: "GET", token: token() });
@@ -91,10 +95,20 @@ export async function findRunning(settings: Settings): Promise<RunFile | undefin
   }
 }
 
+/** What a refusal says, in whichever shape. */
+interface Said {
+  readonly code?: keyof typeof FAULTS;
+  readonly title?: string;
+  readonly detail?: string;
+  readonly error_msg?: string;
+  readonly message?: string;
+}
+
 function toFault(problem: Json): Fault {
-  // our own API; where it speaks as APISIX's admin API does, the detail has that one's name
-  const { code, title, ...said } = (problem ?? {}) as { code?: keyof typeof FAULTS; title?: string; detail?: string; error_msg?: string };
-  const detail = said.detail ?? said.error_msg;
+  // our own API; where it speaks as APISIX's admin API or as OpenAI's does, the detail has that one's name
+  const body = (problem ?? {}) as Said & { error?: Said };
+  const { code, title, ...said } = body.error ?? body;
+  const detail = said.detail ?? said.error_msg ?? said.message;
   const known = code !== undefined && code in FAULTS ? code : "internal";
   return new Fault(known, title ?? known, { public: { detail: detail ?? title ?? known } });
 }

@@ -5,11 +5,13 @@ import { checkRoutes, explainRoute, exportApisix, importApisix } from "./command
 import { lintInstallation } from "./commands/lint.ts";
 import { createKey, listKeys, revokeKey } from "./commands/key.ts";
 import { migrateDrift, migrateStatus, migrateUp } from "./commands/migrate.ts";
+import { modelLedger, modelUsage, setModelKey, setModels, showModels, testModel } from "./commands/models.ts";
 import { prove } from "./commands/prove.ts";
 import { createTenant, listTenants, moveTenant, resumeTenant, showTenant, suspendTenant } from "./commands/tenant.ts";
 import { certificate, eraseTenant, exportTenant, importTenant } from "./commands/tenant-life.ts";
 import { token } from "./commands/token.ts";
 import { up } from "./commands/up.ts";
+import { SCOPES } from "../kernel/index.ts";
 import { printFailure } from "./terminal.ts";
 
 const program = new Command("freehold")
@@ -115,7 +117,7 @@ onInstallation(key.command("create [tenant]"))
   .description("make an API key of a tenant, or without one of the platform; it is shown once")
   .option("--name <name>", "what the key is for")
   .option("--role <role>", "member or admin (default: member); of the platform: viewer or admin")
-  .option("--scopes <scopes>", "comma-separated: chat,search,documents,users,tenant (default: all but tenant)")
+  .option("--scopes <scopes>", `comma-separated: ${SCOPES.join(",")} (default: all but tenant)`)
   .option("--expires-in-days <days>", "when the key ends (default: never)")
   .action(createKey);
 onInstallation(key.command("list [tenant]")).description("list a tenant's keys, or the platform's").action(listKeys);
@@ -148,6 +150,34 @@ onInstallation(channel.command("test <tenant> <channel>"))
 onInstallation(channel.command("remove <tenant> <channel>"))
   .description("take an app away: what it delivers is refused everywhere within a second")
   .action(removeChannel);
+
+const models = program.command("models").description("providers, models, budgets and keys; what was used; and a test of the whole way");
+onInstallation(models.command("show"))
+  .description("print what there is and which plans may use it, as a file that `set` takes")
+  .option("--tenant <id>", "what this tenant is given beside its plan")
+  .action(showModels);
+onInstallation(models.command("set <file>"))
+  .description("put a file (YAML or JSON) in its place; in force in every process within a second")
+  .option("--tenant <id>", "what this tenant is given beside its plan")
+  .action(setModels);
+onInstallation(models.command("key <provider>"))
+  .description("set the platform's key for a provider; no command shows it")
+  .option("--key-env <variable>", "environment variable with the key", "FREEHOLD_MODEL_KEY")
+  .option("--remove", "take it away")
+  .action(setModelKey);
+onInstallation(models.command("test <tenant> <model>"))
+  .description("ask a model as the tenant would, with its budgets and guardrails, and say what it used")
+  .option("--message <text>", "what to ask", "Say hello.")
+  .action(testModel);
+onInstallation(models.command("usage <tenant>"))
+  .description("add up what a tenant has used, by model and principal (default: this month)")
+  .option("--from <time>", "a day, or a time such as 2026-01-31T12:00:00Z")
+  .option("--to <time>", "until then")
+  .action(modelUsage);
+onInstallation(models.command("ledger <tenant>"))
+  .description("list a tenant's newest tries at providers, failed ones too")
+  .option("--limit <number>", "how many, 200 at most")
+  .action(modelLedger);
 
 onInstallation(program.command("token [tenant]"))
   .description("print a JWT of the platform's own issuer for a tenant's user, or without a tenant for an operator")

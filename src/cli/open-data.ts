@@ -1,9 +1,8 @@
-import { readFileSync } from "node:fs";
-import { parse } from "yaml";
 import { z } from "zod";
 import { Fault, type Keyring, systemRandom } from "../kernel/index.ts";
 import { createDataStore, type DataStore, defineTables, NO_TABLES, type TableSet, type TableStep } from "../stores/data/index.ts";
 import type { Settings } from "./settings.ts";
+import { readYamlFile } from "./yaml-file.ts";
 
 /** Opens the data store that the settings name, with the application's tables. */
 export async function openData(
@@ -56,22 +55,18 @@ const tablesSchema = z.strictObject({
   ),
 });
 
+const FIELD = "database.tables";
+
 /** The tables that the file declares; none without a file. */
 export function loadTables(file: string | undefined): TableSet {
   if (file === undefined) return NO_TABLES;
-  let value: unknown;
-  try {
-    value = parse(readFileSync(file, "utf8"), { strict: true, uniqueKeys: true, maxAliasCount: 50 });
-  } catch (cause) {
-    throw unreadable(`${file} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
-  }
-  const result = tablesSchema.safeParse(value);
+  const result = tablesSchema.safeParse(readYamlFile(file, FIELD));
   if (!result.success) {
     throw unreadable(`${file}: ${result.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; ")}`);
   }
   return defineTables(result.data.tables as readonly TableStep[]); // what is absent is never there as undefined in YAML or JSON
 }
 
-function unreadable(detail: string, cause?: unknown): Fault {
-  return new Fault("invalid_settings", detail, { cause, public: { detail, field: "database.tables" } });
+function unreadable(detail: string): Fault {
+  return new Fault("invalid_settings", detail, { public: { detail, field: FIELD } });
 }

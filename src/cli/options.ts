@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from "node:fs";
-import { parse } from "yaml";
+import { existsSync } from "node:fs";
 import { Fault } from "../kernel/index.ts";
 import { parseSettings, type Settings } from "./settings.ts";
+import { readYamlFile } from "./yaml-file.ts";
 
 /** The flags that every command has which works on an installation. */
 export interface CommonFlags {
@@ -30,7 +30,7 @@ const CONFIG_FILE = "freehold.yaml";
 /** The settings: the file, with what the environment and the flags say over it. */
 export function readSettings(flags: UpFlags, environment: NodeJS.ProcessEnv): Settings {
   const file = flags.config ?? (existsSync(CONFIG_FILE) ? CONFIG_FILE : undefined);
-  const base = file === undefined ? {} : readFile(file);
+  const base = file === undefined ? {} : toRecord(readYamlFile(file));
   const databaseUrl = flags.databaseUrl ?? environment["FREEHOLD_DATABASE_URL"];
   const over = {
     profile: flags.profile ?? environment["FREEHOLD_PROFILE"],
@@ -49,16 +49,6 @@ export function readSettings(flags: UpFlags, environment: NodeJS.ProcessEnv): Se
     ...(flags.processes !== undefined && { processes: Number(flags.processes) }),
   };
   return parseSettings({ ...base, ...given, database, gateway }, file ?? "settings");
-}
-
-function readFile(file: string): Record<string, unknown> {
-  try {
-    // duplicate keys are an error in this reader; nothing in the file can name code
-    return toRecord(parse(readFileSync(file, "utf8"), { strict: true, uniqueKeys: true, maxAliasCount: 50 }));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Fault("invalid_settings", `${file}: ${reason}`, { cause, public: { detail: `${file} cannot be read: ${reason}` } });
-  }
 }
 
 function toRecord(value: unknown): Record<string, unknown> {

@@ -1,7 +1,7 @@
 import { Fault, type Json } from "../../kernel/index.ts";
+import { secretOf } from "../environment-secret.ts";
 import { withManagement } from "../installation.ts";
 import type { CommonFlags } from "../options.ts";
-import { readVariable } from "../settings.ts";
 import { printOne, printRows } from "../terminal.ts";
 import { tenantPath } from "./tenant.ts";
 
@@ -77,12 +77,4 @@ function settingsOf(platform: string, flags: ChannelAddFlags): Record<string, Js
   }
   const proof = flags.socket ? { appToken: secretOf(flags.appTokenEnv) } : { signingSecret: secretOf(flags.signingSecretEnv) };
   return { botToken, ...proof, ...(flags.externalMembers && { externalMembers: true }) };
-}
-
-function secretOf(name: string): string {
-  const value = readVariable(name);
-  if (value) return value;
-  throw new Fault("invalid_settings", `${name} is not set`, {
-    public: { detail: `Put the secret into the environment variable ${name}.` },
-  });
 }

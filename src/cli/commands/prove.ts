@@ -48,7 +48,7 @@ async function makeProof(flags: ProveFlags): Promise<Shown> {
   const rootKey = await loadRootKey(settings, process.env[ROOT_KEY_VARIABLE], systemRandom);
   const key = ownSigningKey(createKeyring(rootKey));
   await assertOwnKey(url, key.kid);
-  const operator = managementOf(flags.adminUrl ?? running?.adminUrl ?? url, rootKey);
+  const operator = managementOf({ url, adminUrl: flags.adminUrl ?? running?.adminUrl ?? url }, rootKey);
   const say = flags.json ? () => {} : progress;
   const report = await proveIsolationOf(url, {
     operator,
