@@ -50,6 +50,8 @@ export function planFor(steps: AnswerSteps): ResponsePlan {
         if (piece === undefined) steps.keep(undefined);
         return steps.seen(piece, made);
       },
+      // what has no end of its own must not look whole
+      broken: () => void steps.over("broken"),
     };
   }
   return {

@@ -16,14 +16,16 @@ export interface ApiCall {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** The status and the JSON of the answer; null where it has no body. Throws `upstream_unreachable` with the address when nobody answers. */
+/** The status and the JSON of the answer; null where it has no body. Throws `upstream_unreachable` with the address when no whole answer comes. */
 export async function callApi(call: ApiCall): Promise<{ readonly status: number; readonly body: Json }> {
+  let begun = false;
   try {
     const response = await send(call);
+    begun = true;
     const text = await response.body.text();
     return { status: response.statusCode, body: text === "" ? null : (JSON.parse(text) as Json) }; // JSON.parse gives nothing but Json
   } catch (cause) {
-    throw unreachable(call.url, cause);
+    throw unreachable(call.url, cause, begun);
   }
 }
 
@@ -45,7 +47,7 @@ async function* bytesOf(url: string, body: AsyncIterable<unknown>): AsyncGenerat
   try {
     for await (const piece of body) yield piece as Uint8Array; // it has no encoding
   } catch (cause) {
-    throw unreachable(url, cause);
+    throw unreachable(url, cause, true);
   }
 }
 
@@ -64,10 +66,10 @@ async function send({ url, method, token, body, bytes, headers }: ApiCall): Prom
   });
 }
 
-function unreachable(url: string, cause: unknown): Fault {
+function unreachable(url: string, cause: unknown, begun = false): Fault {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new Fault("upstream_unreachable", `${url}: ${reason}`, {
     cause,
-    public: { detail: `${new URL(url).origin} does not answer: ${reason}.` },
+    public: { detail: `${new URL(url).origin} ${begun ? "gave no whole answer" : "does not answer"}: ${reason}.` },
   });
 }

@@ -301,7 +301,9 @@ export class Forwarding implements AnswerSource, Seeker {
   #endBroken(plan: MapPlan, reason: string): void {
     this.#plan = undefined;
     try {
-      this.#writeMade(plan.broken?.(reason) ?? NOTHING);
+      const ending = plan.broken?.(reason);
+      if (ending === undefined) return this.#breakOff();
+      this.#writeMade(ending);
       this.#exchange.finish();
     } catch {
       this.#breakOff();
@@ -348,8 +350,6 @@ export class Forwarding implements AnswerSource, Seeker {
     }
   }
 }
-
-const NOTHING = new Uint8Array();
 
 function isLast(made: Uint8Array | LastPiece): made is LastPiece {
   return !(made instanceof Uint8Array);

@@ -217,8 +217,8 @@ export interface MapPlan {
   readonly status: number;
   readonly headers: HeaderEdit;
   readonly map: (piece: Uint8Array | undefined) => Uint8Array | LastPiece | undefined;
-  /** The upstream broke off in the middle: what ends the answer properly all the same. Without it the caller's connection is broken off too. */
-  readonly broken?: (reason: string) => Uint8Array;
+  /** The upstream broke off in the middle: what ends the answer properly all the same. Without that the caller's connection is broken off too. */
+  readonly broken?: (reason: string) => Uint8Array | undefined;
 }
 
 /** The end of an answer that is not waited for: the upstream's connection ends, and whatever else it would have sent is not read. */

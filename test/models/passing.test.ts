@@ -246,6 +246,13 @@ describe("models", () => {
       const [line] = await linesOf(broken.headers["x-request-id"]);
       assert.deepEqual([line?.outcome, line?.source], ["broken", "counted"]);
       const key = await apiKey(freehold, "a");
+      const whole = await fetch(`${freehold.app.url}${CHAT}`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${key}` },
+        body: JSON.stringify({ model: "broken", messages }),
+      });
+      await assert.rejects(whole.text(), "half an answer does not look whole");
+      assert.equal((await linesOf(whole.headers.get("x-request-id")))[0]?.outcome, "broken");
       const leaving = new AbortController();
       const going = await fetch(`${freehold.app.url}${CHAT}`, {
         method: "POST",
