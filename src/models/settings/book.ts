@@ -125,7 +125,9 @@ class LiveBook implements ModelBook {
 
   async readPlatform(): Promise<Versioned & { readonly keys: readonly string[] }> {
     const { document, version, keys } = await this.#ports.store.platform();
-    return { document: document ?? platformModelsSchema.parse({}), version, keys: [...keys.keys()] };
+    const read = platformModelsSchema.safeParse(document ?? {});
+    // in the order of the schema, which the database does not keep; what an older version has stored is shown as it is
+    return { document: read.success ? read.data : document, version, keys: [...keys.keys()].toSorted() };
   }
 
   async readTenant({ uuid }: StoreTenant): Promise<{ given: TenantGrant; own: TenantModels; version: number; keys: readonly string[] }> {

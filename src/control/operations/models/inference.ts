@@ -41,7 +41,7 @@ export function inference({ modelGateway }: Services): readonly Operation[] {
       summary: "List the models that the tenant may use, in the shapes of OpenAI and Anthropic at once.",
       refusal,
       async run({ context }) {
-        const data = (await modelGateway.models(context.tenant)).map(toView);
+        const data = (await modelGateway.models(context.tenant)).map(toView).toSorted((one, other) => (one.id < other.id ? -1 : 1));
         return json(200, { object: "list", data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null });
       },
     }),
