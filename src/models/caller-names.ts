@@ -4,8 +4,8 @@ import type { RequestHead } from "../wire/index.ts";
 import { memberWith, type ProviderRequest, valueAt } from "./request.ts";
 import type { OpenModel } from "./settings/catalogue.ts";
 
-/** Fields whose text names an answer that the provider may keep. */
-const NAMING_FIELDS: ReadonlySet<string> = new Set(["idempotency-key"]);
+/** The field whose text names an answer that the provider may keep. */
+export const NAMING_FIELD = "idempotency-key";
 
 /** Tenants whose own part of a prompt cache is not named anew each time. */
 const CACHE_NAMES_MAX = 10_000;
@@ -48,7 +48,7 @@ export function createCallerNames(keyring: Keyring): CallerNames {
     },
     fieldFor({ uuid }, name, { headers }, { owner }) {
       const [value] = headers.all(name);
-      return value !== undefined && owner === "platform" && NAMING_FIELDS.has(name) ? mac(name, uuid, value) : value;
+      return value !== undefined && owner === "platform" && name === NAMING_FIELD ? mac(name, uuid, value) : value;
     },
   };
 }

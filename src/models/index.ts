@@ -4,6 +4,7 @@ export { keptSince } from "./budgets/ledger-retention.ts";
 export { Ledger } from "./budgets/ledger.ts";
 export { createModelGateway, type ModelGateway } from "./gateway.ts";
 export { createModelLifecycle } from "./lifecycle.ts";
+export { NAMING_FIELD } from "./caller-names.ts";
 export type { ModelMeasures } from "./measures.ts";
 export type { Passage, PassedTarget } from "./passage.ts";
 export { ANSWER_FIELDS } from "./places.ts";

@@ -35,6 +35,7 @@ class Draft implements UpstreamDraft {
   outside = false;
   answerFields: UpstreamDraft["answerFields"];
   again: UpstreamDraft["again"];
+  others: UpstreamDraft["others"] = [];
   began: UpstreamDraft["began"];
   readonly #call: ProxyCall;
   #headers: HeaderEdit | undefined;

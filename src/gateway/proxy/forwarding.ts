@@ -17,6 +17,7 @@ import type { Upstream } from "../upstreams/upstream.ts";
 import type { ProxyCall } from "./call.ts";
 import { faultAnswer, pageAnswer } from "./error-answers.ts";
 import { addHouseFields, runHeaderPhase, withHeaderPhase } from "./phases.ts";
+import type { UpstreamTarget } from "./plugin.ts";
 import { OwnTarget } from "./plugin-instances.ts";
 import { setRequestHeaders } from "./request-headers.ts";
 import { AnswerDraft } from "./response-draft.ts";
@@ -90,6 +91,7 @@ function firstTry(call: ProxyCall, upstream: Upstream, forwarding: Forwarding): 
   if (lacksCertificate(call, upstream)) return refused(call, "upstream_unreachable", "its client certificate is not there");
   const node = pick(call, upstream, nowMs);
   if (!node) return refused(call, "dependency_unavailable", "no node");
+  for (const other of call.upstream.others) lookUp(other, forwarding);
   setRequestHeaders(call, upstream.id);
   if (!node.isName) return new Attempt(call, upstream, node, forwarding, nowMs, nowMs);
   const found = forwarding.names.has(node.host);
@@ -97,6 +99,12 @@ function firstTry(call: ProxyCall, upstream: Upstream, forwarding: Forwarding): 
   const start = (isThere: boolean): Forward | Answer =>
     isThere ? new Attempt(call, upstream, node, forwarding, nowMs, nowMs) : refused(call, nameless, `${node.host} has no address`);
   return found instanceof Promise ? found.then(start) : start(found);
+}
+
+/** Asks for the addresses of an upstream that is not asked yet, so that a later try need not wait for them. */
+function lookUp(target: UpstreamTarget, { names }: Forwarding): void {
+  const nodes = target instanceof OwnTarget ? target.upstream?.nodes : undefined;
+  for (const { isName, host } of nodes ?? []) if (isName) void names.has(host);
 }
 
 /** Without the certificate that its settings name an upstream would take the gateway for anybody. */
@@ -219,7 +227,7 @@ class Attempt implements Forward {
   /** A try at wherever a plugin has sent the request after this one; counted as every other. */
   #another(status: number, nowMs: number): Forward | undefined {
     const call = this.#call;
-    if (call.upstream.again?.(status) !== true || !this.#mayPay(nowMs)) return undefined;
+    if (call.upstream.again?.(status, () => this.#mayPay(nowMs)) !== true) return undefined;
     const upstream = upstreamOf(call);
     const node = upstream && "pick" in upstream ? pick(call, upstream, nowMs) : undefined;
     if (!(upstream && "pick" in upstream) || !node) return undefined;

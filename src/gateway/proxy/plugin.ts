@@ -242,8 +242,13 @@ export interface UpstreamDraft {
   outside: boolean;
   /** Fields of the answer that go on, in lower case; undefined is all of them. */
   answerFields: ReadonlySet<string> | undefined;
-  /** Asked when a try has failed before its answer began; status 0 is none. True: this draft is for another try now. */
-  again: ((status: number) => boolean) | undefined;
+  /**
+   * Asked when a try has failed before its answer began; status 0 is none. True: this draft is for another try now. `mayPay` takes one from the tenant's
+   * budget of retries; nothing is changed before it has said yes.
+   */
+  again: ((status: number, mayPay: () => boolean) => boolean) | undefined;
+  /** Where other tries may go: their addresses are looked up while the first is under way. */
+  others: readonly UpstreamTarget[];
   /** Told of each try when it begins. */
   began: (() => void) | undefined;
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { lookup } from "node:dns/promises";
 import { describe, it } from "node:test";
 import { compileCost } from "../../../src/gateway/plugins/ai-rate-limiting/cost-expression.ts";
 import { type Echo, startEcho, startPlane } from "../../support/data-plane.ts";
@@ -72,6 +73,19 @@ describe("ai-proxy-multi", () => {
       ["x-key-of-a", "x-key-of-b"].map((name) => good.received[0]?.headers[name]),
       [undefined, "secret-b"],
     );
+  });
+
+  it("goes on to an instance with a name whose address was never looked up before", async (t) => {
+    const [failing, good] = [await startEcho(t), await startModel(t)];
+    // a provider takes its time, and a look-up that began before takes less
+    const later = async (): Promise<void> => {
+      for (let times = 0; times < 3; times++) await lookup("localhost");
+    };
+    failing.answer = (_received, response) => void later().then(() => response.writeHead(503).end());
+    const named = { endpoint: `http://localhost:${good.port}` };
+    const instances = [instanceOf(failing, "a", { priority: 1 }), instanceOf(good, "b", { override: named })];
+    const { send } = await startPlane(t, documentOf("127.0.0.1:1", { "ai-proxy-multi": { instances, fallback_strategy: ["http_5xx"] } }));
+    assert.equal((await send("/x", { ...post, as: "acme" })).status, 200);
   });
 
   it("gives the last error when no strategy says otherwise", async (t) => {

@@ -88,10 +88,11 @@ class AiProxy implements PluginInstance {
     call.upstream.began = () => {
       if (ai.instance) sender.began(ai.instance);
     };
-    call.upstream.again = (status) => {
+    call.upstream.again = (status, mayPay) => {
       sender.answered(status);
-      return this.#again(ai, status);
+      return this.#again(ai, status, mayPay);
     };
+    call.upstream.others = instances.flatMap(({ target }) => target ?? []);
     const verdict = ai.next();
     return verdict === "none" ? noneLeft(call) : verdict;
   }
@@ -143,7 +144,7 @@ class AiProxy implements PluginInstance {
   }
 
   /** Whether a failed try is followed by one at another instance. */
-  #again(ai: AiCall, status: number): boolean {
+  #again(ai: AiCall, status: number, mayPay: () => boolean): boolean {
     const {
       max_retries: retriesMax = this.#instances.length - 1,
       retry_on_failure_within_ms: withinMs,
@@ -155,7 +156,7 @@ class AiProxy implements PluginInstance {
       statuses?.includes(status) === true;
     if (!wanted || ai.tried >= retriesMax) return false;
     if (withinMs !== undefined && this.#ports.clock.monotonic() - ai.call.startedMs > withinMs) return false;
-    return ai.next() === undefined;
+    return mayPay() && ai.next() === undefined;
   }
 }
 

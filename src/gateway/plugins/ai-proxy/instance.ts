@@ -12,6 +12,7 @@ export interface Instance {
   readonly weight: number;
   readonly priority: number;
   readonly model: string | undefined;
+  readonly target: UpstreamTarget | undefined;
   /** Whether checks have found nothing against it. */
   readonly usable: boolean;
   speaks(protocol: ModelProtocol): boolean;
@@ -46,6 +47,7 @@ export function createInstance(
     weight,
     priority,
     model: typeof model === "string" ? model : undefined,
+    target,
     get usable() {
       return !(target instanceof OwnTarget) || (target.upstream?.nodes.every(({ usable }) => usable) ?? true);
     },

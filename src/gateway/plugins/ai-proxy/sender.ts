@@ -1,12 +1,9 @@
 import { toFault } from "../../../kernel/index.ts";
-import { type ModelGateway, type Passage, type PassedTarget, PROTOCOLS, withMembers } from "../../../models/index.ts";
+import { type ModelGateway, NAMING_FIELD, type Passage, type PassedTarget, PROTOCOLS, withMembers } from "../../../models/index.ts";
 import type { Answer } from "../../../wire/index.ts";
 import type { Call, ResponseDraft } from "../../proxy/plugin.ts";
 import type { Instance } from "./instance.ts";
 import type { ClientRequest } from "./request.ts";
-
-/** Field whose text names an answer that a provider keeps. */
-const NAMING_FIELD = "idempotency-key";
 
 /** Sends one request to the instances of a route. */
 export interface Sender {
