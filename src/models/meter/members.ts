@@ -57,9 +57,18 @@ export class MemberScanner {
 
   /** The next bytes. Throws `OutlineError`. */
   push(bytes: Uint8Array): void {
-    for (const byte of bytes) {
+    const skip = new TextSkipper(bytes);
+    for (let at = 0; at < bytes.length; at++) {
+      const isKept = this.#memberName === this.#kept;
+      if (!isKept && !this.#escaped && (this.#state === "text" || this.#state === "nested-text")) {
+        const next = skip.from(at);
+        this.#at += next - at;
+        at = next;
+        if (at === bytes.length) return;
+      }
+      const byte = bytes[at] ?? 0;
       this.#step(byte);
-      if (this.#memberName === this.#kept && this.#inValue) this.#keep(byte);
+      if (isKept && this.#inValue) this.#keep(byte);
       this.#at++;
     }
   }
@@ -168,6 +177,37 @@ export class MemberScanner {
     this.#state = "after";
     this.#endedAt = end;
     this.#onMember({ name: this.#memberName, start: this.#valueStart, end });
+  }
+}
+
+/** So many bytes are looked at one by one before somebody faster is asked, who takes as long to be asked. */
+const NEAR = 48;
+
+/** Finds where something happens in a text: its end, or a backslash. Prompts and files are long, and nothing else of them is looked at. */
+class TextSkipper {
+  readonly #bytes: Uint8Array;
+  readonly #whole: Buffer;
+  #quote = -1;
+  #slash = -1;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  /** From here on the first quote or backslash, or the end of the bytes. */
+  from(start: number): number {
+    const bytes = this.#bytes;
+    const near = Math.min(bytes.length, start + NEAR);
+    for (let at = start; at < near; at++) if (bytes[at] === QUOTE || bytes[at] === BACKSLASH) return at;
+    if (this.#quote < near) this.#quote = this.#find(QUOTE, near);
+    if (this.#slash < near) this.#slash = this.#find(BACKSLASH, near);
+    return Math.min(this.#quote, this.#slash);
+  }
+
+  #find(byte: number, from: number): number {
+    const at = this.#whole.indexOf(byte, from);
+    return at === -1 ? this.#whole.length : at;
   }
 }
 
