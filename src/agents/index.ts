@@ -8,6 +8,6 @@ export { type Chat, type ChatPorts, createChat, type IncomingMessage, mayActForO
 export { LINK_CODE_LIFETIME_S, listLinks, makeLinkCode, removeLinks } from "./links.ts";
 export { forgetOld } from "./retention.ts";
 export { allMessages, findSession, listMessages, listSessions, removeSession, removeSessionsOf, type Session } from "./sessions.ts";
-export { assertWebEnabled } from "./channels/web.ts";
+export { assertWebEnabled, type WebPage } from "./channels/web.ts";
 export { slackRequest } from "./channels/slack-oauth.ts";
 export { CHAT_PLATFORMS, type Channels, createChannels, type TestRun } from "./channels/channels.ts";

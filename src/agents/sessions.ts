@@ -67,13 +67,19 @@ function randomPart(tenant: Tenant, sessionId: string): { readonly id: string; r
   return label === tenant.id && known && id !== undefined ? { id, platform: known } : undefined;
 }
 
-/** The session, or `not_found`: also when it is another tenant's, or `userId` is given and not its user. */
+/** How long messages are shown, as an interval: what is past it is not, also where it has not been deleted yet. */
+function keptFor({ sessions }: Tenant): string {
+  return sessions.retentionDays === null ? "1000 years" : `${sessions.retentionDays} days`;
+}
+
+/** The session, or `not_found`: also when it is another tenant's, past its time, or `userId` is given and not its user. */
 export async function findSession(scope: TenantScope, sessionId: string, userId: string | undefined): Promise<Session> {
   const { tenant } = scope.context;
   const wanted = randomPart(tenant, sessionId);
   const { rows } = await scope.data.query<SessionRow>(sql`
     select id, user_id as "userId", platform, metadata, messages, created_at as "createdAt", last_activity as "lastActivity"
-    from sessions where tenant_id = ${tenant.uuid} and id = ${wanted?.id ?? ""} and platform = ${wanted?.platform ?? ""}`);
+    from sessions where tenant_id = ${tenant.uuid} and id = ${wanted?.id ?? ""} and platform = ${wanted?.platform ?? ""}
+      and last_activity >= now() - ${keptFor(tenant)}::interval`);
   const row = rows[0];
   if (!row || (userId !== undefined && row.userId !== userId)) throw new Fault("not_found", "no such session");
   return toSession(tenant, row);
@@ -85,6 +91,7 @@ export async function listSessions(scope: TenantScope, userId: string | undefine
   const { rows } = await scope.data.query<SessionRow>(sql`
     select id, user_id as "userId", platform, metadata, messages, created_at as "createdAt", last_activity as "lastActivity"
     from sessions where tenant_id = ${tenant.uuid} and (${userId ?? null}::text is null or user_id = ${userId ?? null})
+      and last_activity >= now() - ${keptFor(tenant)}::interval
     order by last_activity desc, id limit ${limit}`);
   return rows.map((row) => toSession(tenant, row));
 }
@@ -110,7 +117,8 @@ export async function* allMessages(scope: TenantScope, session: Session): AsyncG
   for (;;) {
     const { rows } = await scope.data.query<StoredMessage & { seq: number }>(sql`
       select seq, id, role, body as text, citations, created_at as "createdAt" from messages
-      where tenant_id = ${tenant.uuid} and session_id = ${id} and seq > ${after} order by seq limit ${MESSAGES_SHOWN_MAX}`);
+      where tenant_id = ${tenant.uuid} and session_id = ${id} and seq > ${after}
+        and created_at >= now() - ${keptFor(tenant)}::interval order by seq limit ${MESSAGES_SHOWN_MAX}`);
     for (const { seq, ...message } of rows) {
       after = seq;
       yield message;
@@ -132,7 +140,8 @@ export async function listMessages(scope: TenantScope, session: Session, limit =
   const { tenant } = scope.context;
   const { rows } = await scope.data.query<StoredMessage>(sql`
     select id, role, body as text, citations, created_at as "createdAt" from messages
-    where tenant_id = ${tenant.uuid} and session_id = ${randomPart(tenant, session.sessionId)?.id ?? ""} order by seq desc limit ${limit}`);
+    where tenant_id = ${tenant.uuid} and session_id = ${randomPart(tenant, session.sessionId)?.id ?? ""}
+      and created_at >= now() - ${keptFor(tenant)}::interval order by seq desc limit ${limit}`);
   return rows.toReversed();
 }
 

@@ -1,5 +1,5 @@
 import { Argument, Command, Option } from "commander";
-import { addChannel, listChannels, removeChannel, testChannel } from "./commands/channel.ts";
+import { addChannel, changeChannel, listChannels, removeChannel, testChannel } from "./commands/channel.ts";
 import { doctor } from "./commands/doctor.ts";
 import { checkRoutes, explainRoute, exportApisix, importApisix } from "./commands/gateway.ts";
 import { lintInstallation } from "./commands/lint.ts";
@@ -27,6 +27,16 @@ function onInstallation(command: Command, profile: Option = installationProfile(
     .option("--database-url <url>", "PostgreSQL instead of the embedded database (also FREEHOLD_DATABASE_URL)")
     .addOption(profile)
     .option("--json", "print JSON for machines");
+}
+
+function onWebsite(command: Command): Command {
+  return command
+    .option("--origin <origin...>", "website: sites that may show the chat, such as https://www.example.com")
+    .option("--title <text>", "website: title of the chat")
+    .option("--greeting <text>", "website: what the chat begins with")
+    .option("--placeholder <text>", "website: what stands where a message is written")
+    .option("--color <color>", "website: colour of the chat, such as #1f3a8a")
+    .option("--launcher <text>", "website: what stands on the button that opens the chat");
 }
 
 function installationProfile(): Option {
@@ -127,7 +137,9 @@ onInstallation(key.command("revoke <tenant-or-key> [key]"))
 
 const channel = program.command("channel").description("install, list, test and remove a tenant's apps on chat platforms");
 onInstallation(
-  channel.command("add <tenant>").addArgument(new Argument("<platform>", "where the app is").choices(["web", "slack", "discord"])),
+  onWebsite(
+    channel.command("add <tenant>").addArgument(new Argument("<platform>", "where the app is").choices(["web", "slack", "discord"])),
+  ),
 )
   .description("install an app of a tenant: whose it is is asked of the platform; prints the path that the app has to deliver to")
   .option("--name <name>", "what it is called in lists (default: the platform)")
@@ -138,9 +150,11 @@ onInstallation(
   .option("--external-members", "Slack: also answer people of other organisations in shared channels")
   .option("--guild <id...>", "Discord: servers in which the app is answered")
   .option("--direct-messages", "Discord: also answer in direct messages")
-  .option("--origin <origin...>", "website: sites that may show the chat, such as https://www.example.com")
-  .option("--title <text>", "website: title of the chat")
   .action(addChannel);
+onInstallation(onWebsite(channel.command("change <tenant> <channel>")))
+  .description('change what an app is called and how the chat of a website looks; "" stands for the default')
+  .option("--name <name>", "what it is called in lists")
+  .action(changeChannel);
 onInstallation(channel.command("list <tenant>")).description("list a tenant's apps").action(listChannels);
 onInstallation(channel.command("test <tenant> <channel>"))
   .description("send a signed message through the app, the agent and the platform")

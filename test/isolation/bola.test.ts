@@ -182,7 +182,7 @@ function kindOf(path: string): [keyof typeof IDS, unknown] {
   if (path.startsWith("/documents/")) return ["document", undefined];
   if (path.startsWith("/api/sessions/")) return ["session", undefined];
   if (path.startsWith("/tenant/v1/keys/")) return ["key", undefined];
-  if (path.startsWith("/tenant/v1/channels/")) return ["channel", { to: "C1" }];
+  if (path.startsWith("/tenant/v1/channels/")) return ["channel", path.endsWith("/test") ? { to: "C1" } : { name: "Taken" }];
   if (path.startsWith("/tenant/v1/models/keys/")) return ["provider", { key: "a key" }];
   if (path.startsWith("/v1/models/")) return ["model", undefined];
   if (path.startsWith("/tenant/v1/dead-letters/")) return ["deadLetter", undefined];

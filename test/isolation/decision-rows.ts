@@ -247,6 +247,15 @@ const TENANT_ROWS: Readonly<Record<string, Row>> = {
     }),
   },
   "GET /channels/slack/oauth": { who: "anybody", status: 404, target: at("/channels/slack/oauth?state=x&code=y") },
+  "PATCH /tenant/v1/channels/{channel}": {
+    who: "admin",
+    scope: "tenant",
+    status: 200,
+    target: async (freehold, tenant) => ({
+      path: `/tenant/v1/channels/${await freshChannel(freehold, tenant)}`,
+      json: { name: "Changed" },
+    }),
+  },
   "DELETE /tenant/v1/channels/{channel}": {
     who: "admin",
     scope: "tenant",
@@ -308,6 +317,11 @@ const PLATFORM_ROWS: Readonly<Record<string, Row>> = {
   },
   "GET /admin/v1/tenants/{id}/channels": { who: "viewer", status: 200, target: at("/admin/v1/tenants/b/channels") },
   "POST /admin/v1/tenants/{id}/channels": { who: "operator", status: 422, target: at("/admin/v1/tenants/b/channels", NO_CHANNEL) },
+  "PATCH /admin/v1/tenants/{id}/channels/{channel}": {
+    who: "operator",
+    status: 200,
+    target: async (freehold) => ({ path: `/admin/v1/tenants/b/channels/${await freshChannel(freehold, "b")}`, json: { name: "Changed" } }),
+  },
   "DELETE /admin/v1/tenants/{id}/channels/{channel}": {
     who: "operator",
     status: 204,
@@ -352,10 +366,10 @@ export const MAIN_ROWS: Readonly<Record<string, Row>> = {
   // whoever is let in has signed nothing
   "POST /channels/slack/{installation}": { who: "anybody", status: 401, target: at(`/channels/slack/${"A".repeat(22)}`, {}) },
   "POST /channels/discord/{installation}": { who: "anybody", status: 401, target: at(`/channels/discord/${"A".repeat(22)}`, {}) },
-  "GET /widget.js": { who: "anybody", status: 200, target: at("/widget.js") },
   "GET /widget/frame.js": { who: "anybody", status: 200, target: at("/widget/frame.js") },
   "GET /widget/frame.css": { who: "anybody", status: 200, target: at("/widget/frame.css") },
   "GET /channels/web/{installation}": { who: "anybody", status: 404, target: at(`/channels/web/${"A".repeat(22)}`) },
+  "GET /channels/web/{installation}/widget.js": { who: "anybody", status: 404, target: at(`/channels/web/${"A".repeat(22)}/widget.js`) },
   "POST /channels/web/{installation}/visitors": { who: "anybody", status: 404, target: at(`/channels/web/${"A".repeat(22)}/visitors`) },
   "GET /.well-known/freehold/jwks.json": { who: "anybody", status: 200, target: at("/.well-known/freehold/jwks.json") },
   "GET /openapi.json": { who: "anybody", status: 200, target: at("/openapi.json") },

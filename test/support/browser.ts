@@ -18,6 +18,13 @@ interface Incoming {
   readonly sessionId?: string;
 }
 
+/** The protocol's own shape. */
+interface AxNode {
+  readonly ignored: boolean;
+  readonly role?: { readonly value: string };
+  readonly name?: { readonly value: string };
+}
+
 /** One document in the browser: a page, or a frame of another site, which has a process of its own. */
 export interface BrowserTarget {
   readonly url: string;
@@ -25,7 +32,21 @@ export interface BrowserTarget {
   evaluate<T>(expression: string): Promise<T>;
   /** Types into what has the focus. */
   type(text: string): Promise<void>;
-  press(key: "Enter" | "Escape"): Promise<void>;
+  press(key: keyof typeof KEYS): Promise<void>;
+  /** What a screen reader is given: role and name of each thing that has one. */
+  accessible(): Promise<readonly string[]>;
+}
+
+const KEYS = { Enter: 13, Escape: 27, Tab: 9 } as const;
+
+/** Before what a page is looked at. */
+export interface Screen {
+  readonly width: number;
+  readonly height: number;
+  /** With a finger instead of a mouse. */
+  readonly phone?: boolean;
+  readonly dark?: boolean;
+  readonly reducedMotion?: boolean;
 }
 
 /** A page of a real Chromium. */
@@ -33,6 +54,8 @@ export interface BrowserPage extends BrowserTarget {
   goto(url: string): Promise<void>;
   /** The frame of another site whose address begins so, when it is there. */
   frame(prefix: string): Promise<BrowserTarget>;
+  /** Makes the screen and the wishes of who looks at it others than a desktop's in light colours. */
+  emulate(screen: Screen): Promise<void>;
   /** A click of the mouse at this place. */
   click(x: number, y: number): Promise<void>;
   /** PNG. */
@@ -105,10 +128,12 @@ async function openPage(connection: Connection): Promise<BrowserPage> {
   const targets = new Map<string, { url: string }>();
   const complaints: string[] = [];
   let main = "";
+  let screen: Screen | undefined;
   const enable = async (session: string): Promise<void> => {
     await connection.send("Runtime.enable", {}, session);
     await connection.send("Log.enable", {}, session);
     await connection.send("Emulation.setFocusEmulationEnabled", { enabled: true }, session);
+    await wish(connection, session, screen);
     await connection.send("Target.setAutoAttach", { autoAttach: true, waitForDebuggerOnStart: false, flatten: true }, session);
   };
   connection.listeners.push(({ method, params = {}, sessionId }) => {
@@ -127,21 +152,8 @@ async function openPage(connection: Connection): Promise<BrowserPage> {
   main = String((await connection.send("Target.attachToTarget", { targetId, flatten: true }))["sessionId"]);
   await connection.send("Page.enable", {}, main);
   await enable(main);
-  const target = (session: string, url: string): BrowserTarget => ({
-    url,
-    evaluate: (expression) => evaluate(connection, session, expression),
-    async type(text) {
-      await connection.send("Input.insertText", { text }, session);
-    },
-    async press(key) {
-      const code = key === "Enter" ? 13 : 27;
-      const event = { key, code: key, windowsVirtualKeyCode: code, ...(key === "Enter" && { text: "\r" }) };
-      await connection.send("Input.dispatchKeyEvent", { type: "keyDown", ...event }, session);
-      await connection.send("Input.dispatchKeyEvent", { type: "keyUp", ...event }, session);
-    },
-  });
   return {
-    ...target(main, ""),
+    ...targetOf(connection, main, ""),
     complaints,
     async goto(url) {
       await connection.send("Page.navigate", { url }, main);
@@ -158,7 +170,14 @@ async function openPage(connection: Connection): Promise<BrowserPage> {
         }
         return undefined;
       });
-      return target(session, prefix);
+      return targetOf(connection, session, prefix);
+    },
+    async emulate(next) {
+      screen = next;
+      const { width, height, phone = false } = next;
+      await connection.send("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: phone }, main);
+      for (const session of targets.keys()) await wish(connection, session, screen);
+      await wish(connection, main, screen);
     },
     async click(x, y) {
       for (const type of ["mousePressed", "mouseReleased"])
@@ -169,6 +188,38 @@ async function openPage(connection: Connection): Promise<BrowserPage> {
       return Buffer.from(String(data), "base64");
     },
   };
+}
+
+function targetOf(connection: Connection, session: string, url: string): BrowserTarget {
+  return {
+    url,
+    evaluate: (expression) => evaluate(connection, session, expression),
+    async type(text) {
+      await connection.send("Input.insertText", { text }, session);
+    },
+    async press(key) {
+      const event = { key, code: key, windowsVirtualKeyCode: KEYS[key], ...(key === "Enter" && { text: "\r" }) };
+      await connection.send("Input.dispatchKeyEvent", { type: "keyDown", ...event }, session);
+      await connection.send("Input.dispatchKeyEvent", { type: "keyUp", ...event }, session);
+    },
+    async accessible() {
+      const { nodes } = await connection.send("Accessibility.getFullAXTree", {}, session);
+      return (nodes as AxNode[]).flatMap(({ role, name, ignored }) =>
+        ignored || !name?.value ? [] : [`${role?.value ?? ""}: ${name.value}`],
+      );
+    },
+  };
+}
+
+/** Frames of other sites have to be told for themselves. */
+async function wish(connection: Connection, session: string, screen: Screen | undefined): Promise<void> {
+  if (!screen) return;
+  const features = [
+    { name: "prefers-color-scheme", value: screen.dark ? "dark" : "light" },
+    { name: "prefers-reduced-motion", value: screen.reducedMotion ? "reduce" : "no-preference" },
+  ];
+  await connection.send("Emulation.setEmulatedMedia", { features }, session);
+  await connection.send("Emulation.setTouchEmulationEnabled", { enabled: screen.phone === true }, session);
 }
 
 async function evaluate<T>(connection: Connection, session: string, expression: string): Promise<T> {

@@ -8,12 +8,12 @@ import { answerMessages, sendReplies } from "./answering.ts";
 import type { Acknowledgement, Channel, Delivery } from "./channel.ts";
 import { type DeliveryState, readState } from "./deliveries.ts";
 import { createDiscordChannel, type DiscordAddresses } from "./discord.ts";
-import { createPlatformApi } from "./platform-api.ts";
+import { createPlatformApi, type PlatformApi } from "./platform-api.ts";
 import { Receiver, type ReceivingPorts, type Source } from "./receive.ts";
 import { createSlackChannel, type SlackAddresses } from "./slack.ts";
 import { createSlackInstalls, type SlackInstalls } from "./slack-installs.ts";
 import { createSocketKeeper, type SocketKeeper } from "./sockets/keeper.ts";
-import { assertWebEnabled, webInstallation, type WebPage, webSettings } from "./web.ts";
+import { assertWebEnabled, changedWebSettings, webInstallation, type WebPage, webSettings } from "./web.ts";
 
 /** Platforms that deliver what is written there. */
 export const CHAT_PLATFORMS = ["slack", "discord"] as const;
@@ -25,6 +25,13 @@ export interface InstallationRequest {
   /** The platform's own, secrets among them. */
   readonly given: Readonly<Record<string, Json>>;
   readonly createdBy: string;
+}
+
+/** What a tenant changes of an installation: what is not named stays. */
+export interface InstallationChanges {
+  readonly name: string | undefined;
+  /** Of a website alone; null stands for the default. */
+  readonly given: Readonly<Record<string, Json>> | undefined;
 }
 
 /** A message of our own, on its way or at its end. */
@@ -57,6 +64,8 @@ export interface Channels {
   receive(platform: Platform, installation: string, delivery: Delivery, source: Source): Promise<Acknowledgement>;
   /** Makes an installation of what the platform itself says of the given secrets. Throws `invalid_settings`, `conflict`. */
   add(tenant: Tenant, request: InstallationRequest): Promise<Installation>;
+  /** Changes the tenant's installation, at every process within a second. Throws `not_found`, `invalid_settings`, `conflict`. */
+  change(tenant: Tenant, id: string, changes: InstallationChanges): Promise<Installation>;
   /** The page of a website's visitors. Throws `not_found`, `forbidden` where the tenant's web channel is off, and as `receive` does. */
   page(id: string): Promise<WebPage>;
   /** The tenant's installation, or `not_found`. */
@@ -80,12 +89,7 @@ const FINAL: ReadonlySet<string> = new Set(["sent", "failed"]);
 export function createChannels(ports: ChannelPorts): Channels {
   const { installations, stores, random, clock } = ports;
   const api = createPlatformApi(ports.egress);
-  const channels = new Map<Platform, Channel>(
-    [createSlackChannel(api, ports.addresses.slack), createDiscordChannel(api, ports.addresses.discord)].map((channel) => [
-      channel.platform,
-      channel,
-    ]),
-  );
+  const channels = channelsOf(api, ports.addresses);
   const receiver = new Receiver(ports, channels);
   const leaving = new AbortController();
   const channelOf = (platform: Platform): Channel => {
@@ -121,6 +125,11 @@ export function createChannels(ports: ChannelPorts): Channels {
     slackInstalls,
     receive: (platform, id, delivery, source) => receiver.receive(platform, id, delivery, source),
     find,
+    async change(tenant, id, { name, given }) {
+      const known = await find(tenant, id);
+      const settings = given ? changedWebSettings(known, given) : known.settings;
+      return await installations.change(known, { name: name ?? known.name, settings });
+    },
     async page(id) {
       const installation = await installations.find(id);
       if (installation?.platform !== "web") throw new Fault("not_found", "no such page");
@@ -145,6 +154,10 @@ export function createChannels(ports: ChannelPorts): Channels {
     sockets: createSocketKeeper({ ...ports, channels, receiver }),
     leave: () => leaving.abort(new Fault("dependency_unavailable", "this process is ending")),
   };
+}
+
+function channelsOf(api: PlatformApi, { slack, discord }: ChannelPorts["addresses"]): ReadonlyMap<Platform, Channel> {
+  return new Map([createSlackChannel(api, slack), createDiscordChannel(api, discord)].map((channel) => [channel.platform, channel]));
 }
 
 /** How a delivery ended, or how far it has come when the time is over. */

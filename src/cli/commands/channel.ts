@@ -5,8 +5,12 @@ import type { CommonFlags } from "../options.ts";
 import { printOne, printRows } from "../terminal.ts";
 import { tenantPath } from "./tenant.ts";
 
+interface WebsiteFlags extends Readonly<Partial<Record<(typeof WEBSITE_TEXTS)[number], string>>> {
+  readonly origin?: readonly string[];
+}
+
 /** The flags of `channel add`. */
-export interface ChannelAddFlags extends CommonFlags {
+export interface ChannelAddFlags extends CommonFlags, WebsiteFlags {
   readonly name?: string;
   readonly botTokenEnv: string;
   readonly signingSecretEnv: string;
@@ -15,9 +19,10 @@ export interface ChannelAddFlags extends CommonFlags {
   readonly externalMembers?: boolean;
   readonly guild?: readonly string[];
   readonly directMessages?: boolean;
-  readonly origin?: readonly string[];
-  readonly title?: string;
 }
+
+/** The flags of `channel change`. */
+export type ChannelChangeFlags = CommonFlags & WebsiteFlags & Pick<ChannelAddFlags, "name">;
 
 /** The flags of `channel test`. */
 export interface ChannelTestFlags extends CommonFlags {
@@ -25,6 +30,8 @@ export interface ChannelTestFlags extends CommonFlags {
   readonly message?: string;
 }
 
+/** The settings of a website that are texts, each with a flag of the same name. */
+const WEBSITE_TEXTS = ["title", "greeting", "placeholder", "color", "launcher"] as const;
 const COLUMNS = ["id", "platform", "name", "app", "workspace", "path"] as const;
 
 function channelsPath(tenant: string): string {
@@ -37,6 +44,15 @@ export async function addChannel(tenant: string, platform: string, flags: Channe
   const body: Json = { platform, settings, ...(flags.name !== undefined && { name: flags.name }) };
   const made = await withManagement(flags, (management) => management.call("POST", channelsPath(tenant), body));
   printOne({ ...(made as object) }, flags.json); // the call answers with a channel
+}
+
+/** Changes what an app of a tenant is called, and how the chat of a website looks. What no flag names stays. */
+export async function changeChannel(tenant: string, id: string, flags: ChannelChangeFlags): Promise<void> {
+  const settings = webSettingsOf(flags);
+  const body: Json = { ...(flags.name !== undefined && { name: flags.name }), ...(Object.keys(settings).length > 0 && { settings }) };
+  const path = `${channelsPath(tenant)}/${encodeURIComponent(id)}`;
+  const changed = await withManagement(flags, (management) => management.call("PATCH", path, body));
+  printOne({ ...(changed as object) }, flags.json); // the call answers with a channel
 }
 
 /** Prints the apps of a tenant. */
@@ -65,7 +81,7 @@ export async function testChannel(tenant: string, id: string, flags: ChannelTest
 }
 
 function settingsOf(platform: string, flags: ChannelAddFlags): Record<string, Json> {
-  if (platform === "web") return { origins: [...(flags.origin ?? [])], ...(flags.title !== undefined && { title: flags.title }) };
+  if (platform === "web") return { origins: [], ...webSettingsOf(flags) };
   const botToken = secretOf(flags.botTokenEnv);
   if (platform === "discord") {
     return {
@@ -77,4 +93,10 @@ function settingsOf(platform: string, flags: ChannelAddFlags): Record<string, Js
   }
   const proof = flags.socket ? { appToken: secretOf(flags.appTokenEnv) } : { signingSecret: secretOf(flags.signingSecretEnv) };
   return { botToken, ...proof, ...(flags.externalMembers && { externalMembers: true }) };
+}
+
+/** What is given of a website, and an empty text as null, which stands for the default. */
+function webSettingsOf({ origin, ...texts }: WebsiteFlags): Record<string, Json> {
+  const given = WEBSITE_TEXTS.flatMap((name) => (texts[name] === undefined ? [] : [[name, texts[name] || null] as const]));
+  return { ...(origin && { origins: [...origin] }), ...Object.fromEntries(given) };
 }

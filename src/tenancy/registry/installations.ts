@@ -28,6 +28,9 @@ export interface InstallationInsert extends Omit<Installation, "createdAt" | "te
   readonly secrets: Readonly<Record<string, string>>;
 }
 
+/** What people see of an installation. */
+export type InstallationChange = Pick<Installation, "name" | "settings">;
+
 /** All installations. Those in use are found in memory; a change by any process is seen as a tenant's is. */
 export interface Installations {
   find(id: string): Installation | undefined | Promise<Installation | undefined>;
@@ -35,6 +38,8 @@ export interface Installations {
   ofTenant(tenantUuid: string): Promise<readonly Installation[]>;
   /** Throws `conflict` when the app is installed there already, for whichever tenant, or when the tenant is on its way out. */
   add(installation: InstallationInsert): Promise<Installation>;
+  /** Gives an installation of this tenant what people see of it. Throws `conflict` when it is not as `known` says any more, `not_found`. */
+  change(known: Installation, next: InstallationChange): Promise<Installation>;
   /** Takes an installation of this tenant away: what it delivers from now on is refused. Throws `not_found`. */
   remove(tenantUuid: string, id: string): Promise<void>;
   /** Its secrets by name. Throws what the vault throws. */
@@ -104,10 +109,16 @@ export class InstallationBook implements Installations {
       }
       throw error;
     }
-    await this.#catchUp();
-    const made = await this.#known.find(id);
-    if (!made) throw new Fault("internal", `installation ${id} was not found after it was made`);
-    return made;
+    return await this.#seen(id);
+  }
+
+  async change({ id, tenantUuid, ...known }: Installation, { name, settings }: InstallationChange): Promise<Installation> {
+    const { count } = await this.#ports.system.query(sql`
+      update freehold.channel_installations set name = ${name}, settings = ${JSON.stringify(settings)}::jsonb
+      where id = ${id} and tenant_id = ${tenantUuid} and name = ${known.name} and settings = ${JSON.stringify(known.settings)}::jsonb`);
+    const after = await this.#seen(id);
+    if (count === 0) throw taken("Somebody else has just changed this channel. Look at it, and try again.");
+    return after;
   }
 
   async remove(tenantUuid: string, id: string): Promise<void> {
@@ -139,6 +150,14 @@ export class InstallationBook implements Installations {
       return rows;
     };
     return await resealTable({ page, reseal: ({ id }) => this.#resealOne(id) }, vault, report, signal);
+  }
+
+  /** As it is once everything that was committed so far is known here. */
+  async #seen(id: string): Promise<Installation> {
+    await this.#catchUp();
+    const found = await this.#known.find(id);
+    if (!found) throw new Fault("not_found", `installation ${id}`);
+    return found;
   }
 
   async #resealOne(id: string): Promise<boolean> {

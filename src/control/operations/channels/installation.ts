@@ -13,6 +13,12 @@ export const installationInput = z.strictObject({
   settings: z.record(z.string().max(64), z.json()),
 });
 
+/** What is changed of an installation: what is not named stays. */
+export const installationChanges = z.strictObject({
+  name: text(100).optional(),
+  settings: installationInput.shape.settings.optional(),
+});
+
 /** A test message: to whom the answer goes, by the platform's own name, and what is asked. */
 export const testInput = z.strictObject({
   to: z.string().regex(/^[A-Za-z0-9]{1,32}$/, "use the id of a channel"),
@@ -52,6 +58,19 @@ export async function addInstallation(
   });
   recordChange(services, call, "channel_added", tenant.id, { channel: made.id, platform, app: made.app, workspace: made.workspace });
   return toInstallationView(made);
+}
+
+/** Changes an installation of this tenant. */
+export async function changeInstallation(
+  services: Services,
+  call: Caller,
+  tenant: Tenant,
+  id: string,
+  { name, settings }: z.output<typeof installationChanges>,
+): Promise<Record<string, unknown>> {
+  const changed = await services.channels.change(tenant, id, { name, given: settings });
+  recordChange(services, call, "channel_changed", tenant.id, { channel: changed.id, platform: changed.platform });
+  return toInstallationView(changed);
 }
 
 /** Takes an installation of this tenant away. */

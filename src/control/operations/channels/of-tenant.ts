@@ -1,7 +1,16 @@
 import { json, NO_CONTENT, type Operation, platformOperation } from "../../../gateway/index.ts";
 import type { Services } from "../../services.ts";
 import { namedTenant } from "../tenants/tenant-view.ts";
-import { addInstallation, installationInput, removeInstallation, testInput, testInstallation, toInstallationView } from "./installation.ts";
+import {
+  addInstallation,
+  changeInstallation,
+  installationChanges,
+  installationInput,
+  removeInstallation,
+  testInput,
+  testInstallation,
+  toInstallationView,
+} from "./installation.ts";
 
 /** `/admin/v1/tenants/{id}/channels`: an operator's calls on the apps of a tenant. */
 export function channelsOfTenant(services: Services): readonly Operation[] {
@@ -30,6 +39,19 @@ export function channelsOfTenant(services: Services): readonly Operation[] {
         async run(call) {
           const tenant = await namedTenant(registry, call.params["id"]);
           return json(201, await addInstallation(services, call, tenant, call.body));
+        },
+      },
+    ),
+    platformOperation(
+      { role: "admin" },
+      {
+        method: "PATCH",
+        path: `${path}/{channel}`,
+        summary: "Change what a tenant's channel is called, and how the chat of a website looks.",
+        body: installationChanges,
+        async run(call) {
+          const tenant = await namedTenant(registry, call.params["id"]);
+          return json(200, await changeInstallation(services, call, tenant, call.params["channel"] ?? "", call.body));
         },
       },
     ),

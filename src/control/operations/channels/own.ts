@@ -1,6 +1,15 @@
 import { json, NO_CONTENT, type Operation, tenantOperation } from "../../../gateway/index.ts";
 import type { Services } from "../../services.ts";
-import { addInstallation, installationInput, removeInstallation, testInput, testInstallation, toInstallationView } from "./installation.ts";
+import {
+  addInstallation,
+  changeInstallation,
+  installationChanges,
+  installationInput,
+  removeInstallation,
+  testInput,
+  testInstallation,
+  toInstallationView,
+} from "./installation.ts";
 
 /** `/tenant/v1/channels`: a tenant admin's calls on the tenant's own apps. */
 export function ownChannels(services: Services): readonly Operation[] {
@@ -25,6 +34,17 @@ export function ownChannels(services: Services): readonly Operation[] {
         summary: "Install an app of the tenant. Whose it is is asked of the platform.",
         body: installationInput,
         run: async (call) => json(201, await addInstallation(services, call, call.context.tenant, call.body)),
+      },
+    ),
+    tenantOperation(
+      { role: "admin", scope: "tenant" },
+      {
+        method: "PATCH",
+        path: `${path}/{channel}`,
+        summary: "Change what a channel of the tenant is called, and how the chat of a website looks.",
+        body: installationChanges,
+        run: async (call) =>
+          json(200, await changeInstallation(services, call, call.context.tenant, call.params["channel"] ?? "", call.body)),
       },
     ),
     tenantOperation(

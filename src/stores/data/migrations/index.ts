@@ -20,6 +20,7 @@ import { sealedExports } from "./0034-sealed-exports.ts";
 import { gatewayPresence } from "./0035-gateway-presence.ts";
 import { channelShards } from "./0036-channel-shards.ts";
 import { modelLedgerDays } from "./0037-model-ledger-days.ts";
+import { channelChanges } from "./0038-channel-changes.ts";
 import type { Migration } from "./migration.ts";
 
 /** All steps of the schema, in order. */
@@ -46,4 +47,5 @@ export const MIGRATIONS: readonly Migration[] = [
   gatewayPresence,
   channelShards,
   modelLedgerDays,
+  channelChanges,
 ];
