@@ -18,7 +18,7 @@ interface RetentionRooms extends Pick<OpenModels, "models" | "modelUse"> {
 }
 
 /**
- * Keeps conversations no longer than each tenant says, and lines of the ledger of models no longer than the platform says: at the start and every hour. Several processes do no harm to each other, and one
+ * Keeps conversations no longer than each tenant says, lines of the ledger of models no longer than the platform says, and what budgets were used only as long as it counts: at the start and every hour. Several processes do no harm to each other, and one
  * tenant's failure is none of another's.
  */
 export function openRetention({ registry, stores, models, modelUse, report }: RetentionRooms, closing: Closing): void {
@@ -30,12 +30,14 @@ export function openRetention({ registry, stores, models, modelUse, report }: Re
     const { ledgerDays } = models;
     if (ledgerDays !== undefined) await modelUse.fold(uuid, keptSince(systemClock.now(), ledgerDays), ending.signal);
   };
+  const use = async ({ uuid }: Tenant): Promise<void> => void (await modelUse.forget(uuid, systemClock.now(), ending.signal));
   const keepOf = async (tenant: Tenant): Promise<void> => {
-    for (const part of [conversations, lines]) {
+    for (const part of [conversations, lines, use]) {
       if (!ending.signal.aborted) await part(tenant).catch((error: unknown) => report(toFault(error)));
     }
   };
   const round = async (): Promise<void> => {
+    await modelUse.forgetGateways(systemClock.now()).catch((error: unknown) => report(toFault(error)));
     let after = "";
     while (!ending.signal.aborted) {
       const tenants = await registry.list(after, PAGE);

@@ -32,8 +32,9 @@ export async function countTokens(
   return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify({ input_tokens: tokens }) };
 }
 
-function forward(ports: ExchangePorts, { context, head, requestId }: ModelCall, request: ModelRequest, place: Place): Forward {
+function forward(ports: ExchangePorts, { context, head, requestId }: ModelCall, came: ModelRequest, place: Place): Forward {
   const { model } = place.target;
+  const request = model.owner === "platform" ? ports.providerIds.request(context.tenant, came) : came;
   const { timeouts } = model.provider;
   const target = targetOf(model, { protocol: COUNTING, stream: false });
   const body = withMembers(request.body, request.members, {

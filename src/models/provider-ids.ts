@@ -1,6 +1,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { Fault, type Keyring, partsToBytes, type Tenant } from "../kernel/index.ts";
-import { TextRewriter } from "./meter/text-rewriter.ts";
+import { type TextPlace, TextRewriter } from "./meter/text-rewriter.ts";
+import { isEverybodys } from "./protocols/kept-ids.ts";
 import type { Protocol } from "./protocols/protocol.ts";
 import { type ModelRequest, readRequest } from "./request.ts";
 
@@ -8,7 +9,7 @@ import { type ModelRequest, readRequest } from "./request.ts";
 export interface ProviderIds {
   /** The request with the provider's own ids. Throws `not_found` for an id that this tenant was not given here. */
   request(tenant: Tenant, request: ModelRequest): ModelRequest;
-  /** Gives the tenant its ids in an answer that goes by; undefined where the protocol has none. */
+  /** Gives the tenant its ids in an answer that goes by; undefined where there are none. */
   answer(tenant: Tenant, protocol: Protocol, isStream: boolean): TextRewriter | undefined;
 }
 
@@ -36,13 +37,13 @@ export function createProviderIds(keyring: Keyring): ProviderIds {
   return {
     request(tenant, request) {
       const { keptIds } = request.protocol;
-      if (!keptIds) return request;
       let isChanged = false;
       const rewriter = new TextRewriter({
         takes: (place) => keptIds.inRequest(place),
-        change(text, { top }) {
+        change(text, place) {
+          if (isEverybodys(text, place)) return text;
           const id = opened(tenant, text);
-          if (id === undefined) throw unknown(top);
+          if (id === undefined) throw unknown(place);
           isChanged = true;
           return id;
         },
@@ -50,19 +51,18 @@ export function createProviderIds(keyring: Keyring): ProviderIds {
       const body = Buffer.concat([rewriter.push(request.body), rewriter.push(undefined)]);
       return isChanged ? readRequest(request.protocol, body, request.model) : request;
     },
-    answer(tenant, { keptIds }, isStream) {
-      return (
-        keptIds &&
-        new TextRewriter({
-          takes: (place) => keptIds.inAnswer(place, isStream),
-          change: (id) => `${id}${MARK}${mac(tenant, id)}`,
-        })
-      );
+    answer(tenant, { keptIds: { inAnswer } }, isStream) {
+      if (!inAnswer) return undefined;
+      return new TextRewriter({
+        takes: (place) => inAnswer(place, isStream),
+        change: (id) => `${id}${MARK}${mac(tenant, id)}`,
+      });
     },
   };
 }
 
-function unknown(field: string): Fault {
-  const detail = `${field}: there is nothing of this id that was given to you here. Use ids as this gateway has answered you with them, or leave them out.`;
-  return new Fault("not_found", "an id that the tenant was not given", { public: { detail, field } });
+function unknown({ top, name }: TextPlace): Fault {
+  const where = name === top ? top : `${top} (${name})`;
+  const detail = `${where}: there is nothing of this id that was given to you here. Use ids as this gateway has answered you with them, and addresses that everybody reaches, or leave them out.`;
+  return new Fault("not_found", "an id that the tenant was not given", { public: { detail, field: top } });
 }

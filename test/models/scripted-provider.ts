@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { keepingEvents, keepingWhole } from "./scripted-keeping.ts";
 
 /** One request as a provider got it. */
 export interface Seen {
@@ -23,7 +24,7 @@ export interface Billed {
  * A server that speaks the protocols of providers in their real shapes. What it does is in the name of the model: `say-12` answers with twelve tokens,
  * `break-5` goes after five, `half-5` ends its stream after them without saying so, `hang` never answers, `fail-503` refuses, `usage-X` says the JSON of the hexadecimal X for its usage, `drip-20` sends byte by byte,
  * `stubborn-40` answers with forty tokens whatever it is asked for, `text-X` with the text of the base64 X, in pieces of three characters,
- * `letters` embeds a text by its letters, `tool-X` calls the tool `look_up` with that text as its arguments.
+ * `keep-3` names what the provider keeps, `letters` embeds a text by its letters, `tool-X` calls the tool `look_up` with that text as its arguments.
  */
 export interface ScriptedProvider {
   readonly url: string;
@@ -110,7 +111,8 @@ async function answer(turn: Turn): Promise<void> {
     billed.byRequest.set(turn.id, { input: promptTokens(text), output });
   }
   if (body["stream"] === true) return await stream(turn, verb, words?.slice(0, tokens) ?? wordsOf(tokens), counts);
-  const whole = JSON.stringify(wholeOf(turn, words?.slice(0, tokens).join("") ?? wordsOf(tokens).join("").trim(), counts));
+  const plain = wholeOf(turn, words?.slice(0, tokens).join("") ?? wordsOf(tokens).join("").trim(), counts);
+  const whole = JSON.stringify(verb === "keep" ? keepingWhole(turn.path, plain, body) : plain);
   if (verb === "break") {
     response.writeHead(200, { "content-type": "application/json", "content-length": whole.length });
     response.write(whole.slice(0, whole.length / 2));
@@ -230,7 +232,8 @@ function responseOf(model: unknown, text: string, usage: object | null, status =
 async function stream(turn: Turn, verb: string, words: readonly string[], counts: readonly [unknown, unknown]): Promise<void> {
   const { response } = turn;
   response.writeHead(200, { "content-type": "text/event-stream" });
-  const events = eventsOf(turn, words, counts);
+  const plain = eventsOf(turn, words, counts);
+  const events = verb === "keep" ? keepingEvents(turn.path, plain, turn.body) : plain;
   for (const [at, event] of events.entries()) {
     if (response.destroyed) return;
     if ((verb === "break" || verb === "half") && at === events.length - 3) {

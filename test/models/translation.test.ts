@@ -259,7 +259,7 @@ describe("models that speak another protocol", () => {
 
       test(`refuses what cannot be said in the other protocol, and sends nothing (${path})`, async () => {
         const before = provider.seen.length;
-        const strange = path === "/v1/messages" ? { container: "x" } : { logprobs: true };
+        const strange = path === "/v1/messages" ? { inference_geo: "eu" } : { logprobs: true };
         const [field = ""] = Object.keys(strange);
         for (const json of [
           { model: other, ...more, ...strange },

@@ -39,6 +39,8 @@ export interface Freehold {
   readonly logLines: readonly string[];
   /** Another process's view of the same database: a second app, with these settings instead of its own. */
   second(settings?: FreeholdOptions["settings"]): Promise<App>;
+  /** What a real other process opens the same with. */
+  readonly outside: { readonly settings: Readonly<Record<string, unknown>>; readonly rootKey: Buffer };
   assertNothingReachedA(): Promise<void>;
   close(): Promise<void>;
 }
@@ -56,9 +58,10 @@ export async function startFreehold(options: FreeholdOptions = {}): Promise<Free
   const rootKey = randomBytes(32);
   const folder = mkdtempSync(path.join(tmpdir(), "freehold-run-"));
   const logLines: string[] = [];
+  const outside = { settings: { ...usualSettings(url, folder), ...options.settings }, rootKey };
   const open = (others: FreeholdOptions["settings"] = {}): Promise<App> =>
     createApp({
-      settings: parseSettings({ ...usualSettings(url, folder), ...options.settings, ...others }, "test"),
+      settings: parseSettings({ ...outside.settings, ...others }, "test"),
       rootKey,
       readVariable: (name) => options.variables?.[name],
       logLines: { write: (line) => void logLines.push(line) },
@@ -75,7 +78,7 @@ export async function startFreehold(options: FreeholdOptions = {}): Promise<Free
   await administrator.connect();
   await seedRows(administrator);
   await endTenants(app, administrator);
-  return new RunningFreehold({ app, platform, agents, credentials, administrator, logLines, rootKey, folder, open });
+  return new RunningFreehold({ app, platform, agents, credentials, administrator, logLines, outside, folder, open });
 }
 
 /** Checks after every test of the suite that nothing of b reached a, and ends the Freehold with the suite. */
@@ -119,10 +122,9 @@ async function endTenants({ services }: App, administrator: pg.Client): Promise<
   await services.registry.update(tenantIdOf("a"), {}); // returns when every change before it is seen
 }
 
-interface Parts extends Pick<Freehold, "app" | "platform" | "agents" | "credentials"> {
+interface Parts extends Pick<Freehold, "app" | "platform" | "agents" | "credentials" | "outside"> {
   readonly administrator: pg.Client;
   readonly logLines: readonly string[];
-  readonly rootKey: Buffer;
   readonly folder: string;
   readonly open: (settings?: FreeholdOptions["settings"]) => Promise<App>;
 }
@@ -133,6 +135,7 @@ class RunningFreehold implements Freehold {
   readonly agents: Freehold["agents"];
   readonly credentials: Freehold["credentials"];
   readonly logLines: readonly string[];
+  readonly outside: Freehold["outside"];
   readonly #parts: Parts;
   readonly #seen: (Uint8Array | string)[] = [];
   readonly #others: App[] = [];
@@ -144,10 +147,11 @@ class RunningFreehold implements Freehold {
     this.agents = parts.agents;
     this.credentials = parts.credentials;
     this.logLines = parts.logLines;
+    this.outside = parts.outside;
   }
 
   // functions that keep their `this`: suites take single ones out
-  readonly issuerAt = (clock: Clock): TokenIssuer => createTokenIssuer(ownSigningKey(createKeyring(this.#parts.rootKey)), clock);
+  readonly issuerAt = (clock: Clock): TokenIssuer => createTokenIssuer(ownSigningKey(createKeyring(this.outside.rootKey)), clock);
 
   readonly as = (credential: Readonly<Record<string, string>>, port: "main" | "admin" = "main"): Client =>
     new Client(this.#url(port), credential, (bytes) => void this.#seen.push(bytes));

@@ -1,6 +1,7 @@
 import { type Queryable, sql, type SystemData } from "../../stores/data/index.ts";
 import type { Attempt } from "../attempts.ts";
 import { foldLines } from "./ledger-retention.ts";
+import { forgetGateways, forgetUse } from "./use-retention.ts";
 
 /** Writes lines of the ledger. */
 export async function insertLines(tx: Queryable, lines: readonly Attempt[]): Promise<void> {
@@ -73,6 +74,10 @@ export interface ModelUse {
   lines(tenant: string, before: Date, limit: number): Promise<readonly Record<string, unknown>[]>;
   /** Keeps the lines before a time as sums only; {@link keptSince} says before which. */
   fold(tenant: string, before: Date, signal: AbortSignal): Promise<number>;
+  /** Forgets what budgets were used in periods that are over. */
+  forget(tenant: string, nowMs: number, signal: AbortSignal): Promise<number>;
+  /** Forgets gateways that are gone. */
+  forgetGateways(nowMs: number): Promise<void>;
 }
 
 /** What is in this database. */
@@ -81,5 +86,7 @@ export function createModelUse(system: SystemData): ModelUse {
     usage: (tenant, from, to) => readUsage(system, tenant, from, to),
     lines: (tenant, before, limit) => readLines(system, tenant, before, limit),
     fold: (tenant, before, signal) => foldLines(system, tenant, before, signal),
+    forget: (tenant, nowMs, signal) => forgetUse(system, tenant, nowMs, signal),
+    forgetGateways: (nowMs) => forgetGateways(system, nowMs),
   };
 }

@@ -3,6 +3,8 @@ export interface TextPlace {
   readonly depth: number;
   readonly name: string;
   readonly top: string;
+  /** All names on the way to it: of each object the member, and of each list in one once more. To be looked at at once, since it goes on. */
+  readonly levels: readonly { readonly name: string }[];
 }
 
 /** What becomes of some texts. */
@@ -69,8 +71,8 @@ export class TextRewriter {
         made.push(bytes.subarray(from, at));
         from = at;
       } else if (this.#isEscaped) this.#isEscaped = false;
-      else if (this.#reads === "other" && code !== BACKSLASH && code !== QUOTE) {
-        // files are long, and nothing of them is looked at
+      else if (this.#reads !== "name" && code !== BACKSLASH && code !== QUOTE) {
+        // files are long
         if (quote < at) quote = toEnd(bytes, bytes.indexOf(QUOTE, at));
         const slash = bytes.subarray(at, quote).indexOf(BACKSLASH);
         at = (slash === -1 ? quote : at + slash) - 1;
@@ -134,7 +136,8 @@ export class TextRewriter {
   }
 
   #place(): TextPlace {
-    return { depth: this.#levels.length, name: this.#levels.at(-1)?.name ?? "", top: this.#levels[0]?.name ?? "" };
+    const levels = this.#levels;
+    return { depth: levels.length, name: levels.at(-1)?.name ?? "", top: levels[0]?.name ?? "", levels };
   }
 }
 
@@ -145,6 +148,7 @@ function toEnd({ length }: Buffer, at: number): number {
 /** A text that is not well formed is taken as it stands. */
 function decoded(raw: Buffer): string {
   const text = raw.toString("utf8");
+  if (!text.includes("\\")) return text.slice(1, -1);
   try {
     return String(JSON.parse(text));
   } catch {

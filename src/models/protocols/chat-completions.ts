@@ -1,8 +1,25 @@
 import { SERVER_SENT, type StreamEvent } from "../meter/event-stream.ts";
 import { readOpenaiUsage, type ReportedUsage } from "../meter/usage.ts";
 import { isFields, OPENAI_FIELDS, OPENAI_NAMES, parseData, textBytes } from "./openai-parts.ts";
+import { type KeptIds, namesKept, standsAt } from "./kept-ids.ts";
 import type { Protocol, StreamReader } from "./protocol.ts";
 import { messageOf, openaiRefusal, openaiType } from "./refusals.ts";
+
+const inWhole = standsAt("choices[].message.audio.id");
+const inEvent = standsAt("choices[].delta.audio.id");
+
+const keptIds: KeptIds = {
+  inRequest(place) {
+    const { name, levels } = place;
+    if (levels[5]?.name === "arguments") return false; // of a tool, as the model has made them
+    // what the assistant has said aloud, and voices that were made of somebody's
+    if (name === "id" && ["audio", "voice"].includes(levels.at(-2)?.name ?? "")) return place.top === "messages" || place.top === "audio";
+    // vLLM: what it has kept of a picture that was sent with this name before
+    if (name === "uuid" && place.top === "messages") return levels[2]?.name === "content" && place.depth === 5;
+    return namesKept(place);
+  },
+  inAnswer: (place, isStream) => (isStream ? inEvent : inWhole)(place),
+};
 
 /** OpenAI's Chat Completions: what most providers speak. */
 export const chatCompletions: Protocol = {
@@ -11,6 +28,7 @@ export const chatCompletions: Protocol = {
   members: ["model", "stream", "stream_options", "max_completion_tokens", "max_tokens", "n", ...OPENAI_NAMES],
   outputMembers: ["max_completion_tokens", "max_tokens"],
   callerNames: OPENAI_NAMES,
+  keptIds,
   passed: OPENAI_FIELDS,
   needed: {},
   readUsage: readOpenaiUsage,

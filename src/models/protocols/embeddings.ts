@@ -12,6 +12,7 @@ export const embeddings: Protocol = {
   members: ["model", "user"],
   outputMembers: [],
   callerNames: ["user"],
+  keptIds: { ...chatCompletions.keptIds, inAnswer: undefined },
   passed: OPENAI_FIELDS,
   readUsage: readOpenaiUsage,
   askForUsage: () => undefined,

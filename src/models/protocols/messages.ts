@@ -1,8 +1,34 @@
 import { SERVER_SENT, type StreamEvent } from "../meter/event-stream.ts";
 import { readAnthropicUsage, type ReportedUsage } from "../meter/usage.ts";
 import { isFields, parseData, textBytes } from "./openai-parts.ts";
+import { type KeptIds, namesKept, standsAt } from "./kept-ids.ts";
 import type { Protocol, StreamReader } from "./protocol.ts";
 import { anthropicRefusal, anthropicType, messageOf } from "./refusals.ts";
+
+/** Ids in a block of an answer: of files that were made by code, were put into its container, or are cited. */
+const BLOCK = ["file_id", "content.content[].file_id", "citations[].file_id"];
+const blockAt = (path: string): string[] => BLOCK.map((name) => `${path}.${name}`);
+
+const inWhole = standsAt("id", "container.id", ...blockAt("content[]"));
+const inEvent = standsAt(
+  "message.id",
+  "message.container.id",
+  ...blockAt("message.content[]"),
+  "delta.container.id",
+  "delta.citation.file_id",
+  ...blockAt("content_block"),
+);
+
+const keptIds: KeptIds = {
+  inRequest(place) {
+    const { top, name, depth, levels } = place;
+    if (top === "container" && (depth === 1 || (depth === 2 && name === "id"))) return true;
+    // what tools are called with is the model's own making: the member `input` of a block
+    if (top === "messages" && levels[4]?.name === "input") return false;
+    return namesKept(place);
+  },
+  inAnswer: (place, isStream) => (isStream ? inEvent : inWhole)(place),
+};
 
 /** Anthropic's Messages. */
 export const messages: Protocol = {
@@ -11,6 +37,7 @@ export const messages: Protocol = {
   members: ["model", "stream", "max_tokens", "metadata"],
   outputMembers: ["max_tokens"],
   callerNames: ["metadata.user_id"],
+  keptIds,
   passed: ["accept", "anthropic-version", "anthropic-beta"],
   needed: { "anthropic-version": "2023-06-01" },
   readUsage: readAnthropicUsage,

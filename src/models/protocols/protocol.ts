@@ -2,8 +2,8 @@ import type { Fault } from "../../kernel/index.ts";
 import type { Answer } from "../../wire/index.ts";
 import type { EventSplitter, StreamEvent } from "../meter/event-stream.ts";
 import type { ReportedUsage, TokenUsage } from "../meter/usage.ts";
-import type { TextPlace } from "../meter/text-rewriter.ts";
 import type { ModelProtocol } from "../settings/schema.ts";
+import type { KeptIds } from "./kept-ids.ts";
 
 /** The values of a request's own members that decide something here. */
 export type RequestValues = Readonly<Record<string, unknown>>;
@@ -22,13 +22,6 @@ export interface StreamReader {
   readonly ended: boolean;
 }
 
-/** Where ids of what a provider keeps stand. */
-export interface KeptIds {
-  inRequest(place: TextPlace): boolean;
-  /** In a whole answer, or in the data of each event. */
-  inAnswer(place: TextPlace, isStream: boolean): boolean;
-}
-
 /** A protocol of providers. Requests and answers pass through as they are; this is what is read of them. */
 export interface ProviderProtocol {
   /** After a provider's base address, for the model as the provider names it. */
@@ -42,8 +35,6 @@ export interface ProviderProtocol {
   readonly outputMembers: readonly string[];
   /** Members whose text names a part of a cache or a user, as the caller likes; `metadata.user_id` is one inside another. */
   readonly callerNames: readonly string[];
-  /** Absent where requests reach nothing that was kept of others before. */
-  readonly keptIds?: KeptIds;
   /** Header fields of callers that go on to a provider, and those that it needs where the caller has none. */
   readonly passed: readonly string[];
   readonly needed: Readonly<Record<string, string>>;
@@ -60,6 +51,7 @@ export interface ProviderProtocol {
 /** One that callers speak too. */
 export interface Protocol extends ProviderProtocol {
   readonly name: ModelProtocol;
+  readonly keptIds: KeptIds;
   /** What ends a stream that may not go on: the usage so far, then an error of this type. */
   endOfStream(fault: Fault, usage: TokenUsage, model: string): string;
   /** A refusal in the shape of this API. */

@@ -1,41 +1,38 @@
 import { SERVER_SENT, type StreamEvent } from "../meter/event-stream.ts";
 import { readOpenaiUsage, type ReportedUsage } from "../meter/usage.ts";
 import { isFields, OPENAI_FIELDS, OPENAI_NAMES, parseData } from "./openai-parts.ts";
-import type { KeptIds, Protocol, StreamReader } from "./protocol.ts";
+import { type KeptIds, namesKept, standsAt } from "./kept-ids.ts";
+import type { Protocol, StreamReader } from "./protocol.ts";
 import { messageOf, openaiRefusal } from "./refusals.ts";
 
 const ENDS: ReadonlySet<unknown> = new Set(["response.completed", "response.incomplete", "response.failed"]);
 
-/** Ids wherever they stand in items and tools. */
-const KEPT: ReadonlySet<string> = new Set(["file_id", "file_ids", "container_id", "vector_store_ids", "approval_request_id"]);
-/** Deeper in a tool is the schema of its arguments. */
-const TOOL_DEPTH_MAX = 5;
+/** Ids in an item of an answer, but for those of its own parts. */
+const ITEM = ["id", "container_id", "approval_request_id", "environment.container_id", "results[].file_id"];
+const ANNOTATION = ["annotations[].file_id", "annotations[].container_id"];
+const under = (path: string, names: readonly string[]): string[] => names.map((name) => `${path}.${name}`);
+const itemAt = (path: string): string[] => under(path, [...ITEM, ...under("content[]", ANNOTATION)]);
+const ANSWER = ["id", "previous_response_id", ...itemAt("output[]")];
+
+const inWhole = standsAt(...ANSWER);
+const inEvent = standsAt(
+  "item_id",
+  ...under("response", ANSWER),
+  ...itemAt("item"),
+  ...under("part", ANNOTATION),
+  "annotation.file_id",
+  "annotation.container_id",
+);
 
 const keptIds: KeptIds = {
-  inRequest({ top, depth, name }) {
-    switch (top) {
-      case "previous_response_id":
-      case "conversation":
-        return true;
-      case "prompt":
-        return (name === "id" && depth === 2) || name === "file_id";
-      case "input":
-        return name === "id" ? depth <= 3 : KEPT.has(name);
-      case "tools":
-        return name === "container" ? depth === 3 : KEPT.has(name) && depth <= TOOL_DEPTH_MAX;
-      default:
-        return false;
-    }
+  inRequest(place) {
+    const { top, depth, name } = place;
+    if (top === "prompt" && name === "id" && depth === 2) return true;
+    if (top === "input" && name === "id" && depth <= 3) return true;
+    if (top === "tools" && name === "container" && depth === 3) return true;
+    return namesKept(place);
   },
-  inAnswer({ top, depth, name }, isStream) {
-    // an event has the answer, or one of its items, inside it
-    const outer = isStream ? 2 : 1;
-    if (name === "previous_response_id") return depth === outer;
-    if (name === "item_id" || name === "container_id" || name === "file_id") return true;
-    if (name !== "id") return false;
-    const isItem = depth === outer + 2 && (isStream ? top === "response" : top === "output");
-    return isItem || (depth === outer && (!isStream || top === "response" || top === "item"));
-  },
+  inAnswer: (place, isStream) => (isStream ? inEvent : inWhole)(place),
 };
 
 /** OpenAI's Responses. */

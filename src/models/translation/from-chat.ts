@@ -30,7 +30,7 @@ const toolCall = z.object({
 const message = z.discriminatedUnion("role", [
   z.object({ role: z.enum(["system", "developer"]), content: text }),
   z.object({ role: z.literal("user"), content: z.union([z.string(), z.array(userPart)]) }),
-  z.object({ role: z.literal("assistant"), content: text.nullish(), tool_calls: z.array(toolCall).nullish() }),
+  z.object({ role: z.literal("assistant"), content: text.nullish(), tool_calls: z.array(toolCall).nullish(), audio: z.null().optional() }),
   z.object({ role: z.literal("tool"), content: text, tool_call_id: z.string() }),
 ]);
 const tool = z.object({ type: z.literal("function"), function: functionTool });
