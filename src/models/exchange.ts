@@ -161,7 +161,7 @@ export class ModelExchange {
       refusal: (fault) => this.#refusal(fault),
       ids:
         attempt.model.owner === "platform" && !translation
-          ? this.#ports.providerIds.answer(this.#call.context.tenant, protocol, streamed)
+          ? this.#ports.providerIds.answer(this.#call.context.tenant, this.#request, streamed)
           : undefined,
       translate: translation && ((body, ending) => translation.answer(body, type, told, ending)),
       look: guard && ((body) => guard.guardrails.answer(protocol, model, body, streamed && stream, guard.call)),

@@ -142,7 +142,7 @@ export class Passage {
       ending: (fault) => account.ending(attempt, fault),
       keep: () => {},
       refusal: (fault) => protocol.refusal(fault, requestId),
-      ids: this.#ports.providerIds.answer(this.#tenant, protocol, streamed),
+      ids: this.#ports.providerIds.answer(this.#tenant, this.#request, streamed),
       translate: undefined,
       look: guard && ((body) => guard.guardrails.answer(protocol, model, body, streamed && attempt.request.stream, guard.call)),
     });

@@ -1,16 +1,15 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { Fault, type Keyring, partsToBytes, type Tenant } from "../kernel/index.ts";
 import { type TextPlace, TextRewriter } from "./meter/text-rewriter.ts";
-import { isEverybodys } from "./protocols/kept-ids.ts";
-import type { Protocol } from "./protocols/protocol.ts";
+import { isEverybodys, mayNameKept } from "./protocols/kept-ids.ts";
 import { type ModelRequest, readRequest } from "./request.ts";
 
 /** Ids of what a provider keeps for its account: answers, their items, containers, files. */
 export interface ProviderIds {
   /** The request with the provider's own ids. Throws `not_found` for an id that this tenant was not given here. */
   request(tenant: Tenant, request: ModelRequest): ModelRequest;
-  /** Gives the tenant its ids in an answer that goes by; undefined where there are none. */
-  answer(tenant: Tenant, protocol: Protocol, isStream: boolean): TextRewriter | undefined;
+  /** Gives the tenant its ids in the answer to this request that goes by; undefined where there are none. */
+  answer(tenant: Tenant, request: Pick<ModelRequest, "protocol" | "members" | "body">, isStream: boolean): TextRewriter | undefined;
 }
 
 const MARK = ".";
@@ -37,6 +36,7 @@ export function createProviderIds(keyring: Keyring): ProviderIds {
   return {
     request(tenant, request) {
       const { keptIds } = request.protocol;
+      if (!mayNameKept(request.body)) return request;
       let isChanged = false;
       const rewriter = new TextRewriter({
         takes: (place) => keptIds.inRequest(place),
@@ -51,8 +51,10 @@ export function createProviderIds(keyring: Keyring): ProviderIds {
       const body = Buffer.concat([rewriter.push(request.body), rewriter.push(undefined)]);
       return isChanged ? readRequest(request.protocol, body, request.model) : request;
     },
-    answer(tenant, { keptIds: { inAnswer } }, isStream) {
-      if (!inAnswer) return undefined;
+    answer(tenant, request, isStream) {
+      const { keptIds } = request.protocol;
+      const { inAnswer } = keptIds;
+      if (!inAnswer || !keptIds.expects(request)) return undefined;
       return new TextRewriter({
         takes: (place) => inAnswer(place, isStream),
         change: (id) => `${id}${MARK}${mac(tenant, id)}`,

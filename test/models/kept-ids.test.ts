@@ -31,7 +31,7 @@ const admin = freehold.as(freehold.credentials.a.admin);
 interface Protocol {
   readonly target: string;
   readonly model: string;
-  /** The smallest request. */
+  /** The smallest request whose answer says what was kept. */
   readonly request: object;
   readonly ids: readonly string[];
   /** What names something kept. */
@@ -49,12 +49,15 @@ const schema = {
   examples: [{ file_id: "x", audio: { id: "x" } }],
 };
 const image = "https://example.com/a.png";
+/** What a request has whose answer says what was kept. */
+const spoken = { modalities: ["text" as const, "audio" as const], audio: { format: "wav" as const, voice: "alloy" } };
+const running = [{ type: "code_execution_20250825" as const, name: "code_execution" as const }];
 
 const PROTOCOLS: Readonly<Record<"chat" | "messages" | "responses", Protocol>> = {
   chat: {
     target: "/v1/chat/completions",
     model: "keeping",
-    request: { messages: [{ role: "user", content: "Say something." }] },
+    request: { messages: [{ role: "user", content: "Say something." }], ...spoken },
     ids: KEPT.chat,
     ways: {
       "a file": (id) => inChat({ type: "file", file: { file_id: id } }),
@@ -88,7 +91,12 @@ const PROTOCOLS: Readonly<Record<"chat" | "messages" | "responses", Protocol>> =
   messages: {
     target: "/v1/messages",
     model: "claude",
-    request: { max_tokens: 50, messages: [{ role: "user", content: "Say something." }] },
+    request: {
+      max_tokens: 50,
+      messages: [{ role: "user", content: "Say something." }],
+      diagnostics: { previous_message_id: null },
+      tools: running,
+    },
     ids: KEPT.messages,
     ways: {
       "a document": (id) => inMessages({ type: "document", source: { type: "file", file_id: id } }),
@@ -218,6 +226,16 @@ describe("what names something that a provider keeps for the platform's account"
     });
   }
 
+  test("is not looked for in an answer that was not asked for it: raw it opens nothing", async () => {
+    const messages = [{ role: "user", content: "Say something." }];
+    for (const { target, model: name } of [PROTOCOLS.chat, PROTOCOLS.messages]) {
+      for (const stream of [false, true]) {
+        const { status, text } = await a.post(target, { model: name, max_tokens: 50, messages, stream });
+        assert.deepEqual([status, marked(text).size], [200, 0], text);
+      }
+    }
+  });
+
   test("is no address that leads into the account", async () => {
     for (const url of ADDRESSES) {
       await assertRefused(PROTOCOLS.chat, inChat({ type: "image_url", image_url: { url } }), url);
@@ -282,7 +300,7 @@ describe("what names something that a provider keeps for the platform's account"
   test("goes on in clients that exist", async () => {
     const key = await apiKey(freehold, "a");
     const openai = new OpenAI({ apiKey: key, baseURL: `${freehold.app.url}/v1`, maxRetries: 0 });
-    const said = await openai.chat.completions.create({ model: "keeping", messages: [{ role: "user", content: "x" }] });
+    const said = await openai.chat.completions.create({ model: "keeping", messages: [{ role: "user", content: "x" }], ...spoken });
     const { audio } = said.choices[0]?.message ?? {};
     const messages = [
       { role: "assistant" as const, audio: { id: audio?.id ?? "" } },
@@ -292,7 +310,7 @@ describe("what names something that a provider keeps for the platform's account"
     assert.deepEqual(provider.seen.at(-1)?.body["messages"], [{ role: "assistant", audio: { id: "audio_1" } }, messages[1]]);
     const anthropic = new Anthropic({ apiKey: key, baseURL: freehold.app.url, maxRetries: 0 });
     const first = await anthropic.beta.messages
-      .stream({ model: "claude", max_tokens: 50, messages: [{ role: "user", content: "x" }] })
+      .stream({ model: "claude", max_tokens: 50, messages: [{ role: "user", content: "x" }], tools: running })
       .finalMessage();
     await anthropic.beta.messages.create({
       model: "claude",

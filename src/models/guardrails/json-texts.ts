@@ -1,4 +1,5 @@
 import { Fault } from "../../kernel/index.ts";
+import { JSON_BYTES } from "../meter/json-bytes.ts";
 
 /** Where a text stands: how deep, and under which name; the names themselves have none. */
 export interface TextPlace {
@@ -6,13 +7,7 @@ export interface TextPlace {
   readonly name: string | undefined;
 }
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COLON = 0x3a;
-const OPEN = 0x7b;
-const CLOSE = 0x7d;
-const OPEN_LIST = 0x5b;
-const CLOSE_LIST = 0x5d;
+const { QUOTE, BACKSLASH, COLON, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST } = JSON_BYTES;
 const SPACE = 0x20;
 
 /** Members that hold files, and what a file looks like there. */

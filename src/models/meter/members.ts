@@ -1,3 +1,5 @@
+import { JSON_BYTES } from "./json-bytes.ts";
+
 /** A member of the outermost object of a JSON text: its name and where its value stands, in bytes. */
 export interface Member {
   readonly name: string;
@@ -9,14 +11,7 @@ const DEPTH_MAX = 256;
 const NAME_BYTES_MAX = 256;
 const KEPT_BYTES_MAX = 64 * 1024;
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COLON = 0x3a;
-const COMMA = 0x2c;
-const OPEN = 0x7b;
-const CLOSE = 0x7d;
-const OPEN_LIST = 0x5b;
-const CLOSE_LIST = 0x5d;
+const { QUOTE, BACKSLASH, COLON, COMMA, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST } = JSON_BYTES;
 
 type State = "start" | "first" | "name" | "colon" | "value" | "scalar" | "text" | "nested" | "nested-text" | "after" | "next" | "done";
 

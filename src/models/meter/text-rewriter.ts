@@ -1,3 +1,5 @@
+import { JSON_BYTES } from "./json-bytes.ts";
+
 /** Where a text stands that is a value: how deep (the outermost object is 1), under which name, and under which name of the outermost object. Names in lower case. */
 export interface TextPlace {
   readonly depth: number;
@@ -14,14 +16,7 @@ export interface TextRule {
   change(text: string, place: TextPlace): string;
 }
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COLON = 0x3a;
-const COMMA = 0x2c;
-const OPEN = 0x7b;
-const CLOSE = 0x7d;
-const OPEN_LIST = 0x5b;
-const CLOSE_LIST = 0x5d;
+const { QUOTE, BACKSLASH, COLON, COMMA, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST } = JSON_BYTES;
 /** Deeper texts are shown to no rule: nobody else's reader looks for anything there. */
 const DEPTH_MAX = 64;
 const NOTHING = Buffer.alloc(0);

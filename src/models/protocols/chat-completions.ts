@@ -19,6 +19,7 @@ const keptIds: KeptIds = {
     return namesKept(place);
   },
   inAnswer: (place, isStream) => (isStream ? inEvent : inWhole)(place),
+  expects: ({ members }) => members.has("audio") || members.has("modalities"),
 };
 
 /** OpenAI's Chat Completions: what most providers speak. */

@@ -12,7 +12,7 @@ export const embeddings: Protocol = {
   members: ["model", "user"],
   outputMembers: [],
   callerNames: ["user"],
-  keptIds: { ...chatCompletions.keptIds, inAnswer: undefined },
+  keptIds: { ...chatCompletions.keptIds, inAnswer: undefined, expects: () => false },
   passed: OPENAI_FIELDS,
   readUsage: readOpenaiUsage,
   askForUsage: () => undefined,

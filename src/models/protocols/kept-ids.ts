@@ -9,6 +9,10 @@ export interface KeptIds {
    * there, and so none may stand there that the caller has put into its request. Undefined where answers name nothing.
    */
   readonly inAnswer: ((place: TextPlace, isStream: boolean) => boolean) | undefined;
+  /**
+   * Whether an answer to this request can say what was kept. It is not looked at otherwise: an id that is in it all the same stays raw and opens nothing.
+   */
+  expects(request: { readonly members: ReadonlyMap<string, unknown>; readonly body: Uint8Array }): boolean;
 }
 
 /** Members that name something kept wherever they stand, however they are written. */
@@ -35,6 +39,14 @@ const ADDRESSES: ReadonlySet<string> = new Set(["image_url", "file_url", "video_
 const FILES_HOST = "generativelanguage.googleapis.com";
 /** Ids that providers make have digits, so a word is one of their own skills, for everybody. */
 const WORD = /^[a-z-]{1,64}$/;
+
+/** How every name ends by which a request may name something kept, in any protocol; or a name may be written otherwise than it reads. */
+const SIGN = /(?:ids?|_url|"url|_params|container|agent|agent_reference|conversation|data_?sources|cached_?content)"|\\u/i;
+
+/** Whether a request can name something kept at all. Most do not, and need not be read for it. */
+export function mayNameKept(body: Uint8Array): boolean {
+  return SIGN.test(Buffer.from(body.buffer, body.byteOffset, body.length).toString("latin1"));
+}
 
 /** Whether something kept is named there, by what is true of all protocols. */
 export function namesKept(place: TextPlace): boolean {

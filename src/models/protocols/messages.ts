@@ -19,6 +19,15 @@ const inEvent = standsAt(
   ...blockAt("content_block"),
 );
 
+/** Members of requests whose answers say what was kept; ids of answers are asked for only by `diagnostics`. */
+const WANTING = ["container", "diagnostics"] as const;
+/** The provider's own tools and files, which keep what they make. */
+const KEEPING = /code_execution|container|file_id/;
+
+function textOf(body: Uint8Array): string {
+  return Buffer.from(body.buffer, body.byteOffset, body.length).toString("latin1");
+}
+
 const keptIds: KeptIds = {
   inRequest(place) {
     const { top, name, depth, levels } = place;
@@ -28,6 +37,7 @@ const keptIds: KeptIds = {
     return namesKept(place);
   },
   inAnswer: (place, isStream) => (isStream ? inEvent : inWhole)(place),
+  expects: ({ members, body }) => WANTING.some((name) => members.has(name)) || KEEPING.test(textOf(body)),
 };
 
 /** Anthropic's Messages. */

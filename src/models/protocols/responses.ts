@@ -33,6 +33,7 @@ const keptIds: KeptIds = {
     return namesKept(place);
   },
   inAnswer: (place, isStream) => (isStream ? inEvent : inWhole)(place),
+  expects: () => true,
 };
 
 /** OpenAI's Responses. */
