@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { after, describe, test } from "node:test";
 import { systemClock } from "../../src/kernel/index.ts";
 import { BudgetBook } from "../../src/models/index.ts";
-import type { SystemData } from "../../src/stores/data/index.ts";
+import { sql, type SystemData } from "../../src/stores/data/index.ts";
 import { createEngine } from "../support/engines.ts";
 import { contextOf } from "../support/tenants.ts";
 
@@ -26,7 +26,19 @@ function open(system: Pick<SystemData, "query"> = store.system) {
   } as const;
   const [due] = book.due([budget], contextOf("a"), ["a-model"]);
   assert.ok(due);
-  return { book, account: due.account };
+  const leases = async (): Promise<number> =>
+    (await store.system.query(sql`select from freehold.model_leases where budget = ${budget.name}`)).count;
+  const expire = async (): Promise<void> =>
+    void (await store.system.query(
+      sql`update freehold.model_leases set expires_at = now() - interval '1 second' where budget = ${budget.name}`,
+    ));
+  /** Tells the ledger what there is to tell; gives what has to follow. */
+  const write = async (): Promise<() => void> => {
+    const settlements = book.collect(true);
+    const known = await store.system.transaction(async (tx) => await book.write(tx, settlements));
+    return () => book.confirm(settlements, known, systemClock.monotonic());
+  };
+  return { book, account: due.account, leases, expire, write };
 }
 
 describe("a budget with nearly everything left", () => {
@@ -52,6 +64,36 @@ describe("a budget with nearly everything left", () => {
     assert.equal(await account.take(ONE), 1);
     book.confirm(settlements, known, systemClock.monotonic());
     for (let at = 0; at < 10; at++) assert.equal(await account.take(ONE), 1);
+  });
+
+  test("gives all back of a lease that began when the one before was over, whatever was on its way then", async () => {
+    for (const isOnItsWay of [true, false]) {
+      const { account, leases, expire, write } = open();
+      account.settle(await account.take(ONE), 1);
+      await expire();
+      const confirm = await write();
+      if (!isOnItsWay) confirm();
+      const units = await account.take(ONE);
+      if (isOnItsWay) confirm();
+      account.settle(units, 1);
+      assert.equal(await leases(), 1);
+      (await write())();
+      assert.equal(await leases(), 0);
+    }
+  });
+
+  test("gives all back of a lease that began after more was used than the one before had", async () => {
+    for (const isOnItsWay of [true, false]) {
+      const { account, leases, write } = open();
+      account.settle(await account.take(ONE), 1_000);
+      const confirm = await write();
+      if (!isOnItsWay) confirm();
+      const units = await account.take(ONE);
+      if (isOnItsWay) confirm();
+      account.settle(units, 1);
+      (await write())();
+      assert.equal(await leases(), 0);
+    }
   });
 
   test("refuses nobody after a request that has used much more than was held for it", async () => {

@@ -267,7 +267,11 @@ async function sendAll(requests: readonly Sent[], killAfter: number, start: () =
   let killing: Promise<SentAll["killed"]> | undefined;
   let back: Promise<void> | undefined;
   const kill = async (): Promise<SentAll["killed"]> => {
-    const written = new Set((await freehold.sql<{ id: string }>("select request_id as id from freehold.model_ledger")).map(({ id }) => id));
+    const written = new Set(
+      (
+        await freehold.sql<{ id: string }>("select request_id as id from freehold.model_ledger where outcome not in ('failed', 'refused')")
+      ).map(({ id }) => id),
+    );
     const gone = killed.kill();
     back = gone.then(start);
     await gone;

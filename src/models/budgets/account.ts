@@ -76,6 +76,8 @@ export class Account {
   #unsettled = 0;
   /** What is on its way out of the lease. */
   #sending: Settlement | undefined;
+  /** Whether the ledger has begun a new lease while that was on its way. */
+  #hasBegun = false;
   /** Part of `#leased` that the ledger has taken back, although it is held or used. */
   #lost = 0;
   #free = 0;
@@ -117,6 +119,10 @@ export class Account {
   settle(held: number, used: number): void {
     this.#held -= held;
     this.#unsettled += used;
+    // what comes back of what was lost is not this gateway's any more
+    const gone = Math.min(this.#lost, Math.max(0, held - used));
+    this.#lost -= gone;
+    this.#leased -= gone;
     this.#usedMs = this.#ports.nowMs();
   }
 
@@ -143,7 +149,9 @@ export class Account {
     this.#sending = undefined;
     this.#leased -= settled + returned;
     this.#leaseUntilMs = Math.max(this.#leaseUntilMs, sentMs + LEASE_MS);
-    if (!known) this.#lose();
+    // a lease that has begun meanwhile is another one
+    if (!known && !this.#hasBegun) this.#lose();
+    this.#hasBegun = false;
   }
 
   /** Whether nothing depends on it. */
@@ -204,7 +212,10 @@ export class Account {
     const nowMs = this.#ports.nowMs();
     // before its time is over a lease ends only by the settlement that takes the last of it, which is still to be confirmed
     const isSettled = this.#sending !== undefined && nowMs < this.#leaseUntilMs;
-    if (!known && this.#leased > 0 && !isSettled) this.#lose();
+    if (!known && isSettled) this.#begin();
+    else if (!known && this.#leased > 0) this.#lose();
+    // what was used beyond the last lease was settled with it
+    else if (!known) this.#leased = 0;
     this.#leased += given;
     this.#free = free;
     this.#heardMs = nowMs;
@@ -230,6 +241,14 @@ export class Account {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const { reject } of waiting) reject(error);
+  }
+
+  /** What is on its way has ended the lease, or found it over: of what is left, nothing is in the one that begins. */
+  #begin(): void {
+    const { settled, returned } = this.#sending ?? { settled: 0, returned: 0 };
+    this.#lost = Math.max(0, this.#leased - settled - returned);
+    this.#leased = settled + returned + this.#lost;
+    this.#hasBegun = true;
   }
 
   /** Others may have what was leased. What is held or used of it is still going to be settled. */
