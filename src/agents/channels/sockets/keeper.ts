@@ -32,6 +32,8 @@ export interface SocketKeeper {
 }
 
 const LOOK_MS = 2_000;
+/** As long as there is more to take, it looks again after so long: others have their turn in between. */
+const SOON_MS = 200;
 /** Connections of one process, and how many it takes at a time, so that several processes share them. */
 const HELD_MAX = 1_000;
 const CLAIM_MAX = 20;
@@ -66,6 +68,7 @@ class Keeper implements SocketKeeper {
   readonly #ports: SocketPorts;
   readonly #kept = new Map<string, Kept>();
   #timer: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
   /** Monotonic: until then the leases hold for certain. */
   #certainUntil = 0;
@@ -78,7 +81,10 @@ class Keeper implements SocketKeeper {
 
   start(): void {
     const look = (): void => {
-      this.#looking ??= this.#look().finally(() => void (this.#looking = undefined));
+      this.#looking ??= this.#look().then((hasMore) => {
+        this.#looking = undefined;
+        if (hasMore && !this.#closed) this.#soon = setTimeout(look, SOON_MS).unref();
+      });
     };
     this.#timer = setInterval(look, LOOK_MS).unref();
     look();
@@ -87,6 +93,7 @@ class Keeper implements SocketKeeper {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
+    clearTimeout(this.#soon);
     await this.#looking;
     const kept = [...this.#kept.values()];
     for (const { ends } of kept) ends.abort(new Error("this process is ending"));
@@ -94,21 +101,34 @@ class Keeper implements SocketKeeper {
     if (kept.length > 0) await this.#ports.leases.release(kept.map(toLease)).catch((error: unknown) => this.#ports.report(toFault(error)));
   }
 
-  async #look(): Promise<void> {
+  /** Keeps what is kept and takes what nobody has. Whether there may be more of that. */
+  async #look(): Promise<boolean> {
     const { leases, clock, report } = this.#ports;
     const askedMs = clock.monotonic();
     try {
       const held = new Set((await leases.keep([...this.#kept.values()].map(toLease))).map(keyOf));
       this.#certainUntil = askedMs + CHANNEL_LEASE_MS - MARGIN_MS;
-      for (const kept of this.#kept.values()) if (!held.has(keyOf(kept))) this.#drop(kept);
+      const gone = [...this.#kept.values()].filter((kept) => !held.has(keyOf(kept)));
+      for (const kept of gone) this.#drop(kept);
+      this.#giveBack(gone).catch((error: unknown) => report(toFault(error)));
       const room = Math.min(CLAIM_MAX, HELD_MAX - this.#kept.size);
-      if (room > 0 && !this.#closed) for (const lease of await leases.claim(room)) this.#begin(lease);
+      const claimed = room > 0 && !this.#closed ? await leases.claim(room) : [];
+      for (const lease of claimed) this.#begin(lease);
       this.#failing = false;
+      return claimed.length === CLAIM_MAX;
     } catch (error) {
       if (!this.#failing) report(toFault(error)); // one report per outage is enough
       this.#failing = true;
       if (clock.monotonic() > this.#certainUntil) for (const kept of this.#kept.values()) this.#drop(kept);
+      return false;
     }
+  }
+
+  /** A tenant that is not served now may be again soon: its connections are anybody's as soon as they have ended here. */
+  async #giveBack(gone: readonly Kept[]): Promise<void> {
+    await Promise.all(gone.map(({ running }) => running));
+    const free = gone.filter((kept) => !this.#kept.has(keyOf(kept)));
+    if (free.length > 0 && !this.#closed) await this.#ports.leases.release(free.map(toLease));
   }
 
   #drop(kept: Kept): void {
