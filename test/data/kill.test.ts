@@ -7,7 +7,7 @@ import { eachEngine, type Place } from "../support/engines.ts";
 import { contextOf } from "../support/tenants.ts";
 
 /** How often the process is killed, per engine. */
-const KILLS = Number(process.env["FREEHOLD_TEST_KILLS"] ?? 50);
+const KILLS = Number(process.env["FREEHOLD_TEST_KILLS"] ?? 25);
 const ACKNOWLEDGEMENTS_MAX = 60;
 /** A round takes one second where nothing else runs. */
 const ROUND_TIMEOUT_MS = 12_000;
