@@ -36,6 +36,10 @@ export function openIdentity(
       const found = registry.findKey(id);
       return found instanceof Promise ? found.then(toKeyRecord) : toKeyRecord(found);
     },
+    hasChannel: (id) => {
+      const found = registry.installations.find(id);
+      return found instanceof Promise ? found.then((channel) => channel !== undefined) : found !== undefined;
+    },
     tenantOfHost: (host) => registry.tenantOfHost(host),
     fetchBytes: async (url) => await fetchKeySet(egress, url),
     keySetFailed: (_issuer, fault) => telemetry.report(fault),

@@ -87,6 +87,7 @@ export function createAuthentication(
           keyring: house.keyring,
           findTenant: (id) => house.registry.find(id),
           findKey: () => undefined, // API keys are proved by the gateway alone
+          hasChannel: () => false, // a visitor of a website talks to the gateway alone
           tenantOfHost: () => undefined,
           countFailure: createFailureCounter(createLimits({ clock: systemClock })),
           audit,

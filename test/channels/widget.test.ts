@@ -202,6 +202,17 @@ describe("the chat on a website", () => {
       assert.equal((await two.get("/api/sessions")).json<{ sessions: unknown[] }>().sessions.length, 0);
     });
 
+    test("is nobody any more once the channel is taken away", async () => {
+      const channel = await house.add("a");
+      const [one, other] = [freehold.as(bearer(await visit(channel))), freehold.as(bearer(await visit(house.channel)))];
+      const session = String((await one.post("/api/chat", { message: "First" })).json()["sessionId"]);
+      const admin = freehold.as(freehold.credentials.a.admin);
+      assert.equal((await admin.send("DELETE", `/tenant/v1/channels/${channel}`)).status, 204);
+      assert.equal((await one.get(`/api/sessions/${session}`)).code, "unauthenticated");
+      assert.equal((await one.post("/api/chat", { message: "Second", sessionId: session })).code, "unauthenticated");
+      assert.equal((await other.post("/api/chat", { message: "Hello" })).status, 200);
+    });
+
     test("reads nothing when its time is over, what it said is, or it was deleted", async () => {
       const token = await visit(house.channel);
       const one = freehold.as(bearer(token));

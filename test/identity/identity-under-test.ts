@@ -132,6 +132,7 @@ export function createIdentityUnderTest(
       lookedUp.push(id);
       return keys.get(id);
     },
+    hasChannel: () => false,
     tenantOfHost: (host) => parseTenantId(customHosts[host]),
     fetchBytes,
     countFailure: createFailureCounter(createLimits({ clock })),

@@ -233,6 +233,7 @@ function createTestIdentity(tenants: ReadonlyMap<string, Tenant>, audits: AuditE
     keyring: createKeyring(randomBytes(32)),
     findTenant: (id) => tenants.get(id),
     findKey: () => undefined,
+    hasChannel: () => false,
     tenantOfHost: () => undefined,
     fetchBytes: () => Promise.reject(new Fault("upstream_unreachable", "no issuer has keys to fetch")),
     keySetFailed: () => undefined,

@@ -55,6 +55,8 @@ export interface IdentificationPorts extends KeySetPorts {
   readonly keyring: Keyring;
   readonly findTenant: (id: TenantId) => Tenant | undefined | Promise<Tenant | undefined>;
   readonly findKey: (id: string) => ApiKeyRecord | undefined | Promise<ApiKeyRecord | undefined>;
+  /** Whether there is a channel of this id. */
+  readonly hasChannel: (id: string) => boolean | Promise<boolean>;
   /** The tenant of a verified custom domain. */
   readonly tenantOfHost: (host: string) => TenantId | undefined;
   /** Counts failed credentials, for all that share the count. */
@@ -103,7 +105,7 @@ export function createIdentity(settings: IdentitySettings, ports: IdentityPorts)
 
 /** Proves by these settings, and believes nobody else: not even the platform's own tokens. Throws `weak_key` for a bad key in them. */
 export function createIdentification(settings: IdentitySettings, ports: IdentificationPorts): Identification {
-  const { clock, keyring, findKey, tenantOfHost } = ports;
+  const { clock, keyring, findKey, hasChannel, tenantOfHost } = ports;
   const { issuers } = settings;
   const keySets = createKeySets(issuers, ports);
   const verifier = createTokenVerifier(issuers, keySets, clock);
@@ -111,6 +113,7 @@ export function createIdentification(settings: IdentitySettings, ports: Identifi
     clock,
     keyring,
     findKey,
+    hasChannel,
     tokens: verifier,
     developmentToken: settings.developmentToken,
     readKeys: createReadKeys(),

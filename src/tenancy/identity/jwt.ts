@@ -12,7 +12,7 @@ import {
 } from "../../kernel/index.ts";
 import { claim, type Claims, isAudience, isSubject, isWithinLifetime, knownOf } from "./claims.ts";
 import type { KeySets } from "./jwks.ts";
-import { type IssuerSettings, SCOPES_CLAIM } from "./settings.ts";
+import { CHANNEL_CLAIM, type IssuerSettings, SCOPES_CLAIM } from "./settings.ts";
 import { createSignedTokens, type SignatureRefusal } from "./signed-tokens.ts";
 
 /** No token is believed for longer, however it was signed: a stolen one ends. */
@@ -31,6 +31,7 @@ export type TokenRefusal =
   | "bad_tenant"
   | "bad_roles"
   | "bad_scopes"
+  | "bad_channel"
   | "issuer_tenant_mismatch";
 
 /** Who a token speaks for. */
@@ -42,6 +43,8 @@ export type TokenSubject =
       readonly roles: readonly TenantRole[];
       /** All of them unless the token names some. */
       readonly scopes: readonly Scope[];
+      /** It is good no longer than this channel is there; undefined for one that is for none. */
+      readonly channel: string | undefined;
     }
   | { readonly realm: "platform"; readonly subject: string; readonly roles: readonly PlatformRole[] };
 
@@ -106,7 +109,9 @@ function checkTenant(claims: Claims, issuer: IssuerSettings, subject: string): T
   const limit = claim(claims, SCOPES_CLAIM);
   const scopes = limit === undefined ? SCOPES : knownOf(limit, SCOPES);
   if (!scopes) return refuse("bad_scopes");
-  return { ok: true, token: { realm: "tenant", subject, tenantId, roles: roles.length === 0 ? ["member"] : roles, scopes } };
+  const channel = claim(claims, CHANNEL_CLAIM);
+  if (channel !== undefined && typeof channel !== "string") return refuse("bad_channel");
+  return { ok: true, token: { realm: "tenant", subject, tenantId, roles: roles.length === 0 ? ["member"] : roles, scopes, channel } };
 }
 
 function checkPlatform(claims: Claims, issuer: IssuerSettings, subject: string, value: Json): TokenVerdict {

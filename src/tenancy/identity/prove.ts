@@ -46,6 +46,8 @@ export interface ProofPorts {
   readonly readKeys: BoundedMap<string, PresentedApiKey>;
   readonly keyring: Keyring;
   readonly findKey: (id: string) => ApiKeyRecord | undefined | Promise<ApiKeyRecord | undefined>;
+  /** Whether there is a channel of this id. */
+  readonly hasChannel: (id: string) => boolean | Promise<boolean>;
   readonly tokens: TokenVerifier;
   readonly developmentToken: boolean;
 }
@@ -63,7 +65,11 @@ export function prove(credential: Credential, ports: ProofPorts): Proof | Promis
   const isCookie = credential.carrier === "cookie";
   if (!isCookie && text.startsWith(API_KEY_PREFIX)) return proveApiKey(text, ports);
   if (!isCookie && ports.developmentToken && text.includes(":")) return proveDevelopmentToken(text);
-  return whenReady(ports.tokens.verifyToken(text), fromVerdict);
+  return whenReady(ports.tokens.verifyToken(text), (verdict) => {
+    const channel = verdict.ok && verdict.token.realm === "tenant" ? verdict.token.channel : undefined;
+    if (channel === undefined) return fromVerdict(verdict);
+    return whenReady(ports.hasChannel(channel), (isThere) => (isThere ? fromVerdict(verdict) : { ok: false, reason: "channel_gone" }));
+  });
 }
 
 function proveApiKey(text: string, ports: ProofPorts): Proof | Promise<Proof> {

@@ -6,6 +6,8 @@ export const CLAIM_NAMES = { tenant: "tenant_id", roles: "roles", platformRoles:
 
 /** A list of the scopes that a token is limited to, by whichever issuer: the `scope` of OAuth is full of words that mean other things. */
 export const SCOPES_CLAIM = "freehold_scopes";
+/** The claim of our own tokens that names the channel which they are for: without it they are good for nothing. */
+export const CHANNEL_CLAIM = "freehold_channel";
 
 const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"]);
 /** Labels of letters, digits and inner hyphens, at least two of them (RFC 1123, 2.1). */

@@ -12,7 +12,7 @@ import {
 } from "../../kernel/index.ts";
 import { encodePart, signParts } from "./compact-jws.ts";
 import { TOKEN_LIFETIME_MAX_S } from "./jwt.ts";
-import { CLAIM_NAMES, type IssuerSettings, SCOPES_CLAIM } from "./settings.ts";
+import { CHANNEL_CLAIM, CLAIM_NAMES, type IssuerSettings, SCOPES_CLAIM } from "./settings.ts";
 
 /** The `iss` and `aud` of the platform's own tokens. */
 export const OWN_ISSUER = "freehold";
@@ -39,8 +39,10 @@ export interface TokenRequest<Role> {
 
 /** The platform as an issuer of tokens, by the same rules as any other. */
 export interface TokenIssuer {
-  /** A token for somebody inside one tenant, with every scope unless some are named. */
-  issue(request: TokenRequest<TenantRole> & { readonly tenantId: TenantId; readonly scopes?: readonly Scope[] }): string;
+  /** A token for somebody inside one tenant, with every scope unless some are named; good no longer than the channel that it is for, if it is for one. */
+  issue(
+    request: TokenRequest<TenantRole> & { readonly tenantId: TenantId; readonly scopes?: readonly Scope[]; readonly channel?: string },
+  ): string;
   /** A token for an operator. */
   issuePlatform(request: TokenRequest<PlatformRole>): string;
   /** The public keys, as served at `/.well-known/freehold/jwks.json`. */
@@ -91,11 +93,12 @@ export function createTokenIssuer(key: SigningKey, clock: Clock, issuer: string 
   }
 
   return {
-    issue: ({ sub, tenantId, roles, scopes, lifetimeMs }) =>
+    issue: ({ sub, tenantId, roles, scopes, channel, lifetimeMs }) =>
       issue(sub, lifetimeMs, {
         [CLAIM_NAMES.tenant]: tenantId,
         [CLAIM_NAMES.roles]: [...roles],
         ...(scopes && { [SCOPES_CLAIM]: [...scopes] }),
+        ...(channel !== undefined && { [CHANNEL_CLAIM]: channel }),
       }),
     issuePlatform: ({ sub, roles, lifetimeMs }) => issue(sub, lifetimeMs, { [CLAIM_NAMES.platformRoles]: [...roles] }),
     jwks,

@@ -41,10 +41,17 @@ export function widgetOperations({ channels, identity, random }: Pick<Services, 
       path: `${page}/visitors`,
       summary: "Become a visitor of a website: a token for its chat, for 24 hours.",
       async run({ params }) {
-        const { tenant } = await channels.page(params["installation"] ?? "");
+        const { tenant, installation } = await channels.page(params["installation"] ?? "");
         const sub = `visitor:${random.bytes(VISITOR_BYTES).toString("base64url")}`;
         const lifetimeMs = VISITOR_LIFETIME_S * 1000;
-        const token = identity.tokens.issue({ sub, tenantId: tenant.id, roles: ["member"], scopes: ["chat"], lifetimeMs });
+        const token = identity.tokens.issue({
+          sub,
+          tenantId: tenant.id,
+          roles: ["member"],
+          scopes: ["chat"],
+          channel: installation.id,
+          lifetimeMs,
+        });
         return json(201, { token, userId: sub, expiresIn: VISITOR_LIFETIME_S });
       },
     }),
