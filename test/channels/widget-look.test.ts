@@ -166,7 +166,7 @@ describe("the look of a chat on a website", () => {
       await page.press("Enter");
     });
     const { frame } = chat;
-    assert.equal(await frame.evaluate("document.activeElement.id"), "text");
+    await until("the text has the focus", () => frame.evaluate<boolean>("document.hasFocus() && document.activeElement.id === 'text'"));
     assert.ok((await page.accessible()).includes("dialog: Ask the shop"));
     a.behave((_request, response) => {
       response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();

@@ -30,8 +30,6 @@ export interface BrowserTarget {
   readonly url: string;
   /** What an expression gives, awaited. Throws what it throws. */
   evaluate<T>(expression: string): Promise<T>;
-  /** Types into what has the focus. */
-  type(text: string): Promise<void>;
   press(key: keyof typeof KEYS): Promise<void>;
   /** What a screen reader is given: role and name of each thing that has one. */
   accessible(): Promise<readonly string[]>;
@@ -156,6 +154,8 @@ async function openPage(connection: Connection): Promise<BrowserPage> {
     ...targetOf(connection, main, ""),
     complaints,
     async goto(url) {
+      // keys and the focus are for the page in front
+      await connection.send("Page.bringToFront", {}, main);
       await connection.send("Page.navigate", { url }, main);
       await until(`the page ${url}`, () =>
         evaluate<boolean>(connection, main, `document.readyState === "complete" && location.href !== "about:blank"`),
@@ -194,9 +194,6 @@ function targetOf(connection: Connection, session: string, url: string): Browser
   return {
     url,
     evaluate: (expression) => evaluate(connection, session, expression),
-    async type(text) {
-      await connection.send("Input.insertText", { text }, session);
-    },
     async press(key) {
       const event = { key, code: key, windowsVirtualKeyCode: KEYS[key], ...(key === "Enter" && { text: "\r" }) };
       await connection.send("Input.dispatchKeyEvent", { type: "keyDown", ...event }, session);

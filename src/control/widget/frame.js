@@ -231,6 +231,9 @@ document.querySelector("#close").addEventListener("click", () => tell("close"));
 document.addEventListener("keydown", (event) => event.key === "Escape" && !event.isComposing && tell("close"));
 addEventListener("message", (event) => event.source === parent && event.data === "freehold:open" && settle());
 
+// where the browser has given the focus to the frame, and not to what is in it
+addEventListener("focus", () => document.activeElement === document.body && settle());
+
 let recalled = recall();
 settle();
 tell("ready");

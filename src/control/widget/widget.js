@@ -117,7 +117,13 @@
     if (!frame || event.source !== frame.contentWindow || event.origin !== origin) return;
     if (event.data === "freehold:close") shut();
     // it has a button of its own to close it
-    if (event.data === "freehold:ready") leave.hidden = true;
+    if (event.data !== "freehold:ready") return;
+    leave.hidden = true;
+    if (!dialog.open) return;
+    // what was focused before there was a page in it may not be what is there now
+    frame.blur();
+    frame.focus();
+    frame.contentWindow.postMessage("freehold:open", origin);
   });
   const mount = () => document.body.append(host);
   if (document.body) mount();
