@@ -1,6 +1,6 @@
 import type { Registry } from "prom-client";
 import { createDurations, createLabel, createTallies } from "../gateway/index.ts";
-import type { ModelMeasures } from "../models/index.ts";
+import { type ModelMeasures, NANO } from "../models/index.ts";
 
 /** How many values of a label are told apart. */
 export interface ModelMetricBounds {
@@ -9,7 +9,6 @@ export interface ModelMetricBounds {
 }
 
 const FIRST_BYTE_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
-const NANO = 1_000_000_000;
 /** What all models are called that tenants have brought: their names are theirs, and may not use up those of the platform. */
 const OWN = "own";
 

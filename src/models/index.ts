@@ -11,6 +11,7 @@ export { ANSWER_FIELDS } from "./places.ts";
 export { PROTOCOLS } from "./protocols/index.ts";
 export { createModelBook, type ModelBook } from "./settings/book.ts";
 export type { OpenRoute } from "./settings/catalogue.ts";
+export { NANO } from "./settings/prices.ts";
 export { type ModelProtocol, platformModelsSchema, tenantGrantSchema, tenantModelsSchema } from "./settings/schema.ts";
 export { ModelStore } from "./settings/store.ts";
 export { ServerSentSplitter } from "./meter/event-stream.ts";

@@ -1,11 +1,13 @@
 import { stringify } from "yaml";
 import type { Json } from "../../kernel/index.ts";
+import { NANO } from "../../models/index.ts";
 import { secretOf } from "../environment-secret.ts";
 import { type Management, withManagement } from "../installation.ts";
 import type { CommonFlags } from "../options.ts";
 import { print, printOne, printRows } from "../terminal.ts";
 import { readYamlFile } from "../yaml-file.ts";
 import { tenantPath } from "./tenant.ts";
+import { tenantToken } from "./token.ts";
 
 /** The flags of `models show` and `models set`. */
 export interface ModelsFlags extends CommonFlags {
@@ -49,7 +51,6 @@ interface Completion {
 }
 
 const PLATFORM = "/admin/v1/models";
-const NANO = 1_000_000_000;
 const DECIMALS = 6;
 
 function documentPath(tenant: string | undefined): string {
@@ -119,12 +120,8 @@ export async function testModel(tenant: string, model: string, { message, ...fla
 }
 
 async function ask(management: Management, tenant: string, body: Json): Promise<Json> {
-  const made = await management.call("POST", `${tenantPath(tenant)}/tokens`, {
-    sub: "command-line",
-    roles: ["member"],
-    lifetimeSeconds: 60,
-  });
-  return await management.as((made as { token: string }).token, "POST", "/v1/chat/completions", body); // the call's own shape
+  const token = await tenantToken(management, tenant, { user: "command-line", role: "member", lifetimeSeconds: 60 });
+  return await management.as(token, "POST", "/v1/chat/completions", body);
 }
 
 function priced(row: Record<string, unknown>): Record<string, unknown> {

@@ -1,6 +1,6 @@
 import { createKeyring, systemClock, systemRandom } from "../../kernel/index.ts";
 import { createTokenIssuer, ownSigningKey } from "../../tenancy/identity/index.ts";
-import { withManagement } from "../installation.ts";
+import { type Management, withManagement } from "../installation.ts";
 import { type CommonFlags, readSettings } from "../options.ts";
 import { loadRootKey, ROOT_KEY_VARIABLE } from "../root-key.ts";
 import { print } from "../terminal.ts";
@@ -17,13 +17,20 @@ export interface TokenFlags extends CommonFlags {
 /** Prints a token of the platform's own issuer: for somebody in the tenant, or with --platform for an operator. */
 export async function token(tenant: string | undefined, flags: TokenFlags): Promise<void> {
   const seconds = Number(flags.lifetime);
-  const text = tenant === undefined ? await operatorToken(flags, seconds) : await tenantToken(tenant, flags, seconds);
+  const text =
+    tenant === undefined
+      ? await operatorToken(flags, seconds)
+      : await withManagement(flags, (management) => tenantToken(management, tenant, { ...flags, lifetimeSeconds: seconds }));
   print(flags.json ? JSON.stringify({ token: text, expiresIn: seconds }) : text);
 }
 
-async function tenantToken(tenant: string, flags: TokenFlags, lifetimeSeconds: number): Promise<string> {
-  const body = { sub: flags.user, roles: [flags.role], lifetimeSeconds };
-  const answer = await withManagement(flags, (management) => management.call("POST", `${tenantPath(tenant)}/tokens`, body));
+/** A token of the platform's own issuer for somebody in the tenant. */
+export async function tenantToken(
+  management: Management,
+  tenant: string,
+  { user, role, lifetimeSeconds }: Pick<TokenFlags, "user" | "role"> & { readonly lifetimeSeconds: number },
+): Promise<string> {
+  const answer = await management.call("POST", `${tenantPath(tenant)}/tokens`, { sub: user, roles: [role], lifetimeSeconds });
   return (answer as { token: string }).token; // the call's own shape
 }
 

@@ -1,4 +1,5 @@
 import { JSON_BYTES } from "./json-bytes.ts";
+import { TextSkipper } from "./text-skipper.ts";
 
 /** Where a text stands that is a value: how deep (the outermost object is 1), under which name, and under which name of the outermost object. Names in lower case. */
 export interface TextPlace {
@@ -53,7 +54,7 @@ export class TextRewriter {
     const made: Buffer[] = [];
     let from = 0;
     let start = 0;
-    let quote = -1;
+    const skip = new TextSkipper(bytes);
     for (let at = 0; at < bytes.length; at++) {
       const code = bytes[at] ?? 0;
       if (this.#reads === "structure") {
@@ -67,10 +68,7 @@ export class TextRewriter {
         from = at;
       } else if (this.#isEscaped) this.#isEscaped = false;
       else if (this.#reads !== "name" && code !== BACKSLASH && code !== QUOTE) {
-        // files are long
-        if (quote < at) quote = toEnd(bytes, bytes.indexOf(QUOTE, at));
-        const slash = bytes.subarray(at, quote).indexOf(BACKSLASH);
-        at = (slash === -1 ? quote : at + slash) - 1;
+        at = skip.from(at) - 1;
       } else if (code === BACKSLASH) this.#isEscaped = true;
       else if (code === QUOTE) {
         if (this.#reads === "text") {
@@ -134,10 +132,6 @@ export class TextRewriter {
     const levels = this.#levels;
     return { depth: levels.length, name: levels.at(-1)?.name ?? "", top: levels[0]?.name ?? "", levels };
   }
-}
-
-function toEnd({ length }: Buffer, at: number): number {
-  return at === -1 ? length : at;
 }
 
 /** A text that is not well formed is taken as it stands. */

@@ -45,7 +45,12 @@ const SIGN = /(?:ids?|_url|"url|_params|container|agent|agent_reference|conversa
 
 /** Whether a request can name something kept at all. Most do not, and need not be read for it. */
 export function mayNameKept(body: Uint8Array): boolean {
-  return SIGN.test(Buffer.from(body.buffer, body.byteOffset, body.length).toString("latin1"));
+  return mentions(body, SIGN);
+}
+
+/** Whether a pattern of ASCII is somewhere in these bytes. */
+export function mentions(body: Uint8Array, pattern: RegExp): boolean {
+  return pattern.test(Buffer.from(body.buffer, body.byteOffset, body.length).toString("latin1"));
 }
 
 /** Whether something kept is named there, by what is true of all protocols. */

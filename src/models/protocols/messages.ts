@@ -1,7 +1,7 @@
 import { SERVER_SENT, type StreamEvent } from "../meter/event-stream.ts";
 import { readAnthropicUsage, type ReportedUsage } from "../meter/usage.ts";
 import { isFields, parseData, textBytes } from "./openai-parts.ts";
-import { type KeptIds, namesKept, standsAt } from "./kept-ids.ts";
+import { type KeptIds, mentions, namesKept, standsAt } from "./kept-ids.ts";
 import type { Protocol, StreamReader } from "./protocol.ts";
 import { anthropicRefusal, anthropicType, messageOf } from "./refusals.ts";
 
@@ -24,10 +24,6 @@ const WANTING = ["container", "diagnostics"] as const;
 /** The provider's own tools and files, which keep what they make. */
 const KEEPING = /code_execution|container|file_id/;
 
-function textOf(body: Uint8Array): string {
-  return Buffer.from(body.buffer, body.byteOffset, body.length).toString("latin1");
-}
-
 const keptIds: KeptIds = {
   inRequest(place) {
     const { top, name, depth, levels } = place;
@@ -37,7 +33,7 @@ const keptIds: KeptIds = {
     return namesKept(place);
   },
   inAnswer: (place, isStream) => (isStream ? inEvent : inWhole)(place),
-  expects: ({ members, body }) => WANTING.some((name) => members.has(name)) || KEEPING.test(textOf(body)),
+  expects: ({ members, body }) => WANTING.some((name) => members.has(name)) || mentions(body, KEEPING),
 };
 
 /** Anthropic's Messages. */
